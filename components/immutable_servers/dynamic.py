@@ -1,0 +1,60 @@
+"""What all our dynamic resources share: declared inputs, a diff over them, plain errors.
+
+A provider class is a thin shell over plain functions. It is stored in the state by reference (module
+and name), holds no attribute, and is given all it needs as inputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pulumi import Input, ResourceOptions, dynamic
+
+PROVIDER_KEY = "__provider"
+"""The engine's own input of every dynamic resource: the provider, by reference."""
+
+
+class Provider(dynamic.ResourceProvider):
+    """Compares the declared inputs, and nothing else.
+
+    Attributes:
+        updates: Inputs whose change is made in place.
+        replaces: Inputs whose change makes a new resource, created before the old one is deleted.
+    """
+
+    updates: ClassVar[Sequence[str]] = ()
+    replaces: ClassVar[Sequence[str]] = ()
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
+        """Accept the inputs; a provider whose mistakes should fail the preview refines this."""
+        return dynamic.CheckResult(news, [])
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Say what changed of the declared inputs, and of what the target says (`find_drift`)."""
+        replaces = changed(self.replaces, olds, news)
+        drift = [] if replaces else self.find_drift(olds, news)
+        changes = bool(replaces or drift or changed(self.updates, olds, news))
+        return dynamic.DiffResult(changes=changes, replaces=replaces, delete_before_replace=False)
+
+    def find_drift(self, _olds: Mapping[str, Any], _news: Mapping[str, Any]) -> Sequence[str]:
+        """Return what reality no longer has of the resource; empty when all is as recorded."""
+        return ()
+
+
+def changed(names: Sequence[str], olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+    """Return those of `names` whose values differ."""
+    return [name for name in names if olds.get(name) != news.get(name)]
+
+
+class Resource(dynamic.Resource, module="immutable-servers", name="Resource"):
+    """A dynamic resource whose outputs are declared beside its inputs."""
+
+    def __init__(
+        self,
+        provider: dynamic.ResourceProvider,
+        name: str,
+        inputs: Mapping[str, Input[Any]],
+        outputs: Sequence[str],
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        """Register with `inputs`; each of `outputs` becomes an attribute."""
+        super().__init__(provider, name, {**dict.fromkeys(outputs), **inputs}, opts)

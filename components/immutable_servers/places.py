@@ -1,0 +1,62 @@
+"""Where things live on the machine that runs the program; each can be moved by a variable."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from immutable_servers.errors import SetupError
+
+NAME = "immutable-servers"
+PROJECT_FOLDER = ".immutable"
+"""In the project, ignored by git: the file backend, its passphrase, logs, reports."""
+
+
+def data_dir() -> Path:
+    """Return the folder of the local target's images and machines, shared by all checkouts."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / NAME
+
+
+def cache_dir() -> Path:
+    """Return the folder of what can be made again: the toolchain, file digests."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / NAME
+
+
+def logs_dir(project_root: Path) -> Path:
+    """Return the folder of a project's logs, made when missing."""
+    folder = project_root / PROJECT_FOLDER / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def reports_dir(project_root: Path) -> Path:
+    """Return the folder of a project's verification reports, made when missing."""
+    folder = project_root / PROJECT_FOLDER / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def runtime_dir(folder: Path) -> Path:
+    """Return a short private folder for the sockets of `folder`, made when missing.
+
+    A Unix socket's path holds at most 107 bytes (unix(7)), which a data folder may exceed.
+
+    Raises:
+        SetupError: Somebody else owns the folder of that name.
+    """
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # noqa: S108 - owner and mode are checked
+    parent = base / f"{NAME}-{os.getuid()}"
+    parent.mkdir(mode=0o700, exist_ok=True)
+    found = parent.lstat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise SetupError(
+            f"The folder for sockets, {parent}, is not private to this user",
+            facts=[
+                f"owner {found.st_uid}, mode {found.st_mode & 0o777:o}; wanted {os.getuid()}, 700"
+            ],
+            todo="Remove it, or set XDG_RUNTIME_DIR to a folder of your own.",
+        )
+    made = parent / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    made.mkdir(mode=0o700, exist_ok=True)
+    return made

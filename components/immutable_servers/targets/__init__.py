@@ -1,0 +1,47 @@
+"""The table of targets: equal siblings, each loaded only by a stack that runs on it."""
+
+import importlib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import Any
+
+from immutable_servers.errors import SettingsError
+from immutable_servers.targets.contract import Target
+
+TARGETS: Mapping[str, str] = {
+    "local": "immutable_servers.targets.local:LocalTarget",
+}
+"""Target name to `module:class`. Other packages add theirs as entry points of the group
+`immutable_servers.targets`."""
+
+ENTRY_POINTS = "immutable_servers.targets"
+
+
+def find_target_class(name: str) -> type[Target]:
+    """Return a target's class without making one.
+
+    Raises:
+        SettingsError: No target has this name.
+    """
+    place = TARGETS.get(name)
+    if place is None:
+        plugins = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+        place = plugins.get(name)
+        if place is None:
+            known = sorted({*TARGETS, *plugins})
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise SettingsError(
+                f"There is no target {name!r}",
+                facts=[f"Known targets: {', '.join(known)}"],
+                todo=f"{hint}Set immutable-servers:target in the stack file.",
+            )
+    module, _, attribute = place.partition(":")
+    found: type[Target] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def load_target(name: str, settings: Mapping[str, Any]) -> Target:
+    """Make the target `name` from its plain settings."""
+    return find_target_class(name)(settings)

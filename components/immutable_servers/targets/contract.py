@@ -1,0 +1,384 @@
+"""What every target offers: one class, the same methods in the same order.
+
+A target is constructed from its settings alone (`Target(settings)`), so that the program, a dynamic
+provider and the driver each make their own from the plain values that resources carry. Nothing here
+imports Pulumi at run time: the graph part receives resource options and returns resources.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    import pulumi
+    from pydantic import BaseModel
+
+Say = Callable[[str], None]
+"""Takes one line of progress, without the newline."""
+
+
+class _Plain:
+    """Turns a dataclass into plain values and back."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the fields as plain values that JSON and Pulumi can hold."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Make the object from what `to_plain` returned; keys it does not know are left out."""
+        known = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        return cls(**{key: value for key, value in plain.items() if key in known})
+
+
+@dataclass(frozen=True)
+class Scope(_Plain):
+    """Whose things they are: names and tags at a target carry all of it."""
+
+    project: str
+    stack: str
+    service: str = ""
+    generation: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name at a target, such as `immutable-servers-dev-web-3f2a9c41`."""
+        return "-".join(filter(None, (self.project, self.stack, self.service, self.generation)))
+
+
+@dataclass(frozen=True)
+class Artifact(_Plain):
+    """What the target stores for one image version.
+
+    Attributes:
+        id: The target's own word: an AMI id, an image link, `app/3f2a9c41d0e7` on `local`.
+        parents: Image name to version, nearest parent first.
+        facts: What was recorded at the bake (git commit, time, archive digests).
+    """
+
+    image: str
+    version: str
+    id: str
+    parents: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Route(_Plain):
+    """What the balancer listens for: one port, or one host name on the shared port."""
+
+    service: str
+    port: int
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class Launch(_Plain):
+    """All that shapes a server beside its image: the launch spec, plain values.
+
+    Attributes:
+        size: The user's word; the target resolves it.
+        port: What a server listens on.
+        health: Path of the health check, such as `/healthz`.
+        env: Handed to the server at launch; never secrets.
+    """
+
+    size: str
+    port: int
+    health: str
+    env: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FleetSpec(_Plain):
+    """One generation's servers, as they are to be launched.
+
+    Attributes:
+        artifact: The artifact's id.
+        record: The generation's record, which the target keeps with the fleet (tags or a file).
+        public_key: OpenSSH public key that may log in while the window is open; empty is sealed.
+        window_ends: When the login window closes, in seconds since the epoch; 0 is sealed.
+    """
+
+    scope: Scope
+    artifact: str
+    launch: Launch
+    servers: int
+    record: dict[str, Any]
+    public_key: str = ""
+    window_ends: int = 0
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values, nested ones included."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Make the spec from what `to_plain` returned."""
+        nested = {
+            "scope": Scope.from_plain(plain["scope"]),
+            "launch": Launch.from_plain(plain["launch"]),
+        }
+        return super().from_plain({**plain, **nested})
+
+
+@dataclass(frozen=True)
+class Fleet(_Plain):
+    """A fleet that the target says exists.
+
+    Attributes:
+        record: What was kept with it at launch.
+        servers: How many it should hold.
+        whole: Every server that it should hold exists (a stopped one on `local` counts: it is
+            started again by the next run).
+        running: How many run now.
+        leaving: Its deletion has begun; it is never used again.
+    """
+
+    generation: str
+    record: dict[str, Any]
+    servers: int
+    whole: bool
+    running: int
+    leaving: bool = False
+
+
+@dataclass(frozen=True)
+class Server(_Plain):
+    """One server of a fleet.
+
+    Attributes:
+        name: Such as `web-3f2a9c41-0`.
+        url: Where it answers HTTP for health checks, such as `http://127.0.0.1:41001`.
+    """
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Login(_Plain):
+    """How testinfra reaches a server while its login window is open.
+
+    Attributes:
+        host: testinfra's host spec, such as `ssh://web-3f2a9c41-0`.
+        ssh_config: File for `--ssh-config`, with address, port, user, key and known hosts; or
+            empty for a backend that needs none.
+    """
+
+    server: str
+    host: str
+    ssh_config: str = ""
+
+
+@dataclass(frozen=True)
+class Health(_Plain):
+    """What a server answered its health check, asked now.
+
+    Attributes:
+        serving: The balancer's group for the generation holds this server.
+    """
+
+    server: str
+    ok: bool
+    detail: str
+    serving: bool = True
+
+
+@dataclass(frozen=True)
+class BakeRequest:
+    """All that a target needs to bake one image version.
+
+    Attributes:
+        template: Staged copy of `packer/<image>/`, only the files that the version hashes.
+        sources: Staged copies of the image's sources, one folder each by its name.
+        lock: The lock's entry for this target and architecture; empty for an image with a parent.
+        variables: Non-secret template variables from the settings.
+        secrets: Sensitive variables: never written to a file, a log or a command line.
+        lineage: What goes into the image as `/etc/immutable/image.json`.
+        log: The bake's log file; the target may add lines.
+        deadline: Seconds that the whole bake may take.
+    """
+
+    image: str
+    version: str
+    template: Path
+    sources: Path
+    parent: Artifact | None
+    lock: Mapping[str, Any]
+    variables: Mapping[str, str]
+    secrets: Mapping[str, str]
+    lineage: Mapping[str, Any]
+    manifest: Mapping[str, str]
+    log: Path
+    deadline: float
+    say: Say
+
+
+class Packer(ABC):
+    """Runs Packer on a staged template under one deadline (see `images/packer.py`)."""
+
+    @abstractmethod
+    def build(self, variables: Mapping[str, str]) -> Mapping[str, Any]:
+        """Build with these variables beside the request's own.
+
+        Returns:
+            The build's entry of the manifest post-processor (`artifact_id`, `custom_data`, ...).
+
+        Raises:
+            ImageError: With Packer's own message, its line, and the log file.
+        """
+
+
+class Catalog(ABC):
+    """The images that a target holds, found by (image, version)."""
+
+    @abstractmethod
+    def find(self, image: str, version: str) -> Artifact | None:
+        """Return the whole and usable artifact of this version, or None."""
+
+    @abstractmethod
+    def list(self) -> Sequence[Artifact]:
+        """Return every artifact of this project's images, oldest first."""
+
+    @abstractmethod
+    def mark(self, artifact: Artifact, key: str, value: str) -> None:
+        """Write a mark on an artifact; an empty value removes it."""
+
+    @abstractmethod
+    def delete(self, artifact: Artifact) -> None:
+        """Delete an artifact that nothing refers to.
+
+        Raises:
+            ImageError: Something still refers to it.
+        """
+
+
+class Target(ABC):
+    """Where it all runs."""
+
+    name: ClassVar[str]
+    settings_model: ClassVar[type["BaseModel"]]
+    """The target's own settings, under its name in the stack file."""
+    architecture: str
+    """The lock's key beside the target's name, such as `x86_64`."""
+
+    @abstractmethod
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Take the plain values of `settings_model`; touch nothing."""
+
+    # images
+    @property
+    @abstractmethod
+    def catalog(self) -> Catalog:
+        """The images that the target holds."""
+
+    @abstractmethod
+    def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
+        """Look outside and return a new lock entry (called by `./immutable update` only)."""
+
+    @abstractmethod
+    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+        """Bake one version and return its whole artifact; leave nothing behind on a failure."""
+
+    # the graph
+    @abstractmethod
+    def resolve_size(self, size: str) -> dict[str, Any]:
+        """Return what a size means here.
+
+        Raises:
+            SettingsError: Neither small, medium, large nor the target's own word.
+        """
+
+    @abstractmethod
+    def describe_shape(self, launch: Launch) -> dict[str, Any]:
+        """Return what our code gives a server at launch: plain values, digested into the id."""
+
+    @abstractmethod
+    def declare_balancer(
+        self, scope: Scope, routes: Sequence[Route], opts: "pulumi.ResourceOptions"
+    ) -> "pulumi.Resource":
+        """Declare the stack's load balancer, its pointers left alone."""
+
+    @abstractmethod
+    def declare_fleet(
+        self,
+        name: str,
+        spec: Mapping[str, "pulumi.Input[Any]"],
+        *,
+        frozen: bool,
+        opts: "pulumi.ResourceOptions",
+    ) -> "pulumi.Resource":
+        """Declare launch template and fleet from `FleetSpec`'s fields, some of them Outputs.
+
+        `frozen` ignores every change but the server count.
+        """
+
+    # what exists and serves
+    @abstractmethod
+    def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
+        """Return the fleets of a service by generation id."""
+
+    @abstractmethod
+    def find_traffic(self, scope: Scope) -> Mapping[str, int]:
+        """Return generation id to weight as the balancer says; empty when it points nowhere.
+
+        Raises:
+            TrafficError: The balancer exists and cannot be read.
+        """
+
+    @abstractmethod
+    def find_servers(self, scope: Scope) -> Sequence[Server]:
+        """Return the servers of a generation."""
+
+    @abstractmethod
+    def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
+        """Ask every server of a generation now, and the balancer's group which it holds."""
+
+    @abstractmethod
+    def find_address(self, route: Route, scope: Scope) -> str:
+        """Return the URL where a service answers, such as `http://127.0.0.1:8080`."""
+
+    # acting
+    @abstractmethod
+    def make_key(self, scope: Scope) -> str:
+        """Make or find the generation's login key, kept by the target; return the public key.
+
+        The private key never enters Pulumi's state.
+        """
+
+    @abstractmethod
+    def delete_key(self, scope: Scope) -> None:
+        """Delete the generation's login key; a missing one is no error."""
+
+    @abstractmethod
+    def find_logins(self, scope: Scope) -> Sequence[Login]:
+        """Return how to log in to each server of a generation, when all answer.
+
+        Raises:
+            LaunchError: A server does not take logins before the target's deadline.
+        """
+
+    @abstractmethod
+    def start_probe(self, spec: FleetSpec, say: Say) -> AbstractContextManager[Login]:
+        """Boot one open server of an artifact that serves nobody; remove it at the end."""
+
+    @abstractmethod
+    def close_window(self, scope: Scope, say: Say) -> None:
+        """Seal every server: logins closed, keys removed, no route left; checked from outside.
+
+        Raises:
+            LaunchError: A server still takes logins.
+        """
+
+    @abstractmethod
+    def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
+        """Point the balancer at these generations and confirm by reading it back."""
+
+    @abstractmethod
+    def drain(self, scope: Scope, seconds: float, say: Say) -> None:
+        """Wait until a generation without traffic holds no connection, or the time is over."""
