@@ -1,7 +1,7 @@
 """What all our dynamic resources share: declared inputs, a diff over them, plain errors.
 
-A provider class is a thin shell over plain functions. It is stored in the state by reference (module
-and name), holds no attribute, and is given all it needs as inputs.
+A provider class is a thin shell over plain functions. It is stored in the state by reference
+(module and name), holds no attribute, and is given all it needs as inputs.
 """
 
 from collections.abc import Mapping, Sequence

@@ -37,8 +37,8 @@ class ImmutableError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        """Return the three parts, each on lines of its own."""
-        lines = [f"{self.what}."]
+        """Return the branch and the three parts, as the engine passes them on."""
+        lines = [f"{type(self).__name__}: {self.what}."]
         lines += [f"  {line}" for fact in self.facts for line in fact.splitlines()]
         if self.todo:
             lines.append(f"What to do: {self.todo}")

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from immutable_servers.plain import restore_numbers
+
 if TYPE_CHECKING:
     import pulumi
     from pydantic import BaseModel
@@ -31,7 +33,7 @@ class _Plain:
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Make the object from what `to_plain` returned; keys it does not know are left out."""
         known = cls.__dataclass_fields__  # type: ignore[attr-defined]
-        return cls(**{key: value for key, value in plain.items() if key in known})
+        return cls(**{key: restore_numbers(value) for key, value in plain.items() if key in known})
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Artifact(_Plain):
 
 @dataclass(frozen=True)
 class Route(_Plain):
-    """What the balancer listens for: one port, or one host name on the shared port."""
+    """What the balancer listens for: a port, or (port 0) a host name on the shared port."""
 
     service: str
     port: int
@@ -338,6 +340,10 @@ class Target(ABC):
     @abstractmethod
     def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
         """Ask every server of a generation now, and the balancer's group which it holds."""
+
+    @abstractmethod
+    def find_trouble(self, scope: Scope) -> Sequence[str]:
+        """Return what helps to see why a generation is not healthy: the end of its console logs."""
 
     @abstractmethod
     def find_address(self, route: Route, scope: Scope) -> str:

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
 """Runs Python programs for the Pulumi engine where the official language host is not installed.
 
-The official host has no tagged Go module, so a machine that reaches only package registries cannot
-build it. This one answers the calls that `preview`, `up` and `destroy` make, over the stubs that the
-`pulumi` wheel carries. It prints its port, and ends when the engine does.
+Installed beside `pulumi` under the name `pulumi-language-python`. The official host has no tagged
+Go module, so a machine that reaches only package registries cannot build it. This one answers the
+calls that `preview`, `up` and `destroy` make, over the stubs that the `pulumi` wheel carries. It
+prints its port, and ends when the engine does. It is a script on its own: nothing of the project is
+imported.
 Protocol: https://github.com/pulumi/pulumi/blob/v3.259.0/proto/pulumi/language.proto
 """
+
+# ruff: noqa: N802 - the methods have the protocol's names
+# ruff: noqa: ARG002 - and its arguments
 
 import importlib.metadata
 import json
@@ -17,11 +22,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import grpc
-
+import grpc  # type: ignore[import-untyped]
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 VERSION = importlib.metadata.version("pulumi")
+EXECUTOR = "pulumi-language-python-exec"
 BAIL_EXIT_CODE = 32
 """The executor's word for "the user has seen the error already"."""
 
@@ -34,52 +40,50 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         self.engine = engine
         self.running = threading.Lock()
 
-    def Handshake(self, request, context):
+    def Handshake(
+        self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
+    ) -> language_pb2.LanguageHandshakeResponse:
         """Accept the engine's address."""
         self.engine = request.engine_address or self.engine
         return language_pb2.LanguageHandshakeResponse()
 
-    def GetPluginInfo(self, request, context):
+    def GetPluginInfo(
+        self, request: empty_pb2.Empty, context: grpc.ServicerContext
+    ) -> plugin_pb2.PluginInfo:
         """Report the SDK's version as the host's own."""
         return plugin_pb2.PluginInfo(version=VERSION)
 
-    def GetRequiredPackages(self, request, context):
+    def GetRequiredPackages(
+        self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GetRequiredPackagesResponse:
         """Ask for nothing: plugins are found on the PATH or loaded on first use."""
         return language_pb2.GetRequiredPackagesResponse()
 
-    def GetRequiredPlugins(self, request, context):
+    def GetRequiredPlugins(
+        self, request: language_pb2.GetRequiredPluginsRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GetRequiredPluginsResponse:
         """Ask for nothing, as above."""
         return language_pb2.GetRequiredPluginsResponse()
 
-    def About(self, request, context):
+    def About(
+        self, request: language_pb2.AboutRequest, context: grpc.ServicerContext
+    ) -> language_pb2.AboutResponse:
         """Name the interpreter that runs programs."""
-        return language_pb2.AboutResponse(
-            executable=sys.executable, version=sys.version.split()[0]
-        )
+        version = sys.version.split(maxsplit=1)[0]
+        return language_pb2.AboutResponse(executable=sys.executable, version=version)
 
-    def Run(self, request, context):
+    def Run(
+        self, request: language_pb2.RunRequest, context: grpc.ServicerContext
+    ) -> language_pb2.RunResponse:
         """Run the program and report how it ended."""
-        python = find_python(request.info)
-        program = request.program or request.info.entry_point or "."
-        arguments = [
-            python,
-            "-u",
-            str(Path(__file__).with_name("pulumi-language-python-exec")),
-            *("--monitor", request.monitor_address, "--engine", self.engine),
-            *("--project", request.project, "--stack", request.stack),
-            *("--organization", request.organization, "--parallel", str(request.parallel)),
-            *("--pwd", request.pwd, "--root_directory", request.info.root_directory),
-            *("--dry_run", "true" if request.dryRun else "false"),
-            program,
-            *request.args,
-        ]
         environment = {
             **os.environ,
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
+        command = render_command(request, self.engine)
         with self.running:
-            code = subprocess.call(arguments, env=environment, cwd=request.pwd or None)
+            code = subprocess.call(command, env=environment, cwd=request.pwd or None)
         if code == 0:
             return language_pb2.RunResponse()
         if code == BAIL_EXIT_CODE:
@@ -87,11 +91,25 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {code}")
 
 
-def find_python(info):
+def render_command(request: language_pb2.RunRequest, engine: str) -> list[str]:
+    """Return the executor's command line: what its argument parser takes."""
+    return [
+        *(find_python(request.info), "-u", str(Path(__file__).with_name(EXECUTOR))),
+        *("--monitor", request.monitor_address, "--engine", engine),
+        *("--project", request.project, "--stack", request.stack),
+        *("--organization", request.organization, "--parallel", str(request.parallel)),
+        *("--pwd", request.pwd, "--root_directory", request.info.root_directory),
+        *("--dry_run", "true" if request.dryRun else "false"),
+        request.program or request.info.entry_point or ".",
+        *request.args,
+    ]
+
+
+def find_python(info: language_pb2.ProgramInfo) -> str:
     """Return the interpreter of the project's `virtualenv` option, else this one."""
     options = dict(info.options.items()) if info.HasField("options") else {}
     virtualenv = options.get("virtualenv")
-    if virtualenv:
+    if isinstance(virtualenv, str) and virtualenv:
         python = Path(info.root_directory, virtualenv, "bin", "python")
         if python.exists():
             return str(python)
@@ -99,10 +117,12 @@ def find_python(info):
 
 
 def main() -> None:
-    """Serve until the engine ends this process."""
+    """Serve until the engine ends this process.
+
+    The engine ends its plugins with SIGINT. A terminal's Ctrl-C reaches this process too, while the
+    engine still waits for the program: then the answer goes out first.
+    """
     stop = threading.Event()
-    # The engine ends its plugins with SIGINT. A terminal's Ctrl-C reaches this process too, while the
-    # engine still waits for the program: then the answer goes out first.
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     engine = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     host = Host(engine)
@@ -110,7 +130,7 @@ def main() -> None:
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    print(port, flush=True)
+    print(port, flush=True)  # noqa: T201 - the engine reads it
     stop.wait()
     with host.running:
         server.stop(grace=1).wait()

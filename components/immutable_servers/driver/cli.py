@@ -1,0 +1,183 @@
+"""The table of commands; each imports what it needs when it runs, so that `--help` is quick."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from immutable_servers.driver import console
+from immutable_servers.driver.project import CHECKOUT, find_root
+from immutable_servers.errors import ImmutableError, SettingsError
+
+DEFAULT_STACK = "dev"
+USAGE = SettingsError.exit_code
+
+app = typer.Typer(
+    name="immutable",
+    help="Servers that are never changed, only replaced: bake, launch, verify, move traffic.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Stack = Annotated[str, typer.Argument(metavar="[STACK]", help="The stack's name.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
+
+
+class Answers:
+    """What was said once for all commands of this run."""
+
+    yes = False
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if wanted:
+        import tomllib  # noqa: PLC0415 - for this only
+
+        read = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+        console.show(f"immutable-servers {read['project']['version']}")
+        raise typer.Exit
+
+
+@app.callback()
+def begin(
+    *,
+    yes: Yes = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options that all commands share."""
+    Answers.yes = yes
+
+
+@app.command()
+def up(stack: Stack = DEFAULT_STACK, *, yes: Yes = False) -> int:
+    """Bake, launch, verify and serve what the checkout says."""
+    from immutable_servers.driver.runs import run_up  # noqa: PLC0415 - see the module's docstring
+
+    return run_up(find_root(), stack, yes=yes or Answers.yes)
+
+
+@app.command()
+def preview(
+    stack: Stack = DEFAULT_STACK,
+    *,
+    diff: Annotated[bool, typer.Option("--diff", help="Show each changed input.")] = False,
+    yes: Yes = False,
+) -> int:
+    """Show what `up` would do; change nothing."""
+    from immutable_servers.driver.runs import run_preview  # noqa: PLC0415
+
+    return run_preview(find_root(), stack, diff=diff, yes=yes or Answers.yes)
+
+
+@app.command()
+def destroy(
+    stack: Stack = DEFAULT_STACK,
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the empty stack too.")] = False,
+    yes: Yes = False,
+) -> int:
+    """Delete everything of a stack; images stay."""
+    from immutable_servers.driver.runs import run_destroy  # noqa: PLC0415
+
+    return run_destroy(find_root(), stack, remove=remove, yes=yes or Answers.yes)
+
+
+@app.command()
+def status(stack: Stack = DEFAULT_STACK) -> int:
+    """Show what exists and what serves, as the target says."""
+    from immutable_servers.driver.status import show_status  # noqa: PLC0415
+
+    return show_status(find_root(), stack)
+
+
+@app.command()
+def doctor(stack: Stack = DEFAULT_STACK) -> int:
+    """Show each part of the set-up, and the fix where one is missing."""
+    from immutable_servers.driver.doctor import show_doctor  # noqa: PLC0415
+
+    return show_doctor(find_root(), stack)
+
+
+@app.command()
+def env() -> int:
+    """Print what makes plain `pulumi` and `packer` work the same: eval "$(./immutable env)"."""
+    from immutable_servers.driver.environment import (  # noqa: PLC0415
+        compute_environment,
+        render_exports,
+    )
+
+    console.show(render_exports(compute_environment(find_root())))
+    return 0
+
+
+@app.command()
+def update(
+    image: Annotated[str, typer.Argument(metavar="[IMAGE]", help="One image only.")] = "",
+    *,
+    stack: Annotated[str, typer.Option(help="The stack whose target is asked.")] = DEFAULT_STACK,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Bake again all the same.")] = False,
+) -> int:
+    """Look outside for newer upstreams and write the locks."""
+    from immutable_servers.driver.update import run_update  # noqa: PLC0415
+
+    return run_update(find_root(), stack, image, rebuild=rebuild)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": False})
+def test(
+    context: typer.Context,
+    *,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out what boots machines.")] = False,
+    yes: Yes = False,
+) -> int:
+    """Run the linters and all tests; words after -- go to pytest."""
+    from immutable_servers.driver.rings import run_rings  # noqa: PLC0415
+
+    return run_rings(find_root(), context.args, fast=fast, yes=yes or Answers.yes)
+
+
+@app.command()
+def bench(
+    stack: Stack = DEFAULT_STACK,
+    *,
+    only: Annotated[str, typer.Option(help="One measurement, by its name.")] = "",
+    yes: Yes = False,
+) -> int:
+    """Measure, and compare with the goals."""
+    from immutable_servers.driver.bench import run_bench  # noqa: PLC0415
+
+    return run_bench(find_root(), stack, only=only, yes=yes or Answers.yes)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command line and return its exit code; no traceback reaches a user."""
+    try:
+        code = app(args=list(words), prog_name="immutable", standalone_mode=False)
+        sys.stdout.flush()
+    except ImmutableError as error:
+        return console.fail(error)
+    except typer.TyperException as error:
+        console.say(f"error: {error.format_message()}")
+        console.say(f"What to do: see `./immutable {' '.join(words[:1])} --help`.")
+        return USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        return console.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has read enough. Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last line before the user
+        return console.fail_unexpectedly(error, find_root())
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Run the driver as a program."""
+    sys.exit(run(sys.argv[1:]))

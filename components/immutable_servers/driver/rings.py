@@ -1,0 +1,124 @@
+"""`test`: the linters and the rings of tests, from fast to real, with one summary."""
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from immutable_servers import places
+from immutable_servers.driver import console
+from immutable_servers.driver.environment import BACKEND, PASSPHRASES, compute_environment
+from immutable_servers.driver.setup.install import install_missing, render_seconds
+from immutable_servers.driver.setup.table import list_parts
+
+LINTERS: Mapping[str, Sequence[str]] = {
+    "ruff check": ("-m", "ruff", "check", "."),
+    "ruff format": ("-m", "ruff", "format", "--check", "."),
+    "mypy": ("-m", "mypy"),
+}
+RINGS = ("unit", "program", "engine", "local")
+REAL = "local"
+"""The ring that boots machines."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one linter or ring ended."""
+
+    name: str
+    passed: int
+    failed: int
+    skipped: int
+    seconds: float
+    note: str = ""
+
+
+def run_rings(root: Path, more: Sequence[str], *, fast: bool, yes: bool) -> int:
+    """Run everything and print the summary.
+
+    Args:
+        more: Words for pytest.
+        fast: Leave out the ring that boots machines.
+    """
+    install_missing(list_parts(REAL, acts=not fast), yes=yes)
+    environment = make_environment(root)
+    results = [_run_linter(root, name, words, environment) for name, words in LINTERS.items()]
+    rings = [ring for ring in RINGS if not (fast and ring == REAL)]
+    results += [run_ring(root, ring, more, environment) for ring in rings]
+    return summarize(results)
+
+
+def make_environment(root: Path) -> dict[str, str]:
+    """Return the environment of the tests: our tools, and nobody's state."""
+    made = {**os.environ, **compute_environment(root)}
+    return {key: value for key, value in made.items() if key not in (BACKEND, *PASSPHRASES)}
+
+
+def _run_linter(
+    root: Path, name: str, words: Sequence[str], environment: Mapping[str, str]
+) -> Result:
+    console.say(f"== {name}")
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, *words], cwd=root, env=dict(environment), check=False)
+    failed = int(done.returncode != 0)
+    return Result(name, 1 - failed, failed, 0, time.monotonic() - began)
+
+
+def run_ring(root: Path, ring: str, more: Sequence[str], environment: Mapping[str, str]) -> Result:
+    """Run one folder of tests; a folder that is missing or collects nothing has failed."""
+    console.say(f"== tests/{ring}")
+    began = time.monotonic()
+    report = places.reports_dir(root) / f"test-{ring}.xml"
+    report.unlink(missing_ok=True)
+    words = ["-m", "pytest", f"tests/{ring}", f"--junitxml={report}", *more]
+    code = 0
+    if (root / "tests" / ring).is_dir():
+        done = subprocess.run(
+            [sys.executable, *words], cwd=root, env=dict(environment), check=False
+        )
+        code = done.returncode
+        note = "" if code in (0, 1) else f"pytest ended with {code}"
+    else:
+        code, note = 1, "the folder is missing"
+    return read_report(ring, report, code, time.monotonic() - began, note)
+
+
+def read_report(ring: str, report: Path, code: int, seconds: float, note: str) -> Result:
+    """Return a ring's sums from its JUnit file; it fails when the file does not say why it did."""
+    passed = failed = skipped = 0
+    if report.exists():
+        for suite in ET.parse(report).iter("testsuite"):  # noqa: S314 - pytest just wrote it
+            failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            skipped += int(suite.get("skipped", 0))
+            passed += int(suite.get("tests", 0))
+        passed = max(0, passed - failed - skipped)
+    if not passed and not failed:
+        note = note or "no test ran"
+    if (code or note) and not failed:
+        failed = 1
+    return Result(f"tests/{ring}", passed, failed, skipped, seconds, note)
+
+
+def summarize(results: Sequence[Result]) -> int:
+    """Print each result and, alone on the last line, the sums of the tests."""
+    rows = [
+        (
+            "failed" if result.failed else "ok",
+            result.name,
+            f"{result.passed} passed, {result.failed} failed, {result.skipped} skipped",
+            render_seconds(result.seconds),
+            result.note,
+        )
+        for result in results
+    ]
+    console.show_table("", ("", "what", "result", "time", "note"), rows)
+    tests = [result for result in results if result.name not in LINTERS or result.failed]
+    passed = sum(result.passed for result in tests)
+    failed = sum(result.failed for result in tests)
+    skipped = sum(result.skipped for result in tests)
+    console.show(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return int(failed > 0)

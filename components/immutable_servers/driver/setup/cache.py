@@ -1,0 +1,104 @@
+"""The toolchain's folder: one sub-folder for each tool and version, whole or not there."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from immutable_servers import places
+from immutable_servers.driver.setup.parts import Found
+from immutable_servers.driver.setup.versions import parse_version
+from immutable_servers.targets.contract import Say
+
+TEMPORARY = ".making-"
+
+
+def toolchain_dir() -> Path:
+    """Return the folder of the toolchain, shared by all checkouts."""
+    return places.cache_dir() / "toolchain"
+
+
+@contextmanager
+def start_folder(place: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `place` when the block ends without an error."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=place.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if place.exists():  # made from the same input by somebody else: theirs is as good
+            return
+        temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def start_lock(say: Say) -> Iterator[None]:
+    """Hold the toolchain's lock, so that two set-ups never build the same thing side by side.
+
+    What a killed set-up left half-made is removed.
+    """
+    folder = toolchain_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another set-up is running: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def find_own(
+    command: str, arguments: Sequence[str], minimum: tuple[int, ...], beside: Sequence[str] = ()
+) -> Found | None:
+    """Return the machine's own tool: the first on the PATH, outside our cache, new enough.
+
+    Args:
+        arguments: What makes the tool print its version.
+        beside: Other folders to look in after the PATH's.
+    """
+    ours = toolchain_dir()
+    for folder in [*os.environ.get("PATH", "").split(os.pathsep), *beside]:
+        file = Path(folder or ".", command)
+        if file.is_relative_to(ours) or not os.access(file, os.X_OK) or file.is_dir():
+            continue
+        version = _read_version(file, arguments)
+        if parse_version(version) >= minimum:
+            return Found(version, str(file))
+    return None
+
+
+def _read_version(file: Path, arguments: Sequence[str]) -> str:
+    """Ask a tool for its version, once for as long as its file does not change."""
+    status = file.stat()
+    key = f"{file} {status.st_mtime_ns} {status.st_size}"
+    memory = places.cache_dir() / "tool-versions.json"
+    try:
+        known = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        known = {}
+    if key not in known:
+        known[key] = _ask_version([str(file), *arguments])
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        beside = memory.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(known))
+        beside.replace(memory)
+    return str(known[key])
+
+
+def _ask_version(command: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    numbers = parse_version(done.stdout or done.stderr)
+    return ".".join(map(str, numbers))

@@ -1,0 +1,107 @@
+"""The Debian packages of the local target."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from immutable_servers.driver.setup.parts import Found, Part
+from immutable_servers.errors import SetupError
+from immutable_servers.targets.contract import Say
+
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
+"""Where haproxy and others lie, which a user's PATH on Debian does not name."""
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+UPDATE = ("apt-get", "update", "--quiet=2")
+INSTALL = ("apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends")
+
+
+def find_command(command: str) -> Found | None:
+    """Return a command of the PATH or of the system's folders."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
+    place = shutil.which(command, path=path)
+    return Found("", place) if place else None
+
+
+def find_file(file: Path) -> Found | None:
+    """Return a file that a package brings."""
+    return Found("", str(file)) if file.exists() else None
+
+
+def _package(name: str, command: str, size: str, seconds: int) -> Part:
+    return Part(
+        name=name,
+        size=size,
+        seconds=seconds,
+        find=partial(find_command, command),
+        fix=f"sudo apt-get install {name}",
+        package=name,
+    )
+
+
+QEMU = _package("qemu-system-x86", "qemu-system-x86_64", "110 MB", 20)
+QEMU_UTILS = _package("qemu-utils", "qemu-img", "10 MB", 4)
+MMDEBSTRAP = _package("mmdebstrap", "mmdebstrap", "2 MB", 4)
+HAPROXY = _package("haproxy", "haproxy", "5 MB", 4)
+SSH = _package("openssh-client", "ssh-keygen", "6 MB", 4)
+UIDMAP = _package("uidmap", "newuidmap", "1 MB", 2)
+ARCHIVE_KEYS = Part(
+    name="debian-archive-keyring",
+    size="1 MB",
+    seconds=2,
+    find=partial(find_file, KEYRING),
+    fix="sudo apt-get install debian-archive-keyring",
+    package="debian-archive-keyring",
+)
+
+
+def list_packages() -> Sequence[Part]:
+    """Return the packages that this user needs; only root makes file systems without uidmap."""
+    own = () if os.geteuid() == 0 else (UIDMAP,)
+    return (QEMU, QEMU_UTILS, MMDEBSTRAP, HAPROXY, SSH, ARCHIVE_KEYS, *own)
+
+
+def install_packages(names: Sequence[str], say: Say) -> None:
+    """Install packages with apt, as root or with a sudo that asks for no password.
+
+    Raises:
+        SetupError: With the one command to type, or what apt said.
+    """
+    command = " ".join(("sudo apt-get install --yes", *names))
+    before = find_rights()
+    if before is None:
+        raise SetupError(
+            f"Debian packages are missing: {', '.join(names)}",
+            facts=["This user is not root, and sudo asks for a password, or there is no apt"],
+            todo=f"Type this once, then run again: {command}",
+        )
+    say(f"apt: {', '.join(names)}")
+    _run_apt([*before, *UPDATE], must=False, command=command)
+    _run_apt([*before, *INSTALL, *names], must=True, command=command)
+
+
+def find_rights() -> Sequence[str] | None:
+    """Return what goes before apt-get, or None when this user may not run it."""
+    if shutil.which("apt-get") is None:
+        return None
+    quiet = ("env", "DEBIAN_FRONTEND=noninteractive")
+    if os.geteuid() == 0:
+        return quiet
+    if shutil.which("sudo") is None:
+        return None
+    allowed = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+    return ("sudo", "-n", *quiet) if allowed.returncode == 0 else None
+
+
+def _run_apt(words: Sequence[str], *, must: bool, command: str) -> None:
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode and must:
+        raise SetupError(
+            "apt could not install the Debian packages",
+            facts=(done.stderr or done.stdout).strip().splitlines()[-15:],
+            todo=f"See what apt says to: {command}",
+        )

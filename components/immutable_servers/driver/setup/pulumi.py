@@ -1,0 +1,117 @@
+"""The Pulumi CLI, and the language host that runs Python programs for it."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from immutable_servers.driver.project import CHECKOUT
+from immutable_servers.driver.setup import go, releases, versions
+from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
+from immutable_servers.driver.setup.parts import Found, Part
+from immutable_servers.errors import SetupError
+from immutable_servers.targets.contract import Say
+
+PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+SDK = "github.com/pulumi/pulumi/sdk/v3"
+VERSION_VARIABLE = f"{SDK}/go/common/version.Version"
+HOST = "pulumi-language-python"
+HOST_SOURCE = CHECKOUT / "toolchain" / "language_host.py"
+SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
+
+
+def find_pulumi() -> Found | None:
+    """Return the machine's own CLI where it is new enough, else the one in the cache."""
+    own = find_own("pulumi", ["version"], versions.PULUMI_MINIMUM)
+    if own:
+        return own
+    # The language host's folder holds the CLI too: the engine warns about plugins elsewhere.
+    for folder in (_host_folder(), _folder()):
+        if (folder / "pulumi").exists():
+            return Found(versions.PULUMI, str(folder / "pulumi"))
+    return None
+
+
+def install_pulumi(say: Say) -> None:
+    """Fetch the official release, else build from the Go module."""
+    with start_folder(_folder()) as folder:
+        try:
+            releases.fetch_release(releases.find_pulumi_release(), folder, say)
+        except releases.NotServedError as error:
+            say(f"the official release cannot be had ({error}): building from the Go module")
+            linking = f"-X {VERSION_VARIABLE}=v{versions.PULUMI}"
+            go.build("pulumi", PACKAGE, folder / "pulumi", say, linking)
+
+
+def find_host() -> Found | None:
+    """Return the language host that the CLI will start: its own, else ours."""
+    pulumi = find_pulumi()
+    if pulumi is None:
+        return None
+    beside = Path(pulumi.place).with_name(HOST)
+    if beside.exists():
+        ours = beside.is_relative_to(_host_folder())
+        return Found("ours" if ours else "official", str(beside))
+    own = shutil.which(HOST)
+    if own and not Path(own).is_relative_to(toolchain_dir()):
+        return Found("on the PATH", own)
+    ours_alone = _host_folder() / HOST
+    return Found("ours", str(ours_alone)) if ours_alone.exists() else None
+
+
+def install_host(say: Say) -> None:
+    """Put our language host, the scripts of the Go module, and our CLI into one folder.
+
+    Raises:
+        SetupError: There is no CLI yet.
+    """
+    pulumi = find_pulumi()
+    if pulumi is None:
+        raise SetupError("The language host needs the Pulumi CLI", todo="Install that first.")
+    say("the CLI brings no Python language host: taking ours, on the SDK's stubs")
+    sdk = go.find_module_folder("pulumi", SDK, say)
+    with start_folder(_host_folder()) as folder:
+        shutil.copy(HOST_SOURCE, folder / HOST)
+        for script in SCRIPTS:
+            shutil.copy(sdk / script, folder)
+        if Path(pulumi.place).is_relative_to(toolchain_dir()):
+            _link(Path(pulumi.place), folder / "pulumi")
+        for file in folder.iterdir():
+            file.chmod(0o755)
+
+
+def _link(source: Path, place: Path) -> None:
+    """Give a file a second name; the engine looks beside its own, so no symbolic link will do."""
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy2(source, place)
+
+
+def _folder() -> Path:
+    return toolchain_dir() / f"pulumi-{versions.PULUMI}"
+
+
+def _host_folder() -> Path:
+    """Return the folder of our host, keyed by its content: checkouts may differ in it."""
+    content = HOST_SOURCE.read_bytes() if HOST_SOURCE.exists() else b""
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return toolchain_dir() / f"pulumi-{versions.PULUMI}-python-{digest}"
+
+
+PULUMI = Part(
+    name="pulumi",
+    size="115 MB",
+    seconds=240,
+    find=find_pulumi,
+    fix="./immutable --yes up, or https://www.pulumi.com/docs/install/",
+    install=install_pulumi,
+)
+HOST_PART = Part(
+    name="python language host",
+    size="1 MB",
+    seconds=10,
+    find=find_host,
+    fix="./immutable --yes up",
+    install=install_host,
+)

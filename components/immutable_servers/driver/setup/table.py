@@ -1,0 +1,41 @@
+"""Which parts each target needs: equal siblings, one table."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from immutable_servers.driver.setup.debian import list_packages
+from immutable_servers.driver.setup.packer import PACKER, QEMU_PLUGIN
+from immutable_servers.driver.setup.parts import Part
+from immutable_servers.driver.setup.pulumi import HOST_PART, PULUMI
+from immutable_servers.errors import SetupError
+
+ENGINE: Sequence[Part] = (PULUMI, HOST_PART)
+"""What every run of the engine needs."""
+
+
+def _list_local() -> Sequence[Part]:
+    return (*list_packages(), QEMU_PLUGIN)
+
+
+TARGET_PARTS: Mapping[str, Callable[[], Sequence[Part]]] = {"local": _list_local}
+"""What a target needs beside the engine and Packer; a target that is not named needs nothing."""
+
+
+def list_parts(target: str, *, acts: bool) -> Sequence[Part]:
+    """Return the parts for a stack on `target`.
+
+    Args:
+        acts: The run bakes and launches; a preview only reads.
+
+    Raises:
+        SetupError: The run would start machines on a system that is not Linux.
+    """
+    if target == "local" and acts and sys.platform != "linux":
+        raise SetupError(
+            "The local target runs on Linux only",
+            facts=[f"This is {sys.platform}"],
+            todo="Previews and stacks on a cloud work here; for the local target take a Linux"
+            " machine.",
+        )
+    own = TARGET_PARTS.get(target, tuple)() if sys.platform == "linux" else ()
+    return (*ENGINE, PACKER, *(part for part in own if acts or not part.package))

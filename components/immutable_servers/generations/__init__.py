@@ -1,0 +1,1 @@
+"""Generations: fleets of identical servers, made once and never changed."""

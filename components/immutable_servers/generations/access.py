@@ -1,0 +1,45 @@
+"""`Access <generation>`: the login key of a candidate and the window in which it is good."""
+
+import time
+from typing import Any
+
+from pulumi import Output, ResourceOptions, dynamic
+
+from immutable_servers.context import Place, read_place
+from immutable_servers.dynamic import Provider, Resource
+
+WINDOW = 30 * 60
+"""How long a generation's login window is open after its launch, in seconds."""
+
+
+class AccessProvider(Provider):
+    """Has the target make the key and keep it: the private key never enters the state."""
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Make the key, or find the one of a launch that was killed."""
+        place = read_place(props)
+        public_key = place.load().make_key(place.scope)
+        outputs = {"public_key": public_key, "window_ends": int(time.time()) + WINDOW}
+        return dynamic.CreateResult(place.scope.name, {**props, **outputs})
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Delete what is left of the key."""
+        place = read_place(props)
+        place.load().delete_key(place.scope)
+
+
+class Access(Resource, module="immutable-servers", name="Access"):
+    """A generation's login key and window.
+
+    Attributes:
+        public_key: OpenSSH public key.
+        window_ends: Seconds since the epoch.
+    """
+
+    public_key: Output[str]
+    window_ends: Output[int]
+
+    def __init__(self, name: str, place: Place, opts: ResourceOptions) -> None:
+        """Register under the generation's name."""
+        outputs = ("public_key", "window_ends")
+        super().__init__(AccessProvider(), name, place.to_inputs(), outputs, opts)

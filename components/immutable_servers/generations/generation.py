@@ -1,0 +1,159 @@
+"""One generation as a component: access, launch template and fleet, retirement, verification, seal.
+
+Its resources carry the generation's id in their names, so that a new generation is new resources and
+the old one stays an ordinary resource until Pulumi deletes it, last.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+
+from immutable_servers.context import Place
+from immutable_servers.generations.access import Access
+from immutable_servers.generations.retirement import Retirement
+from immutable_servers.records import Record
+from immutable_servers.targets.contract import Target
+from immutable_servers.verification.resource import Verification
+from immutable_servers.verification.seal import Seal
+
+EVERYTHING = ["*"]
+
+
+@dataclass(frozen=True)
+class GenerationArgs:
+    """What makes a generation.
+
+    Attributes:
+        record: Its record; plain, and final but for what this run finds out.
+        artifact: The id of its image: the record's, or for a fresh one the bake's output.
+        frozen: It exists: no change of program, catalog or setting touches its servers.
+        servers: How many it shall have.
+        checks: Digest of the checks that it must have passed.
+        folders: The checks' folders, relative to the project.
+        drain: Seconds that old connections may take.
+    """
+
+    record: Record
+    artifact: Input[str]
+    frozen: bool
+    servers: int
+    checks: str
+    folders: tuple[str, ...]
+    drain: float
+    place: Place
+    balancer: pulumi.Resource
+    target: Target = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Service and generation id, as in `web-3f2a9c41`."""
+        return f"{self.place.scope.service}-{self.record.generation}"
+
+
+class Generation(pulumi.ComponentResource):
+    """A fleet of identical servers with its gate and its way out.
+
+    Attributes:
+        passed_generation: Its id once its verification passed, else empty.
+        verdict: `passed` or `failed`.
+        failures: One line for each failed check.
+        record: Its record for the ledger, completed by this run.
+        retirement: What must be gone before its fleet is.
+    """
+
+    passed_generation: Output[str]
+    verdict: Output[str]
+    failures: Output[list[str]]
+    record: Output[dict[str, Any]]
+
+    def __init__(self, args: GenerationArgs, opts: ResourceOptions | None = None) -> None:
+        """Register the generation's resources."""
+        super().__init__("immutable-servers:index:Generation", args.name, {}, opts)
+        ignored = EVERYTHING if args.frozen else None
+        access = Access(args.name, args.place, self._child(ignore_changes=ignored))
+        fleet = self._launch(args, access)
+        self.retirement = Retirement(
+            args.name,
+            args.place,
+            args.drain,
+            self._child(depends_on=[fleet], ignore_changes=ignored),
+        )
+        verification = Verification(
+            args.name,
+            args.place,
+            self._describe_verification(args),
+            self._child(depends_on=[fleet, self.retirement]),
+        )
+        self.seal = Seal(
+            args.name,
+            args.place,
+            verification.passed_generation,
+            self._child(depends_on=[verification]),
+        )
+        self.passed_generation = verification.passed_generation
+        self.verdict = verification.verdict
+        self.failures = verification.failures
+        self.record = self._complete_record(args, access, verification)
+        self.register_outputs(
+            {"generation": args.record.generation, "verdict": verification.verdict}
+        )
+
+    def _child(self, **options: Any) -> ResourceOptions:  # noqa: ANN401 - Pulumi's own options
+        return ResourceOptions(parent=self, **options)
+
+    def _launch(self, args: GenerationArgs, access: Access) -> pulumi.Resource:
+        record = {
+            **args.record.to_plain(),
+            "artifact": args.artifact,
+            "window_ends": access.window_ends,
+        }
+        spec: Mapping[str, Input[Any]] = {
+            "scope": args.place.scope.to_plain(),
+            "artifact": args.artifact,
+            "launch": args.record.launch,
+            "servers": args.servers,
+            "record": record,
+            "public_key": access.public_key,
+            "window_ends": access.window_ends,
+        }
+        return args.target.declare_fleet(
+            args.name,
+            spec,
+            frozen=args.frozen,
+            opts=self._child(depends_on=[access, args.balancer]),
+        )
+
+    def _describe_verification(self, args: GenerationArgs) -> dict[str, Input[Any]]:
+        record = args.record
+        return {
+            "checks": args.checks,
+            "folders": list(args.folders),
+            "artifact": args.artifact,
+            "launch": record.launch,
+            "was_verified": bool(record.verified),
+            "expected": {
+                "image": record.image,
+                "version": record.version,
+                "parents": {k: v for k, v in record.images.items() if k != record.image},
+                "service": args.place.scope.service,
+                "generation": record.generation,
+                "port": record.launch["port"],
+                "health": record.launch["health"],
+                "env": record.launch["env"],
+            },
+        }
+
+    def _complete_record(
+        self, args: GenerationArgs, access: Access, verification: Verification
+    ) -> Output[dict[str, Any]]:
+        plain = replace(args.record, servers=args.servers, checks=args.checks).to_plain()
+        return Output.all(
+            artifact=args.artifact,
+            window_ends=access.window_ends,
+            verified=verification.verified,
+        ).apply(
+            lambda found: {**plain, **found, "verified": found["verified"] or plain["verified"]}
+        )

@@ -1,0 +1,55 @@
+"""`Retirement <generation>`: the way out, taken when the generation is no longer declared.
+
+It depends on the fleet, so Pulumi deletes it first: the fleet goes only after the balancer was read,
+sends it nothing, and its connections have ended.
+"""
+
+from typing import Any
+
+from pulumi import ResourceOptions, dynamic
+
+from immutable_servers.context import Place, read_place
+from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.errors import RetirementError
+from immutable_servers.progress import start_saying
+from immutable_servers.targets.contract import Scope, Target
+
+
+def refuse_if_serving(target: Target, scope: Scope) -> None:
+    """Raise when the balancer sends the generation traffic.
+
+    Raises:
+        RetirementError: It does, or cannot be asked.
+    """
+    weight = target.find_traffic(scope).get(scope.generation, 0)
+    if weight:
+        raise RetirementError(
+            f"Generation {scope.service}-{scope.generation} still serves, so it is not deleted",
+            facts=[f"The balancer sends it {weight} % of the traffic"],
+            todo="Run `./immutable up` again: traffic is set first, then it can go.",
+        )
+
+
+class RetirementProvider(Provider):
+    """Drains on delete, and does nothing before."""
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Remember how to ask and how long to wait."""
+        return dynamic.CreateResult(read_place(props).scope.name, props)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Refuse while it serves, then wait for its connections to end."""
+        place = read_place(props)
+        target = place.load()
+        refuse_if_serving(target, place.scope)
+        say = start_saying("retire", place.scope)
+        target.drain(place.scope, float(props["drain"]), say)
+
+
+class Retirement(Resource, module="immutable-servers", name="Retirement"):
+    """Guards the deletion of a generation's fleet."""
+
+    def __init__(self, name: str, place: Place, drain: float, opts: ResourceOptions) -> None:
+        """Register under the generation's name; `drain` is in seconds."""
+        inputs = {**place.to_inputs(), "drain": drain}
+        super().__init__(RetirementProvider(), name, inputs, (), opts)

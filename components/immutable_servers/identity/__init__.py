@@ -1,0 +1,20 @@
+"""Versions and generation ids: pure functions of declared inputs, no network, no clock."""
+
+from immutable_servers.identity.changes import explain_change
+from immutable_servers.identity.files import read_manifest
+from immutable_servers.identity.generation import compute_generation_id
+from immutable_servers.identity.inputs import ImageInputs, read_image_inputs
+from immutable_servers.identity.stage import stage_image
+from immutable_servers.identity.version import ImageVersion, compute_version, compute_versions
+
+__all__ = [
+    "ImageInputs",
+    "ImageVersion",
+    "compute_generation_id",
+    "compute_version",
+    "compute_versions",
+    "explain_change",
+    "read_image_inputs",
+    "read_manifest",
+    "stage_image",
+]

@@ -1,0 +1,1 @@
+"""Images: baked once for each version, found by it ever after."""

@@ -1,0 +1,77 @@
+"""`MachineImage`: one image version under a fixed name, so that a new version is a replacement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+
+from immutable_servers.context import Place
+from immutable_servers.dynamic import Resource
+from immutable_servers.images.provider import ImageProvider
+from immutable_servers.settings import ImageSettings
+
+
+@dataclass(frozen=True)
+class MachineImageArgs:
+    """What an image is made from.
+
+    Attributes:
+        settings: Its section of the stack file.
+        version: Computed from the checkout; the bake computes it again and refuses another.
+        parent: The image that it is baked from.
+        wanted: This run needs the artifact: it is baked when the catalog lacks it.
+        secrets: Sensitive template variables, no input of the version.
+    """
+
+    settings: ImageSettings
+    version: str
+    place: Place
+    parent: "MachineImage | None"
+    wanted: bool
+    secrets: Mapping[str, Input[str]] = field(default_factory=dict)
+
+
+class Image(Resource, module="immutable-servers", name="Image"):
+    """The dynamic resource behind a machine image."""
+
+    artifact: Output[str]
+    details: Output[dict[str, Any]]
+
+    def __init__(self, name: str, inputs: Mapping[str, Input[Any]], opts: ResourceOptions) -> None:
+        """Register under the image's name."""
+        super().__init__(ImageProvider(), name, inputs, ("artifact", "details"), opts)
+
+
+class MachineImage(pulumi.ComponentResource):
+    """A versioned machine image.
+
+    Attributes:
+        version: 12 hex digits, known before anything is built.
+        artifact: The target's id of what was baked or found.
+        details: The artifact with its lineage, as plain values.
+    """
+
+    artifact: Output[str]
+    details: Output[dict[str, Any]]
+
+    def __init__(
+        self, name: str, args: MachineImageArgs, opts: ResourceOptions | None = None
+    ) -> None:
+        """Bake the version, or find it."""
+        super().__init__("immutable-servers:index:MachineImage", name, {}, opts)
+        self.version = args.version
+        inputs: dict[str, Input[Any]] = {
+            **args.place.to_inputs(),
+            "image": name,
+            "version": args.version,
+            "wanted": args.wanted,
+            "parent": args.parent.details if args.parent else None,
+            "image_settings": args.settings.model_dump(mode="json"),
+            "secrets": {key: Output.secret(value) for key, value in args.secrets.items()},
+        }
+        image = Image(name, inputs, ResourceOptions(parent=self, retain_on_delete=True))
+        self.artifact = image.artifact
+        self.details = image.details
+        self.register_outputs({"version": args.version, "artifact": self.artifact})

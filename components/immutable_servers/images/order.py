@@ -1,0 +1,46 @@
+"""What one image resource asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from immutable_servers.context import Place, read_place
+from immutable_servers.settings import ImageSettings
+from immutable_servers.targets.contract import Artifact, Scope
+
+
+@dataclass(frozen=True)
+class Order:
+    """An image version to bake or to find.
+
+    Attributes:
+        wanted: A generation or a child image needs it in this run.
+        secrets: Sensitive template variables by name.
+    """
+
+    image: str
+    version: str
+    settings: ImageSettings
+    place: Place
+    parent: Artifact | None
+    wanted: bool
+    secrets: dict[str, str] = field(repr=False, default_factory=dict)
+
+    @property
+    def scope(self) -> Scope:
+        """Name it for progress lines as image and version."""
+        return Scope(self.place.scope.project, self.place.scope.stack, self.image, self.version)
+
+
+def read_order(props: Mapping[str, Any]) -> Order:
+    """Read the order from a resource's inputs."""
+    parent = props.get("parent")
+    return Order(
+        image=props["image"],
+        version=props["version"],
+        settings=ImageSettings.model_validate(props["image_settings"]),
+        place=read_place(props),
+        parent=Artifact.from_plain(parent) if parent else None,
+        wanted=bool(props["wanted"]),
+        secrets=dict(props.get("secrets") or {}),
+    )

@@ -1,0 +1,160 @@
+"""One service: its release, its generations, its traffic, and its part of the ledger."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+
+from immutable_servers.context import Place
+from immutable_servers.generations.generation import Generation, GenerationArgs
+from immutable_servers.generations.release import Release
+from immutable_servers.plan import Plan
+from immutable_servers.records import KEPT_RECORDS, Record, ServiceLedger, State
+from immutable_servers.settings import ServiceSettings
+from immutable_servers.targets.contract import Launch, Target
+from immutable_servers.traffic.resource import Traffic
+
+
+@dataclass(frozen=True)
+class ServiceArgs:
+    """What a service is made from.
+
+    Attributes:
+        settings: Its section of the stack file.
+        plan: What this run declares.
+        ledger: What is known of its generations.
+        artifact: The id of the image that a fresh generation is launched from.
+        checks: Digest of its checks.
+        balancer: The stack's load balancer.
+    """
+
+    settings: ServiceSettings
+    plan: Plan
+    ledger: ServiceLedger
+    artifact: Input[str]
+    checks: str
+    place: Place
+    balancer: pulumi.Resource
+    target: Target = field(repr=False)
+
+
+class Service(pulumi.ComponentResource):
+    """A service with its generations behind one address.
+
+    Attributes:
+        live: The generation that serves after the run.
+        result: The verdict on its desired generation, for the stack's `Verdict`.
+        ledger: Its generations' records and its pin.
+        traffic: Its pointer at the balancer.
+    """
+
+    live: Output[str]
+    result: dict[str, Input[Any]]
+    ledger: dict[str, Any]
+
+    def __init__(self, name: str, args: ServiceArgs, opts: ResourceOptions | None = None) -> None:
+        """Declare what the plan says."""
+        super().__init__("immutable-servers:index:Service", name, {}, opts)
+        plan = args.plan
+        child = ResourceOptions(parent=self)
+        Release(name, plan.desired.generation, plan.desired.images, child)
+        others = [self._declare(args, record) for record in plan.others]
+        desired = self._declare(args, plan.desired)
+        self.traffic = Traffic(
+            name,
+            args.place,
+            desired.passed_generation,
+            plan.desired.launch,
+            ResourceOptions(
+                parent=self,
+                protect=True,
+                depends_on=[
+                    args.balancer,
+                    desired.seal,
+                    *(generation.retirement for generation in [desired, *others]),
+                ],
+            ),
+        )
+        self.live = self.traffic.live
+        self.result = {
+            "generation": plan.desired.generation,
+            "verdict": desired.verdict,
+            "failures": desired.failures,
+            "live": self.live,
+        }
+        self.ledger = _render_ledger(args, desired.record, self.live)
+        self.register_outputs({"live": self.live})
+
+    def _declare(self, args: ServiceArgs, record: Record) -> Generation:
+        """Declare a generation; only the desired one takes servers and checks from the settings."""
+        fresh = args.plan.fresh and record is args.plan.desired
+        wished = record is args.plan.desired
+        return Generation(
+            GenerationArgs(
+                record=record,
+                artifact=args.artifact if fresh else record.artifact,
+                frozen=not fresh,
+                servers=args.settings.servers if wished else record.servers,
+                checks=args.checks if wished else record.checks,
+                folders=tuple(args.settings.checks),
+                drain=args.settings.drain,
+                place=args.place.at(record.generation),
+                balancer=args.balancer,
+                target=args.target,
+            ),
+            ResourceOptions(parent=self),
+        )
+
+
+def make_launch(settings: ServiceSettings) -> Launch:
+    """Return the launch spec that the settings ask for."""
+    return Launch(
+        size=settings.size,
+        port=settings.port,
+        health=settings.health,
+        env=dict(settings.env),
+        overrides=dict(settings.launch_overrides),
+    )
+
+
+def _render_ledger(
+    args: ServiceArgs, desired: Output[dict[str, Any]], live: Output[str]
+) -> dict[str, Any]:
+    """Write earlier records as plain values; only the desired one's depends on this run.
+
+    A state follows the traffic, so it depends on the run too; a reader that finds it unknown asks
+    the target.
+    """
+    newest = sorted(args.ledger.generations.values(), key=lambda record: -record.order)
+    generations: dict[str, Any] = {
+        record.generation: {
+            **record.to_plain(),
+            "state": live.apply(partial(_find_state_after, args.plan, record)),
+        }
+        for record in newest[:KEPT_RECORDS]
+    }
+    generations[args.plan.desired.generation] = Output.all(desired, live).apply(
+        lambda found: {
+            **found[0],
+            "state": _find_desired_state(found[0], found[1]),
+        }
+    )
+    return {"pin": args.ledger.pin, "generations": generations}
+
+
+def _find_state_after(plan: Plan, record: Record, live: str) -> str:
+    """Return the state of an earlier generation once traffic is where it is."""
+    if live == record.generation:
+        return str(State.LIVE)
+    if live != plan.desired.generation or record.state is State.RETIRED:
+        return str(record.state)
+    return str(State.STANDBY if record in plan.others else State.RETIRED)
+
+
+def _find_desired_state(record: Mapping[str, Any], live: str) -> str:
+    if live == record["generation"]:
+        return str(State.LIVE)
+    return str(State.STANDBY if record["verified"] else State.CANDIDATE)

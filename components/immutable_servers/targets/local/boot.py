@@ -1,0 +1,148 @@
+"""Boots servers side by side and waits until each answers its health check."""
+
+import http.client
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tenacity
+
+from immutable_servers.errors import ImmutableError, LaunchError
+from immutable_servers.targets.contract import FleetSpec, Health
+from immutable_servers.targets.local import layout
+from immutable_servers.targets.local.accelerator import find_accelerator
+from immutable_servers.targets.local.machines import (
+    Machine,
+    MachineWish,
+    find_machine_process,
+    start_machine,
+)
+from immutable_servers.targets.local.ports import LOOPBACK
+from immutable_servers.targets.local.settings import LocalSettings, Size
+
+AT_ONCE = 16
+_ANSWER_SECONDS = 5.0
+_CONSOLE_LINES = 25
+_PANIC = "Kernel panic"
+
+
+def make_wish(
+    spec: FleetSpec, name: str, size: Size, settings: LocalSettings
+) -> MachineWish:
+    """Return what a server of a fleet should be when it is started now.
+
+    It is open only while the login window is: later it boots sealed.
+    """
+    is_open = bool(spec.public_key) and spec.window_ends > time.time()
+    spec = spec if is_open else replace(spec, public_key="", window_ends=0)
+    return MachineWish(
+        name=name,
+        artifact=spec.artifact,
+        guest_port=spec.launch.port,
+        memory=size.memory,
+        cpus=size.cpus,
+        ports=settings.port_range,
+        launch=_render_launch(spec, name),
+        open=is_open,
+    )
+
+
+def boot_servers(
+    wishes: Mapping[Path, MachineWish], health: str, settings: LocalSettings
+) -> dict[Path, Machine]:
+    """Boot every server that does not run, and return them all when each one serves.
+
+    Raises:
+        LaunchError: One does not before the deadline: the end of its console log is in the facts.
+    """
+    kernel = layout.artifact_dir(next(iter(wishes.values())).artifact) / "vmlinuz"
+    chosen = settings.accelerator
+    accelerator = find_accelerator(kernel) if chosen == "auto" else chosen
+    deadline = time.monotonic() + settings.boot_deadline
+
+    def boot(folder: Path) -> Machine | ImmutableError:
+        try:
+            machine = start_machine(folder, wishes[folder], accelerator)
+            _wait_until_serving(folder, machine, health, deadline)
+        except ImmutableError as error:
+            return error
+        return machine
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = dict(zip(wishes, pool.map(boot, wishes), strict=True))
+    failures = [result for result in done.values() if isinstance(result, ImmutableError)]
+    if failures:  # Every server was given its time: the first failure speaks for the others.
+        raise failures[0]
+    return {folder: result for folder, result in done.items() if isinstance(result, Machine)}
+
+
+def ask_health(machine: Machine, health: str) -> Health:
+    """Ask a server for its health now."""
+    connection = http.client.HTTPConnection(LOOPBACK, machine.http_port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", health)
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        return Health(machine.name, ok=False, detail=str(error) or type(error).__name__)
+    finally:
+        connection.close()
+    is_ok = http.HTTPStatus(answer.status).is_success
+    return Health(machine.name, ok=is_ok, detail=f"{answer.status} {answer.reason}")
+
+
+def read_console(folder: Path) -> Sequence[str]:
+    """Return the last lines that a machine printed on its console."""
+    log = folder / "console.log"
+    if not log.exists():
+        return []
+    lines = log.read_text(errors="replace").splitlines()
+    return [line.rstrip() for line in lines if line.strip()][-_CONSOLE_LINES:]
+
+
+def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: float) -> None:
+    last = ""
+
+    def has_ended_or_serves() -> str:
+        nonlocal last
+        answer = ask_health(machine, health)
+        last = answer.detail
+        if answer.ok:
+            return "serves"
+        if find_machine_process(folder) is None:
+            return "its QEMU process ended"
+        panicked = any(_PANIC in line for line in read_console(folder))
+        return "its kernel panicked" if panicked else ""
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda found: not found),
+        wait=tenacity.wait_fixed(0.2),
+        stop=tenacity.stop_after_delay(max(0.0, deadline - time.monotonic())),
+        retry_error_callback=lambda _state: "the deadline passed",
+    )
+    found = attempts(has_ended_or_serves)
+    if found != "serves":
+        raise LaunchError(
+            f"The server {machine.name} does not serve: {found}",
+            facts=[
+                f"health check: http://{LOOPBACK}:{machine.http_port}{health}: {last}",
+                *read_console(folder),
+                f"console log: {folder / 'console.log'}",
+            ],
+            todo="The servers stay for inspection. Mend the image, or run the update again.",
+        )
+
+
+def _render_launch(spec: FleetSpec, name: str) -> dict[str, Any]:
+    """Return the launch data that a server is handed (see `packer/base`)."""
+    return {
+        "server": name,
+        "service": spec.scope.service,
+        "generation": spec.scope.generation,
+        "login_key": spec.public_key,
+        "window_ends": spec.window_ends,
+        "env": spec.launch.env,
+    }

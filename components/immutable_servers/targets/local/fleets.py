@@ -1,0 +1,313 @@
+"""Launches, resizes, repairs, finds and deletes fleets: folders of machines with a record.
+
+```
+record.json    the fleet's FleetSpec, and how far it got
+key, key.pub   the login key, while the window is open
+servers/<n>/   one machine each
+lock           held by the run that changes the fleet
+```
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from immutable_servers import places
+from immutable_servers.errors import LaunchError, RetirementError
+from immutable_servers.targets.contract import Fleet, FleetSpec, Say, Scope
+from immutable_servers.targets.local import balancer, layout
+from immutable_servers.targets.local.boot import boot_servers, make_wish
+from immutable_servers.targets.local.locks import hold_lock
+from immutable_servers.targets.local.machines import (
+    Machine,
+    MachineWish,
+    find_machine,
+    find_machine_process,
+    remove_machine,
+)
+from immutable_servers.targets.local.settings import LocalSettings, Size
+
+_LOCK_SECONDS = 300.0
+_SHRINK_SECONDS = 30.0
+_FREE_FOR_ALL = 512 * 2**20
+_FREE_FOR_EACH = 256 * 2**20
+"""Bytes that must be free: an overlay starts empty and grows with what its server writes."""
+
+
+@dataclass(frozen=True)
+class FleetRecord:
+    """What `record.json` holds.
+
+    Attributes:
+        size: What the spec's size meant at the launch: a fleet that exists keeps it.
+        launched: All servers have served: from then on no server is made anew without need.
+        leaving: The deletion has begun.
+    """
+
+    spec: FleetSpec
+    size: Size
+    launched: bool = False
+    leaving: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "spec": self.spec.to_plain(),
+            "size": self.size.model_dump(),
+            "launched": self.launched,
+            "leaving": self.leaving,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "FleetRecord":
+        """Make the record from what `to_plain` returned."""
+        spec, size = FleetSpec.from_plain(plain["spec"]), Size(**plain["size"])
+        return cls(spec, size, plain["launched"], plain["leaving"])
+
+
+def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say) -> None:
+    """Launch a fleet and return when every server serves; adopt what a killed launch left.
+
+    A fleet that was launched is completed, never made anew. On a failure all stays for inspection.
+
+    Raises:
+        ImageError: The artifact is missing or corrupted.
+        LaunchError: The disk is nearly full, or a server does not serve before the deadline.
+    """
+    folder = layout.generation_dir(spec.scope)
+    with _hold(folder):
+        found = read_record(folder)
+        if found and found.leaving:
+            _delete(folder, spec.scope)
+            found = None
+        if found is None or not found.launched:
+            size = found.size if found else settings.find_size(spec.launch.size)
+            found = FleetRecord(spec, size)
+            _remove_strangers(folder, found, settings)
+        _boot(folder, found, settings, say)
+
+
+def resize_fleet(scope: Scope, servers: int, settings: LocalSettings, say: Say) -> None:
+    """Give a fleet this number of servers, and start or make again those that are missing.
+
+    New servers boot sealed once the login window is closed. Servers that go leave the balancer
+    first.
+
+    Raises:
+        ImageError: The artifact is missing or corrupted.
+        LaunchError: There is no such fleet, or a server does not serve before the deadline.
+    """
+    folder = layout.generation_dir(scope)
+    with _hold(folder):
+        found = read_record(folder)
+        if found is None or found.leaving:
+            raise LaunchError(
+                f"The fleet {layout.backend_name(scope)} is gone",
+                facts=[f"{folder} holds none, or its deletion has begun."],
+                todo="Run ./immutable up: it makes a new round of the generation.",
+            )
+        found = replace(found, spec=replace(found.spec, servers=servers))
+        going = [path for path in _find_server_folders(folder) if int(path.name) >= servers]
+        if going:
+            _shrink(folder, found, going, say)
+        _boot(folder, found, settings, say)
+
+
+def repair_fleet(scope: Scope, settings: LocalSettings, say: Say) -> None:
+    """Start a fleet's servers that do not run, on their disks, and make the missing ones again.
+
+    Raises:
+        LaunchError: As `resize_fleet`.
+    """
+    found = read_record(layout.generation_dir(scope))
+    resize_fleet(scope, found.spec.servers if found else 0, settings, say)
+
+
+def delete_fleet(scope: Scope) -> None:
+    """Delete a fleet, or what an earlier deletion left of it; a missing one is no error.
+
+    Raises:
+        RetirementError: The balancer points to it.
+        TrafficError: The balancer cannot be read.
+    """
+    folder = layout.generation_dir(scope)
+    _refuse_if_serving(scope)
+    balancer.remove_backend(scope)
+    if folder.exists():
+        with _hold(folder):
+            # Asked again under the lock: nothing that serves is deleted.
+            _refuse_if_serving(scope)
+            _delete(folder, scope)
+
+
+def find_fleets(scope: Scope) -> dict[str, Fleet]:
+    """Return a service's fleets by generation id."""
+    fleets: dict[str, Fleet] = {}
+    folder = layout.generations_dir(scope)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        service, _, generation = path.name.rpartition("-")
+        record = read_record(path) if service == scope.service else None
+        if record:
+            fleets[generation] = _describe(path, generation, record)
+    return fleets
+
+
+def find_machines(scope: Scope) -> dict[Path, Machine]:
+    """Return a generation's machines by folder, in the order of their numbers."""
+    folder = layout.generation_dir(scope)
+    found = {path: find_machine(path) for path in _find_server_folders(folder)}
+    return {path: machine for path, machine in found.items() if machine}
+
+
+def find_missing(scope: Scope, servers: int) -> list[str]:
+    """Return the names of servers that should run and do not."""
+    folder = layout.generation_dir(scope)
+    return [
+        _name_server(scope, number)
+        for number in range(servers)
+        if find_machine(_server_folder(folder, number)) is None
+        or find_machine_process(_server_folder(folder, number)) is None
+    ]
+
+
+def read_record(folder: Path) -> FleetRecord | None:
+    """Return a fleet's record, or None where the folder holds no fleet."""
+    plain = layout.read_json(folder / "record.json")
+    return FleetRecord.from_plain(plain) if plain else None
+
+
+def seal_record(scope: Scope) -> None:
+    """Note that a fleet's window is closed: whatever is started from now on boots sealed."""
+    folder = layout.generation_dir(scope)
+    if record := read_record(folder):
+        sealed = replace(record.spec, public_key="", window_ends=0)
+        _write(folder, replace(record, spec=sealed))
+
+
+def check_space(servers: int) -> None:
+    """Refuse to start servers on a disk that is nearly full.
+
+    Raises:
+        LaunchError: Too little is free.
+    """
+    folder = places.data_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    free, wanted = shutil.disk_usage(folder).free, _FREE_FOR_ALL + servers * _FREE_FOR_EACH
+    if free < wanted:
+        raise LaunchError(
+            "The disk is nearly full, so no server is started",
+            facts=[f"{folder}: {free // 2**20} MB are free, wanted {wanted // 2**20} MB"],
+            todo="Free some space, or move the folder: set XDG_DATA_HOME.",
+        )
+
+
+def _boot(folder: Path, record: FleetRecord, settings: LocalSettings, say: Say) -> None:
+    """Boot what does not run, wait until all serve, and tell the balancer of them."""
+    from immutable_servers.targets.local.artifacts import verify_checksums
+
+    spec = record.spec
+    missing = find_missing(spec.scope, spec.servers)
+    if missing:
+        check_space(len(missing))
+        verify_checksums(spec.artifact)
+        say(f"booting {', '.join(missing)}")
+    _write(folder, record)
+    wishes = _make_wishes(folder, record, settings)
+    machines = boot_servers(wishes, spec.launch.health, settings) if wishes else {}
+    servers = {machine.name: machine.http_port for machine in machines.values()}
+    balancer.register_backend(spec.scope, spec.launch.health, servers)
+    _write(folder, replace(record, launched=True))
+    if missing:
+        say(f"{len(machines)} of {spec.servers} servers serve")
+
+
+def _shrink(folder: Path, record: FleetRecord, going: list[Path], say: Say) -> None:
+    spec = record.spec
+    _write(folder, record)
+    found = {path: find_machine(path) for path in _find_server_folders(folder)}
+    staying = {one.name: one.http_port for path, one in found.items() if one and path not in going}
+    names = [_name_server(spec.scope, int(path.name)) for path in going]
+    say(f"removing {', '.join(names)}")
+    balancer.register_backend(spec.scope, spec.launch.health, staying)
+    balancer.drain_servers(spec.scope, names, _SHRINK_SECONDS)
+    for path in going:
+        remove_machine(path)
+
+
+def _remove_strangers(folder: Path, record: FleetRecord, settings: LocalSettings) -> None:
+    """Remove servers of a launch that never ended, when they were handed something else."""
+    wishes = _make_wishes(folder, record, settings)
+    for path in _find_server_folders(folder):
+        handed = layout.read_json(path / "launch.json")
+        wish = wishes.get(path)
+        if wish is None or handed != wish.launch:
+            remove_machine(path)
+
+
+def _make_wishes(
+    folder: Path, record: FleetRecord, settings: LocalSettings
+) -> dict[Path, MachineWish]:
+    scope = record.spec.scope
+    return {
+        _server_folder(folder, number): make_wish(
+            record.spec, _name_server(scope, number), record.size, settings
+        )
+        for number in range(record.spec.servers)
+    }
+
+
+def _refuse_if_serving(scope: Scope) -> None:
+    weight = balancer.find_traffic(scope).get(scope.generation, 0)
+    if weight:
+        raise RetirementError(
+            f"The fleet {layout.backend_name(scope)} still serves, so it is not deleted",
+            facts=[f"The balancer gives it {weight} % of the traffic."],
+            todo="Run ./immutable up: it sets the traffic first.",
+        )
+
+
+def _delete(folder: Path, scope: Scope) -> None:
+    if record := read_record(folder):
+        _write(folder, replace(record, leaving=True))
+    balancer.remove_backend(scope)
+    for path in _find_server_folders(folder):
+        remove_machine(path)
+    layout.remove_folder(folder)
+
+
+def _describe(folder: Path, generation: str, record: FleetRecord) -> Fleet:
+    wanted = [_server_folder(folder, number) for number in range(record.spec.servers)]
+    return Fleet(
+        generation=generation,
+        record=record.spec.record,
+        servers=record.spec.servers,
+        whole=record.launched and all(find_machine(path) for path in wanted),
+        running=sum(find_machine_process(path) is not None for path in wanted),
+        leaving=record.leaving,
+    )
+
+
+def _write(folder: Path, record: FleetRecord) -> None:
+    layout.write_json(folder / "record.json", record.to_plain())
+
+
+def _name_server(scope: Scope, number: int) -> str:
+    return f"{layout.backend_name(scope)}-{number}"
+
+
+def _server_folder(folder: Path, number: int) -> Path:
+    return folder / "servers" / str(number)
+
+
+def _find_server_folders(folder: Path) -> list[Path]:
+    found = [path for path in (folder / "servers").glob("*") if path.name.isdigit()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+@contextmanager
+def _hold(folder: Path) -> Iterator[None]:
+    with hold_lock(folder / "lock", _LOCK_SECONDS, f"the fleet {folder.name}"):
+        yield

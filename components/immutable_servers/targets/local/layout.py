@@ -1,0 +1,98 @@
+"""Where the local target keeps each thing, under `places.data_dir()`.
+
+```
+images/<image>/<version>/                      artifacts
+ports/<port>                                   ports in use, each naming the folder that owns it
+stacks/<project>/<stack>/balancer/             the stack's HAProxy
+stacks/<project>/<stack>/generations/<service>-<generation>/    a fleet
+stacks/<project>/<stack>/probes/<service>-<generation>/         a probe: one server, serving nobody
+```
+"""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from immutable_servers import places
+from immutable_servers.targets.contract import Scope
+
+
+def stack_dir(scope: Scope) -> Path:
+    """Return the folder of a stack."""
+    return places.data_dir() / "stacks" / scope.project / scope.stack
+
+
+def balancer_dir(scope: Scope) -> Path:
+    """Return the folder of a stack's balancer."""
+    return stack_dir(scope) / "balancer"
+
+
+def generations_dir(scope: Scope) -> Path:
+    """Return the folder that holds a stack's generations."""
+    return stack_dir(scope) / "generations"
+
+
+def generation_dir(scope: Scope) -> Path:
+    """Return the folder of one generation."""
+    return generations_dir(scope) / backend_name(scope)
+
+
+def probes_dir(scope: Scope) -> Path:
+    """Return the folder that holds a stack's probes."""
+    return stack_dir(scope) / "probes"
+
+
+def artifact_dir(artifact: str) -> Path:
+    """Return the folder of an artifact by its id, such as `app/3f2a9c41d0e7`."""
+    return places.data_dir() / "images" / artifact
+
+
+def backend_name(scope: Scope) -> str:
+    """Return a generation's name within its stack, such as `web-3f2a9c41`."""
+    return f"{scope.service}-{scope.generation}"
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object, or None where there is no file."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON so that a reader, or a kill, sees the old file or the new one."""
+    write_private(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user can read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    beside.replace(path)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and its sockets' folder; missing ones are no error."""
+    shutil.rmtree(places.runtime_dir(folder), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=False, onerror=_ignore_missing)
+
+
+def remove_empty_folders(scope: Scope) -> None:
+    """Remove a stack's folders, as far as nothing is in them."""
+    stack = stack_dir(scope)
+    for folder in (generations_dir(scope), probes_dir(scope), stack, stack.parent):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _ignore_missing(_function: object, _path: str, found: Any) -> None:  # noqa: ANN401 - shutil's shape
+    if not isinstance(found[1], FileNotFoundError):
+        raise found[1]

@@ -1,0 +1,90 @@
+"""Reserves ports on 127.0.0.1, safely between runs that launch side by side.
+
+A reservation is a file `ports/<port>` that names the folder that owns the port. It ends when it is
+released, or when that folder is gone.
+"""
+
+import errno
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from immutable_servers import places
+from immutable_servers.errors import LaunchError
+from immutable_servers.processes import PROC
+from immutable_servers.targets.local.locks import hold_lock
+
+LOOPBACK = "127.0.0.1"
+_LOCK_SECONDS = 30.0
+_LISTEN = "0A"
+"""TCP_LISTEN in /proc/net/tcp."""
+
+
+def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
+    """Return a free port for `owner`, a folder that exists.
+
+    Raises:
+        LaunchError: No port of the range is free.
+    """
+    folder = places.data_dir() / "ports"
+    with hold_lock(folder / "lock", _LOCK_SECONDS, "the table of ports"):
+        for port in range(bounds[0], bounds[1] + 1):
+            if not _is_reserved(folder / str(port)) and is_free(port):
+                (folder / str(port)).write_text(str(owner))
+                return port
+    raise LaunchError(
+        "No port is free for a server",
+        facts=[f"All of {LOOPBACK}:{bounds[0]} to {bounds[1]} are reserved or in use."],
+        todo="Set another immutable-servers:local port_range, or destroy a stack.",
+    )
+
+
+def release_port(port: int, owner: Path) -> None:
+    """Give a port back, when `owner` has it."""
+    file = places.data_dir() / "ports" / str(port)
+    if port and file.is_file() and file.read_text() == str(owner):
+        file.unlink()
+
+
+def is_free(port: int) -> bool:
+    """Say whether a server could listen on a port of 127.0.0.1 now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            raise
+    return True
+
+
+def find_listener(port: int) -> str:
+    """Return who listens on a port, such as `pid 812 (nginx)`; empty when it cannot be seen."""
+    inodes = set(_find_inodes(port))
+    for link in PROC.glob("[0-9]*/fd/*") if inodes else ():
+        try:
+            found = re.fullmatch(r"socket:\[(\d+)\]", str(link.readlink()))
+            if found and found[1] in inodes:
+                process = link.parent.parent
+                return f"pid {process.name} ({(process / 'comm').read_text().strip()})"
+        except OSError:  # Another user's process, or one that has just ended.
+            continue
+    return ""
+
+
+def _find_inodes(port: int) -> Iterator[str]:
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (PROC / "net" / table).read_text().splitlines()[1:]
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _is_reserved(file: Path) -> bool:
+    return file.is_file() and Path(file.read_text()).exists()

@@ -1,0 +1,134 @@
+"""Logs in to machines while their window is open: strict about host keys, connections shared."""
+
+import contextlib
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import tenacity
+
+from immutable_servers import places
+from immutable_servers.errors import LaunchError
+from immutable_servers.targets.contract import Login
+from immutable_servers.targets.local.layout import write_private
+from immutable_servers.targets.local.machines import Machine
+from immutable_servers.targets.local.ports import LOOPBACK
+
+SEAL_COMMAND = "/usr/local/sbin/immutable-seal now"
+_COMMAND_SECONDS = 30.0
+_BANNER_SECONDS = 15.0
+_AT_ONCE = 20
+
+
+def write_ssh_config(folder: Path, machines: Mapping[str, tuple[Path, Machine]]) -> Path:
+    """Write `ssh_config` and `known_hosts` for the machines of a generation; return the first.
+
+    Args:
+        folder: The generation's folder, which holds the private key as `key`.
+        machines: Server name to its folder and what it is.
+    """
+    sockets = places.runtime_dir(folder)
+    known = [f"{name} {_read_host_key(path)}\n" for name, (path, _) in machines.items()]
+    write_private(folder / "known_hosts", "".join(known))
+    hosts = [
+        f"Host {name}\n  HostName {LOOPBACK}\n  Port {machine.ssh_port}\n  HostKeyAlias {name}\n"
+        for name, (_, machine) in machines.items()
+    ]
+    common = (
+        "Host *\n  User root\n  BatchMode yes\n  ConnectTimeout 15\n  LogLevel ERROR\n"
+        f'  IdentityFile "{folder / "key"}"\n  IdentitiesOnly yes\n  IdentityAgent none\n'
+        f'  UserKnownHostsFile "{folder / "known_hosts"}"\n  GlobalKnownHostsFile /dev/null\n'
+        "  StrictHostKeyChecking yes\n  UpdateHostKeys no\n"
+        f'  ControlMaster auto\n  ControlPersist 60\n  ControlPath "{sockets}/%C"\n'
+    )
+    write_private(folder / "ssh_config", "".join(hosts) + common)
+    return folder / "ssh_config"
+
+
+def wait_until_logins(config: Path, names: Sequence[str], seconds: float) -> list[Login]:
+    """Wait until each server takes a login, side by side.
+
+    Raises:
+        LaunchError: One does not before `seconds` are over.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda name: _wait_until_login(config, name, seconds), names))
+    return [Login(name, f"ssh://{name}", str(config)) for name in names]
+
+
+def _wait_until_login(config: Path, name: str, seconds: float) -> None:
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda said: said != ""),
+        wait=tenacity.wait_fixed(0.3),
+        stop=tenacity.stop_after_delay(seconds),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else "",
+    )
+    said = attempts(run_remote, config, name, "true")
+    if said:
+        raise LaunchError(
+            f"The server {name} takes no login",
+            facts=[said, f"tried for {seconds:.0f} s with {config}"],
+            todo=f"Read {config.parent}/servers/*/console.log, then run the update again.",
+        )
+
+
+def run_remote(config: Path, name: str, command: str) -> str:
+    """Run a command on a server; return an empty string, or how it failed."""
+    # The shared connection stays in the background and would keep pipes open: none is given.
+    ssh = ["ssh", "-n", "-F", str(config), name, command]
+    log = config.with_name(f"ssh-{name}.log")
+    with log.open("w+") as said:
+        try:
+            done = subprocess.run(
+                ssh,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                timeout=_COMMAND_SECONDS,
+                check=False,
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired:
+            return f"ssh did not end within {_COMMAND_SECONDS:.0f} s"
+        said.seek(0)
+        return "" if done.returncode == 0 else said.read().strip() or f"exit {done.returncode}"
+
+
+def end_shared_connection(config: Path, name: str) -> None:
+    """End the connection to a server that its commands share; none is no error."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            ["ssh", "-F", str(config), "-O", "exit", name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+
+
+def find_banner(port: int) -> str:
+    """Return what an SSH server says first on a port; empty when nobody answers there."""
+    try:
+        with socket.create_connection((LOOPBACK, port), _BANNER_SECONDS) as connection:
+            return connection.recv(64).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def is_refused(port: int) -> bool:
+    """Say whether a connection to a port is refused at once: nothing listens there."""
+    try:
+        with socket.create_connection((LOOPBACK, port), _BANNER_SECONDS):
+            return False
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+
+
+def _read_host_key(folder: Path) -> str:
+    kind, key, *_ = (folder / "host_key.pub").read_text().split()
+    return f"{kind} {key}"

@@ -1,0 +1,71 @@
+"""`Verdict`: the stack's last resource. It fails the run when any service's candidate failed.
+
+A failing run deletes nothing: that is what keeps the old generation while a candidate is bad.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pulumi import Input, ResourceOptions, dynamic
+
+from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.errors import VerificationError
+
+NAME = "verdict"
+
+
+class VerdictProvider(Provider):
+    """Raises for what the verifications recorded."""
+
+    updates = ("results",)
+
+    def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+        """Fail again while a failure is recorded, whatever the last run ended with."""
+        results = news["results"]
+        return ("results",) if isinstance(results, Mapping) and find_failed(results) else ()
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Judge for the first time."""
+        judge(props["results"])
+        return dynamic.CreateResult(NAME, props)
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Judge what changed."""
+        judge(news["results"])
+        return dynamic.UpdateResult(news)
+
+
+def find_failed(results: Mapping[str, Any]) -> list[str]:
+    """Return the services whose verification did not pass."""
+    return [service for service, result in results.items() if result.get("verdict") != "passed"]
+
+
+def judge(results: Mapping[str, Any]) -> None:
+    """Raise when a verification failed.
+
+    Raises:
+        VerificationError: With each failed check, by service and server.
+    """
+    failed = find_failed(results)
+    if not failed:
+        return
+    facts: list[str] = []
+    for service in failed:
+        result = results[service]
+        facts.append(f"{service}: generation {result['generation']}, live stays {result['live']}")
+        facts += [f"  {line}" for line in result["failures"]]
+    raise VerificationError(
+        f"Verification failed for {', '.join(failed)}; traffic stays where it was and nothing was"
+        " deleted",
+        facts=facts,
+        todo="Mend the source and run `./immutable up` again, or revert it. The candidate stays"
+        " for inspection until then.",
+    )
+
+
+class Verdict(Resource, module="immutable-servers", name="Verdict"):
+    """The end of a run; `results` holds verdict, failures and traffic of each service."""
+
+    def __init__(self, results: Mapping[str, Input[Any]], opts: ResourceOptions) -> None:
+        """Register under its fixed name; `opts` must name every service's traffic."""
+        super().__init__(VerdictProvider(), NAME, {"results": results}, (), opts)

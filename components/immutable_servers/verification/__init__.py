@@ -1,0 +1,1 @@
+"""The gate: testinfra's verdict on a candidate, and the seal that follows it."""

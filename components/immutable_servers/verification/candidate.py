@@ -1,0 +1,66 @@
+"""Verifies a candidate: healthy, nobody else in its group, reachable, and every check passed."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from immutable_servers.context import Place
+from immutable_servers.errors import ImmutableError
+from immutable_servers.health import wait_until_healthy
+from immutable_servers.plain import restore_numbers
+from immutable_servers.targets.contract import FleetSpec, Launch, Login, Say
+from immutable_servers.verification.runner import Report, run_checks
+
+HEALTH_DEADLINE = 60.0
+"""How long the servers may take to answer once the fleet says that it is launched, in seconds."""
+CHECKS_DEADLINE = 15 * 60.0
+"""How long all checks together may take, in seconds."""
+PROBE_WINDOW = 30 * 60
+
+
+def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: Say) -> Report:
+    """Run the checks on every server of the candidate.
+
+    What keeps a check from running (no health, no login) is a failed report too, with its reason.
+    """
+    target = place.load()
+    launch = Launch.from_plain(props["launch"])
+    try:
+        sick = wait_until_healthy(place, launch, HEALTH_DEADLINE)
+        if sick:
+            lines = [f"{health.server}: {health.detail}" for health in sick]
+            return Report.failed("\n".join([*lines, *target.find_trouble(place.scope)]))
+        logins = target.find_logins(place.scope)
+        return _check(logins, props, report_dir, say)
+    except ImmutableError as error:
+        return Report.failed(str(error))
+
+
+def verify_fresh_server(
+    place: Place, props: Mapping[str, Any], report_dir: Path, say: Say
+) -> Report:
+    """Run the checks on one new server of the same artifact, and remove it.
+
+    The generation's own servers are sealed by now, and stay so.
+    """
+    spec = FleetSpec(
+        scope=place.scope,
+        artifact=props["artifact"],
+        launch=Launch.from_plain(props["launch"]),
+        servers=1,
+        record={},
+        window_ends=int(time.time()) + PROBE_WINDOW,
+    )
+    try:
+        with place.load().start_probe(spec, say) as login:
+            return _check([login], props, report_dir, say)
+    except ImmutableError as error:
+        return Report.failed(str(error))
+
+
+def _check(logins: Sequence[Login], props: Mapping[str, Any], report_dir: Path, say: Say) -> Report:
+    folders = [Path(folder) for folder in props["folders"]]
+    common = restore_numbers(props["expected"])
+    expected = {login.server: {**common, "server": login.server} for login in logins}
+    return run_checks(folders, logins, expected, report_dir, deadline=CHECKS_DEADLINE, say=say)

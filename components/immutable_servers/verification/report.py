@@ -1,0 +1,150 @@
+"""The report of one verification: what passed and failed on each server."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from immutable_servers.plain import restore_numbers
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One check that failed on one server.
+
+    Attributes:
+        check: Its file and name, such as `test_base.test_nginx`.
+        message: The assertion or the error, one or a few lines.
+    """
+
+    check: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ServerResult:
+    """What the checks found on one server.
+
+    Attributes:
+        failures: Also what kept the checks from running at all, as one failure.
+        repeated: Checks marked `eventually` that did not pass at once, with how often.
+    """
+
+    server: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    failures: tuple[Failure, ...] = ()
+    repeated: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Checks passed, and none failed."""
+        return self.passed > 0 and not self.failed and not self.failures
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Make the result from plain values."""
+        failures = tuple(Failure(**failure) for failure in plain["failures"])
+        return cls(**{**plain, "failures": failures, "repeated": tuple(plain["repeated"])})
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdict with its grounds.
+
+    Attributes:
+        ok: On every server checks passed and none failed.
+        reason: Why not, in one sentence; empty when it is.
+        seconds: How long it took.
+        junit: Path of the JUnit file, empty when nothing ran.
+        servers: In the order of their logins.
+        total: How many servers there are; more than `servers` when a sample was checked.
+    """
+
+    ok: bool
+    reason: str
+    seconds: float = 0.0
+    junit: str = ""
+    servers: tuple[ServerResult, ...] = field(default=())
+    total: int = 0
+
+    @classmethod
+    def failed(cls, reason: str) -> Self:
+        """Make the report of a verification that could not run."""
+        return cls(ok=False, reason=reason)
+
+    @classmethod
+    def of(cls, servers: Sequence[ServerResult], *, seconds: float, junit: str, total: int) -> Self:
+        """Make the report of what ran."""
+        reason = _find_reason(servers)
+        return cls(
+            ok=not reason,
+            reason=reason,
+            seconds=round(seconds, 1),
+            junit=junit,
+            servers=tuple(servers),
+            total=total,
+        )
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values that JSON and Pulumi can hold."""
+        servers = [
+            {**asdict(server), "failures": [asdict(failure) for failure in server.failures]}
+            for server in self.servers
+        ]
+        for server in servers:
+            server["repeated"] = list(server["repeated"])
+        return {**asdict(self), "servers": servers}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Make the report from what `to_plain` returned, numbers of the engine included."""
+        values = restore_numbers(dict(plain))
+        servers = tuple(ServerResult.from_plain(server) for server in values["servers"])
+        return cls(**{**values, "seconds": float(values["seconds"]), "servers": servers})
+
+    def summary(self) -> str:
+        """Return one line: the counts, the servers and the seconds, or the reason."""
+        if not self.ok:
+            return self.reason
+        checks = sum(server.passed for server in self.servers)
+        skipped = sum(server.skipped for server in self.servers)
+        repeated = sum(len(server.repeated) for server in self.servers)
+        parts = [f"{count(checks, 'check')} passed on {self._describe_servers()}"]
+        parts += [f"{skipped} skipped"] if skipped else []
+        parts += [f"{repeated} of them after repeating"] if repeated else []
+        return f"{', '.join(parts)}, in {self.seconds:.1f} s"
+
+    def describe_failures(self) -> list[str]:
+        """Return `server: check: message` for each failed check, or the reason when none ran."""
+        lines = [
+            f"{server.server}: {failure.check}: {failure.message}"
+            for server in self.servers
+            for failure in server.failures
+        ]
+        return lines or ([] if self.ok else [self.reason])
+
+    def _describe_servers(self) -> str:
+        checked = count(len(self.servers), "server")
+        return (
+            f"a sample of {checked} of {self.total}" if self.total > len(self.servers) else checked
+        )
+
+
+def count(number: int, word: str) -> str:
+    """Return such as `1 check` or `2 checks`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _find_reason(servers: Sequence[ServerResult]) -> str:
+    if not servers:
+        return "There is no server to check"
+    bad = [server for server in servers if not server.ok]
+    if not bad:
+        return ""
+    failed = sum(server.failed for server in bad)
+    if failed:
+        names = ", ".join(server.server for server in bad if server.failed)
+        return f"{count(failed, 'check')} failed on {names}"
+    first = bad[0]
+    return f"{first.server}: {first.failures[0].message}" if first.failures else ""

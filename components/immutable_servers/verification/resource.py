@@ -1,0 +1,123 @@
+"""`Verification <generation>`: runs the checks and records the verdict instead of raising.
+
+A recorded failure keeps neighbours independent and the ledger saved. It is run again by the next
+update, and `Verdict` fails the run.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pulumi import Input, Output, ResourceOptions, dynamic
+
+from immutable_servers.context import Place, read_place
+from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.places import reports_dir
+from immutable_servers.targets.contract import Say
+from immutable_servers.verification.candidate import verify_fleet, verify_fresh_server
+from immutable_servers.verification.runner import Report
+from immutable_servers.progress import start_saying
+
+PASSED = "passed"
+FAILED = "failed"
+
+
+class VerificationProvider(Provider):
+    """Runs the checks on the fleet once, and later on one fresh server when they change."""
+
+    updates = ("checks",)
+
+    def find_drift(self, olds: Mapping[str, Any], _news: Mapping[str, Any]) -> Sequence[str]:
+        """Run a recorded failure again."""
+        return () if olds.get("verdict") == PASSED else ("verdict",)
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Verify the candidate's own servers.
+
+        A generation that was verified is sealed: where the state lost this resource, a fresh server
+        is verified.
+        """
+        report = _run(props, on_fleet=not props["was_verified"])
+        return dynamic.CreateResult(read_place(props).scope.name, report)
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Verify again: the fleet while it was never verified, else one fresh server."""
+        on_fleet = not olds.get("verified_once")
+        return dynamic.UpdateResult(_run(news, on_fleet=on_fleet))
+
+
+def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
+    place = read_place(props)
+    say = start_saying("verify", place.scope)
+    report_dir = reports_dir(Path.cwd()) / f"{place.scope.stack}-{props['name']}"
+    verify = verify_fleet if on_fleet else verify_fresh_server
+    began = time.monotonic()
+    report = verify(place, props, report_dir, say)
+    _say_report(report, say)
+    return {
+        **props,
+        "verdict": PASSED if report.ok else FAILED,
+        "passed_generation": place.scope.generation if report.ok else "",
+        "verified_once": report.ok or not on_fleet,
+        "seconds": round(time.monotonic() - began, 1),
+        "failures": report.describe_failures(),
+        "report": report.to_plain(),
+        "verified": _remember(report, on_fleet=on_fleet),
+    }
+
+
+def _say_report(report: Report, say: Say) -> None:
+    say(report.summary())
+    for line in report.describe_failures():
+        say(line)
+
+
+def _remember(report: Report, *, on_fleet: bool) -> dict[str, str]:
+    if not report.ok:
+        return {}
+    where = "its servers" if on_fleet else "a fresh server"
+    return {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "how": f"{report.summary()} on {where}",
+    }
+
+
+class Verification(Resource, module="immutable-servers", name="Verification"):
+    """The verdict on one generation.
+
+    Attributes:
+        verdict: `passed` or `failed`.
+        passed_generation: The generation's id, only when it passed; Traffic takes this.
+        verified: When and how, empty when it failed.
+        failures: One line for each failed check, with its server and assertion.
+    """
+
+    verdict: Output[str]
+    passed_generation: Output[str]
+    verified: Output[dict[str, str]]
+    failures: Output[list[str]]
+
+    def __init__(
+        self, name: str, place: Place, inputs: Mapping[str, Input[Any]], opts: ResourceOptions
+    ) -> None:
+        """Register under the generation's name.
+
+        Args:
+            name: The generation's name.
+            place: The generation's place.
+            inputs: `checks` (digest), `folders`, `expected`, `launch`, `artifact`,
+                `was_verified`.
+            opts: Must name the fleet as a dependency.
+        """
+        outputs = (
+            "verdict",
+            "passed_generation",
+            "verified",
+            "failures",
+            "verified_once",
+            "seconds",
+            "report",
+        )
+        every = {**place.to_inputs(), "name": name, **inputs}
+        super().__init__(VerificationProvider(), name, every, outputs, opts)

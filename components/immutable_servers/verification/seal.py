@@ -1,0 +1,48 @@
+"""`Seal <generation>`: closes the login window of a verified candidate, checked from outside."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pulumi import Input, Output, ResourceOptions, dynamic
+
+from immutable_servers.context import Place, read_place
+from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.progress import start_saying
+
+
+class SealProvider(Provider):
+    """Seals once the verification has passed; a failed candidate stays open for inspection."""
+
+    def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+        """Seal now what could not be sealed before."""
+        return ("sealed_generation",) if news["passed"] and not olds["sealed_generation"] else ()
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Seal the servers when they passed."""
+        return dynamic.CreateResult(read_place(props).scope.name, _seal(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Seal the servers that passed this time."""
+        return dynamic.UpdateResult(_seal(news))
+
+
+def _seal(props: dict[str, Any]) -> dict[str, Any]:
+    place = read_place(props)
+    if props["passed"]:
+        place.load().close_window(place.scope, start_saying("seal", place.scope))
+    return {**props, "sealed_generation": props["passed"]}
+
+
+class Seal(Resource, module="immutable-servers", name="Seal"):
+    """The end of a generation's login window.
+
+    Attributes:
+        sealed_generation: The generation's id once it is sealed, else empty.
+    """
+
+    sealed_generation: Output[str]
+
+    def __init__(self, name: str, place: Place, passed: Input[str], opts: ResourceOptions) -> None:
+        """Register under the generation's name; `passed` is its id when it passed, else empty."""
+        inputs = {**place.to_inputs(), "passed": passed}
+        super().__init__(SealProvider(), name, inputs, ("sealed_generation",), opts)

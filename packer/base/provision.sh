@@ -1,0 +1,44 @@
+#!/bin/sh -eu
+# Makes the base out of the upstream distribution's image; the same on every target.
+#
+# Reads /var/tmp/bake: `files/`, laid over the root, and `image.json`.
+
+bake=/var/tmp/bake
+export DEBIAN_FRONTEND=noninteractive
+
+# Nothing is started during the bake.
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+chmod 0755 /usr/sbin/policy-rc.d
+
+apt-get update --quiet=2
+apt-get install --quiet=2 --no-install-recommends --option=Dpkg::Use-Pty=0 \
+    nginx-light openssh-server python3
+
+# Every file has root as its owner; only /usr/local/sbin holds programs.
+chown -R root:root "$bake/files"
+find "$bake/files" -type d -exec chmod 0755 {} +
+find "$bake/files" -type f -exec chmod 0644 {} +
+chmod 0755 "$bake/files/usr/local/sbin/"*
+cp -a "$bake/files/." /
+python3 -IS -m compileall -q /usr/local/lib/immutable
+install -D -m 0644 "$bake/image.json" /etc/immutable/image.json
+
+# The kernel belongs to this image: one on top of it boots the same one.
+dpkg-query --show --showformat='${Package}\n' 'linux-image-*' | xargs apt-mark hold >/dev/null
+
+# A server is never upgraded in place, and holds nothing that needs care.
+systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+    e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer
+# sshd is started by the seal's consent alone: no socket, no key made by anyone else, no other way in.
+systemctl mask --quiet ssh.socket sshd-keygen.service 'sshd@.service'
+ln -sf /dev/null /etc/systemd/system-generators/systemd-ssh-generator
+systemctl enable --quiet immutable-seal.service ssh.service nginx.service
+
+# Keys only, and no password that would fit.
+usermod --password '*' root
+sed -i 's/^\([^:]*\):\$[^:]*:/\1:*:/' /etc/shadow
+
+nginx -t -q
+mkdir -p /run/sshd
+ssh-keygen -q -t ed25519 -N '' -f "$bake/host_key"
+/usr/sbin/sshd -t -h "$bake/host_key"

@@ -1,0 +1,75 @@
+"""The instant target's resources: thin shells, as a real target's are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+from pulumi import dynamic
+
+from immutable_servers.context import read_place
+from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.targets import load_target
+from immutable_servers.targets.contract import FleetSpec
+
+
+class BalancerProvider(Provider):
+    """Holds routes and nothing else."""
+
+    updates = ("routes",)
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Take the stack's name."""
+        return dynamic.CreateResult(read_place(props).scope.name, props)
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Take the new routes."""
+        return dynamic.UpdateResult(news)
+
+
+class InstantBalancer(Resource, module="immutable-servers", name="InstantBalancer"):
+    """The balancer."""
+
+    def __init__(
+        self, inputs: Mapping[str, Any], routes: Sequence[Any], opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__(BalancerProvider(), "balancer", {**inputs, "routes": routes}, (), opts)
+
+
+class FleetProvider(Provider):
+    """Makes, grows, mends and deletes a fleet."""
+
+    updates = ("servers",)
+
+    def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+        """Compare the folder with what it should hold."""
+        place = read_place(news)
+        fleet = place.load().find_fleets(place.scope).get(place.scope.generation)
+        return () if fleet and fleet.whole else ("servers",)
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Launch, or adopt what a killed launch left."""
+        spec = FleetSpec.from_plain(props)
+        load_target(props["target"], props["settings"]).launch(spec)
+        return dynamic.CreateResult(spec.scope.name, props)
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Bring it to its count."""
+        spec = FleetSpec.from_plain(news)
+        load_target(news["target"], news["settings"]).launch(spec)
+        return dynamic.UpdateResult(news)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Delete to the end."""
+        place = read_place(props)
+        place.load().delete(place.scope)
+
+
+class InstantFleet(Resource, module="immutable-servers", name="InstantFleet"):
+    """A fleet."""
+
+    def __init__(
+        self, name: str, inputs: Mapping[str, Any], *, frozen: bool, opts: pulumi.ResourceOptions
+    ) -> None:
+        ignored = [key for key in inputs if key != "servers"] if frozen else None
+        merged = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=ignored))
+        super().__init__(FleetProvider(), name, inputs, (), merged)

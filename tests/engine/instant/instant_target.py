@@ -1,0 +1,317 @@
+"""A target whose images, fleets and balancer are files: the whole graph in seconds, on the real engine.
+
+It is found by its entry point, as any other package's target would be, and imports nothing from a
+sibling. Everything it does is written to `journal.jsonl`; what `faults.json` names goes wrong.
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from instant_resources import InstantBalancer, InstantFleet
+from pydantic import BaseModel
+
+from immutable_servers.errors import ImageError, LaunchError, SettingsError, TrafficError
+from immutable_servers.targets.contract import (
+    Artifact,
+    BakeRequest,
+    Catalog,
+    Fleet,
+    FleetSpec,
+    Health,
+    Launch,
+    Login,
+    Packer,
+    Route,
+    Say,
+    Scope,
+    Server,
+    Target,
+)
+
+
+class InstantSettings(BaseModel):
+    """Where the files are, and what a program upgrade would change."""
+
+    folder: str
+    code: str = "1"
+
+
+class World:
+    """The files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def note(self, event: str, **facts: Any) -> None:  # noqa: ANN401 - plain values
+        """Append to the journal."""
+        with (self.folder / "journal.jsonl").open("a") as journal:
+            journal.write(json.dumps({"event": event, **facts}) + "\n")
+
+    def fault(self, name: str) -> bool:
+        """Tell whether a fault is due; each is counted down."""
+        file = self.folder / "faults.json"
+        with (self.folder / "faults.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            faults = json.loads(file.read_text()) if file.exists() else {}
+            left = faults.get(name, 0)
+            if left:
+                faults[name] = left - 1
+                file.write_text(json.dumps(faults))
+        return bool(left)
+
+    def path(self, *parts: str) -> Path:
+        """Return a path below the folder, its parent made."""
+        path = self.folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def fleet_folder(self, scope: Scope) -> Path:
+        """Return the folder of one generation's fleet."""
+        return self.path("fleets", f"{scope.service}-{scope.generation}")
+
+    def pointer(self, service: str) -> Path:
+        """Return the file that holds a service's pointer."""
+        return self.path("traffic", f"{service}.json")
+
+
+class InstantCatalog(Catalog):
+    """Images are files."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def find(self, image: str, version: str) -> Artifact | None:
+        """Read the file."""
+        self.world.note("catalog", image=image)
+        file = self.world.path("images", f"{image}-{version}.json")
+        return Artifact.from_plain(json.loads(file.read_text())) if file.exists() else None
+
+    def list(self) -> Sequence[Artifact]:
+        """Read all files."""
+        files = sorted(self.world.path("images", "_").parent.glob("*.json"))
+        return [Artifact.from_plain(json.loads(file.read_text())) for file in files]
+
+    def mark(self, artifact: Artifact, key: str, value: str) -> None:
+        """Write a mark among the facts."""
+        facts = {**artifact.facts, key: value}
+        self.write(Artifact(**{**artifact.to_plain(), "facts": facts}))
+
+    def delete(self, artifact: Artifact) -> None:
+        """Remove the file."""
+        self.world.path("images", f"{artifact.image}-{artifact.version}.json").unlink()
+
+    def write(self, artifact: Artifact) -> None:
+        """Keep an artifact."""
+        file = self.world.path("images", f"{artifact.image}-{artifact.version}.json")
+        file.write_text(json.dumps(artifact.to_plain()))
+
+
+class InstantTarget(Target):
+    """The toy."""
+
+    name = "instant"
+    settings_model = InstantSettings
+    architecture = "x86_64"
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = dict(settings)
+        self.world = World(Path(self.settings["folder"]))
+
+    @property
+    def catalog(self) -> InstantCatalog:
+        """The images."""
+        return InstantCatalog(self.world)
+
+    def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
+        """Look at a file."""
+        say("looks at a file")
+        return {"release": self.world.path("upstream").read_text(), **image_settings["upstream"]}
+
+    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+        """Write a file; Packer runs in the tests of images and in those of the local target."""
+        if self.world.fault("bake"):
+            raise ImageError("The bake failed", todo="Try again.")
+        self.world.note("bake", image=request.image, version=request.version)
+        parents = dict(request.lineage["parents"])
+        artifact = Artifact(
+            request.image, request.version, f"{request.image}/{request.version}", parents
+        )
+        self.catalog.write(artifact)
+        return artifact
+
+    def resolve_size(self, size: str) -> dict[str, Any]:
+        """Know three sizes."""
+        if size not in ("small", "medium", "large"):
+            raise SettingsError(f"There is no size {size}")
+        return {"size": size}
+
+    def describe_shape(self, launch: Launch) -> dict[str, Any]:
+        """Depend on `code`, so that a test can upgrade the program."""
+        return {**self.resolve_size(launch.size), "code": self.settings["code"]}
+
+    def declare_balancer(
+        self, scope: Scope, routes: Sequence[Route], opts: pulumi.ResourceOptions
+    ) -> pulumi.Resource:
+        """Declare the file."""
+        return InstantBalancer(self._inputs(scope), [route.to_plain() for route in routes], opts)
+
+    def declare_fleet(
+        self,
+        name: str,
+        spec: Mapping[str, pulumi.Input[Any]],
+        *,
+        frozen: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> pulumi.Resource:
+        """Declare the folder."""
+        return InstantFleet(name, {**self._inputs(None), **spec}, frozen=frozen, opts=opts)
+
+    def _inputs(self, scope: Scope | None) -> dict[str, Any]:
+        inputs: dict[str, Any] = {"target": self.name, "settings": self.settings}
+        return {**inputs, "scope": scope.to_plain()} if scope else inputs
+
+    # what exists and serves
+    def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
+        """Read every folder of the service."""
+        if self.world.fault("unreadable"):
+            raise TrafficError("The target cannot be asked", todo="Try again.")
+        found = {}
+        for file in self.world.path("fleets", "_").parent.glob(f"{scope.service}-*/spec.json"):
+            spec = FleetSpec.from_plain(json.loads(file.read_text()))
+            servers = len(list(file.parent.glob("server-*")))
+            found[spec.scope.generation] = Fleet(
+                generation=spec.scope.generation,
+                record=spec.record,
+                servers=spec.servers,
+                whole=servers == spec.servers,
+                running=servers,
+                leaving=(file.parent / "leaving").exists(),
+            )
+        return found
+
+    def find_traffic(self, scope: Scope) -> Mapping[str, int]:
+        """Read the pointer."""
+        file = self.world.pointer(scope.service)
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def find_servers(self, scope: Scope) -> Sequence[Server]:
+        """Read the folder."""
+        files = sorted(self.world.fleet_folder(scope).glob("server-*"))
+        return [Server(f"{scope.service}-{scope.generation}-{f.name[7:]}", f"{f}") for f in files]
+
+    def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
+        """Read a fault: `sick` servers do not answer."""
+        sick = (self.world.folder / f"sick-{scope.generation}").exists()
+        return [
+            Health(server.name, ok=not sick, detail="500" if sick else "200")
+            for server in self.find_servers(scope)
+        ]
+
+    def find_trouble(self, scope: Scope) -> Sequence[str]:
+        """Name the folder."""
+        return [f"console of {scope.name}: nothing to see"]
+
+    def find_address(self, route: Route, scope: Scope) -> str:
+        """Name the pointer."""
+        return f"instant://{scope.service}:{route.port}"
+
+    # acting
+    def make_key(self, scope: Scope) -> str:
+        """Write a file."""
+        self.world.path("keys", scope.name).write_text("PRIVATE")
+        return f"ssh-ed25519 AAAA {scope.name}"
+
+    def delete_key(self, scope: Scope) -> None:
+        """Remove the file."""
+        self.world.path("keys", scope.name).unlink(missing_ok=True)
+
+    def find_logins(self, scope: Scope) -> Sequence[Login]:
+        """Hand out testinfra's local backend while a key exists."""
+        if not self.world.path("keys", scope.name).exists():
+            raise LaunchError(f"The servers of {scope.generation} are sealed")
+        return [Login(server.name, "local://") for server in self.find_servers(scope)]
+
+    @contextmanager
+    def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
+        """Boot nothing, but say so in the journal."""
+        self.world.note("probe", service=spec.scope.service, generation=spec.scope.generation)
+        yield Login("probe", "local://")
+        self.world.note("probe-removed", generation=spec.scope.generation)
+
+    def close_window(self, scope: Scope, say: Say) -> None:
+        """Remove the key."""
+        self.world.note("seal", service=scope.service, generation=scope.generation)
+        self.delete_key(scope)
+
+    def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
+        """Write the pointer; each fault loses something else."""
+        if self.world.fault("traffic-refused"):
+            raise TrafficError("The balancer refused", todo="Try again.")
+        self.world.pointer(scope.service).write_text(json.dumps(dict(weights)))
+        self.world.note("traffic", service=scope.service, weights=dict(weights))
+        if self.world.fault("traffic-answer-lost"):
+            raise TrafficError("The balancer's answer was lost", todo="Try again.")
+        if self.world.fault("kill-after-traffic"):
+            kill_engine()
+
+    def drain(self, scope: Scope, seconds: float, say: Say) -> None:
+        """Wait for nothing."""
+        self.world.note("drain", service=scope.service, generation=scope.generation)
+
+    # what the resources call
+    def launch(self, spec: FleetSpec) -> None:
+        """Make the folder and its servers."""
+        folder = self.world.fleet_folder(spec.scope)
+        folder.mkdir(exist_ok=True)
+        (folder / "spec.json").write_text(json.dumps(spec.to_plain()))
+        where = {"service": spec.scope.service, "generation": spec.scope.generation}
+        if self.world.fault("launch"):
+            raise LaunchError("No capacity", todo="Try again.")
+        for number in range(spec.servers):
+            server = folder / f"server-{number}"
+            if not server.exists():
+                server.write_text(spec.artifact)
+                self.world.note("boot", server=number, **where)
+            if self.world.fault("kill-in-launch"):
+                kill_engine()
+        for server in folder.glob("server-*"):
+            if int(server.name[7:]) >= spec.servers:
+                server.unlink()
+        self.world.note("launch", servers=spec.servers, **where)
+
+    def delete(self, scope: Scope) -> None:
+        """Remove the folder, and note whether it served: that must never happen."""
+        folder = self.world.fleet_folder(scope)
+        if not folder.exists():
+            return
+        (folder / "leaving").touch()
+        if self.world.fault("delete"):
+            next(folder.glob("server-*")).unlink()
+            raise LaunchError("The fleet could not be deleted", todo="Try again.")
+        serving = bool(self.find_traffic(scope).get(scope.generation))
+        where = {"service": scope.service, "generation": scope.generation}
+        self.world.note("delete", serving=serving, **where)
+        shutil.rmtree(folder)
+        if self.world.fault("kill-after-delete"):
+            kill_engine()
+
+
+def kill_engine() -> None:
+    """End the engine with SIGKILL, by the id of our own ancestor, as a crash would."""
+    import os  # noqa: PLC0415 - only this fault needs it
+    import signal  # noqa: PLC0415 - the same
+
+    process = os.getppid()
+    while process > 1:
+        stat = Path(f"/proc/{process}/stat").read_text()
+        name = stat[stat.index("(") + 1 : stat.rindex(")")]
+        if name == "pulumi":
+            os.kill(process, signal.SIGKILL)
+            os._exit(1)
+        process = int(stat[stat.rindex(")") + 2 :].split()[1])

@@ -1,0 +1,12 @@
+"""The sample's promise: an application without a file named `broken`."""
+
+from pathlib import Path
+
+APP = Path(__file__).parents[2] / "app"
+
+
+def test_app_is_not_broken(host, expected):
+    """A broken application fails its check."""
+    assert expected["service"] in ("web", "api")
+    assert host.run("true").rc == 0
+    assert not (APP / f"broken-{expected['service']}").exists()

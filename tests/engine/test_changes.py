@@ -1,0 +1,436 @@
+"""design.md's table of changes: what each must do and must not do, on the real engine."""
+
+import shutil
+
+from project import Project
+
+
+def test_first_run_bakes_launches_verifies_and_serves(project: Project) -> None:
+    """A first `up` bakes both images, launches two servers, seals them and moves traffic."""
+    done = project.up()
+    assert done.code == 0, done.text
+    assert done.count("bake") == 2
+    assert done.count("boot") == 2
+    order = [e["event"] for e in done.events if e["event"] in ("launch", "seal", "traffic")]
+    assert order == ["launch", "seal", "traffic"]
+    assert project.states() == {project.live(): "live"}
+    project.ask_three_questions()
+
+
+def test_nothing(serving: Project) -> None:
+    """With nothing changed there is no diff, no bake and no boot, in a preview and an update."""
+    for done in (serving.preview(), serving.up()):
+        assert done.code == 0, done.text
+        assert done.steps == []
+        assert {event["event"] for event in done.events} <= {"catalog"}
+
+
+def test_a_byte_of_the_source(serving: Project) -> None:
+    """App image and release are replaced, the base is not; the old generation stays as standby."""
+    old = serving.live()
+    serving.edit("app/server.txt", "version two")
+    preview = serving.preview()
+    assert "create-replacement Release web" in preview.steps
+    assert "create-replacement Image app" in preview.steps
+    assert preview.count("bake") == 0
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert [e["image"] for e in done.events if e["event"] == "bake"] == ["app"]
+    assert done.count("boot") == 2
+    assert done.count("delete") == 0
+    assert serving.states() == {serving.live(): "live", old: "standby"}
+    serving.ask_three_questions()
+
+
+def test_keep_holds_one_standby(serving: Project) -> None:
+    """The third generation retires the first, after traffic moved and after it was drained."""
+    first = serving.live()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    serving.edit("app/server.txt", "three")
+    done = serving.up()
+    assert done.code == 0, done.text
+    order = [e["event"] for e in done.events if e["event"] in ("traffic", "drain", "delete")]
+    assert order == ["traffic", "drain", "delete"]
+    assert serving.states()[first] == "retired"
+    assert len(serving.fleets()) == 2
+    serving.ask_three_questions()
+
+
+def test_keep_zero_retires_the_old_in_the_same_run(project: Project) -> None:
+    """With `keep: 0` the old generation goes in the run that moved the traffic away from it."""
+    project.services["web"]["keep"] = 0
+    project.write_settings()
+    assert project.up().code == 0
+    project.edit("app/server.txt", "two")
+    done = project.up()
+    assert done.code == 0, done.text
+    assert list(project.fleets()) == [project.live()]
+    project.ask_three_questions()
+
+
+def test_keep_zero_keeps_the_old_while_the_candidate_fails(project: Project) -> None:
+    """With `keep: 0` a failed verification still deletes nothing, however often it is run."""
+    project.services["web"]["keep"] = 0
+    project.write_settings()
+    assert project.up().code == 0
+    old = project.live()
+    project.break_app()
+    for arguments in ((), (), ("--continue-on-error",)):
+        done = project.up(*arguments)
+        assert done.code != 0
+        assert done.count("delete") == 0
+        assert project.live() == old
+        project.assert_serving()
+    project.mend_app()
+    done = project.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot"), done.count("traffic")) == (0, 0, 0)
+    assert list(project.fleets()) == [old]
+    project.ask_three_questions()
+
+
+def test_a_byte_of_the_base(serving: Project) -> None:
+    """Base and app are baked again, and a new generation serves."""
+    serving.edit("packer/base/provision.sh", "# more")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert [e["image"] for e in done.events if e["event"] == "bake"] == ["base", "app"]
+    assert done.count("boot") == 2
+    serving.ask_three_questions()
+
+
+def test_the_lock_of_the_base(serving: Project) -> None:
+    """A refreshed lock bakes base and app again."""
+    lock = serving.root / "packer/base/upstream.lock.json"
+    lock.write_text(lock.read_text().replace("sha256:one", "sha256:two"))
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert done.count("bake") == 2
+    serving.ask_three_questions()
+
+
+def test_upstream_moved_and_the_lock_did_not(serving: Project) -> None:
+    """What is new outside changes nothing until the lock says so."""
+    (serving.world / "upstream").write_text("sha256:newer")
+    done = serving.up()
+    assert (done.code, done.steps) == (0, [])
+
+
+def test_more_servers(serving: Project) -> None:
+    """The live fleet grows in place; there is no new generation, bake or traffic change."""
+    live = serving.live()
+    serving.services["web"]["servers"] = 3
+    serving.write_settings()
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot"), done.count("traffic")) == (0, 1, 0)
+    assert serving.live() == live
+    serving.ask_three_questions(servers=3)
+
+
+def test_launch_spec(serving: Project) -> None:
+    """Another size or env is a new generation from the same artifact, without a bake."""
+    for change in ({"env": {"GREETING": "hi"}}, {"size": "medium"}):
+        old = serving.live()
+        serving.services["web"].update(change)
+        serving.write_settings()
+        done = serving.up()
+        assert done.code == 0, done.text
+        assert (done.count("bake"), done.count("boot")) == (0, 2)
+        assert serving.live() != old
+        serving.ask_three_questions()
+
+
+def test_a_check(serving: Project) -> None:
+    """A changed check runs on one fresh server, which goes; there is no new generation."""
+    live = serving.live()
+    serving.edit("tests/servers/test_sample.py", "# one more promise")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("probe"), done.count("probe-removed"), done.count("boot")) == (1, 1, 0)
+    assert serving.live() == live
+    serving.ask_three_questions()
+
+
+def test_a_check_that_the_live_generation_breaks(serving: Project) -> None:
+    """A new check that fails makes the run fail, and the live generation stays."""
+    live = serving.live()
+    serving.edit("tests/servers/test_sample.py", "\n\ndef test_no(host):\n    assert False, 'no'")
+    done = serving.up()
+    assert done.code != 0
+    assert "test_no" in done.text
+    assert (serving.live(), done.count("boot"), done.count("delete")) == (live, 0, 0)
+    serving.put_back("tests/servers/test_sample.py")
+    assert serving.up().code == 0
+    serving.ask_three_questions()
+
+
+def test_the_program_is_upgraded(serving: Project) -> None:
+    """A program that shapes servers differently makes a generation; none that exists is touched."""
+    old = serving.live()
+    spec = (serving.world / "fleets" / f"web-{old}" / "spec.json").read_text()
+    serving.code = "2"
+    serving.write_settings()
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot")) == (0, 2)
+    assert (serving.world / "fleets" / f"web-{old}" / "spec.json").read_text() == spec
+    assert not [step for step in done.steps if step.endswith(old)]
+    serving.ask_three_questions()
+
+
+def test_verification_fails_and_what_follows(serving: Project) -> None:
+    """Traffic stays and nothing is deleted, again and again; a revert costs nothing."""
+    old = serving.live()
+    serving.break_app()
+    done = serving.up()
+    assert done.code != 0
+    assert "VerificationError" in done.text
+    assert "test_app_is_not_broken" in done.text
+    assert (serving.live(), done.count("delete"), done.count("traffic")) == (old, 0, 0)
+    assert serving.ledger()["generations"][old]["state"] == "live"
+    again = serving.up()
+    assert again.code != 0
+    assert (again.count("boot"), again.count("bake"), again.count("delete")) == (0, 0, 0)
+    assert serving.live() == old
+    serving.mend_app()
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot"), done.count("traffic")) == (0, 0, 0)
+    assert list(serving.fleets()) == [old]
+    serving.ask_three_questions()
+
+
+def test_a_candidate_whose_window_is_over_is_made_again(serving: Project) -> None:
+    """After the login window, `up` makes the failed candidate again as the next round."""
+    old = serving.live()
+    serving.break_app()
+    assert serving.up().code != 0
+    (failed,) = {*serving.fleets()} - {old}
+    file = serving.world / "fleets" / f"web-{failed}" / "spec.json"
+    record = serving.ledger()["generations"][failed]
+    text = file.read_text()
+    file.write_text(text.replace(str(record["window_ends"]), "1000"))
+    _rewrite_window(serving, record["window_ends"])
+    done = serving.up()
+    assert done.code != 0
+    assert (done.count("bake"), done.count("boot")) == (0, 2)
+    assert serving.live() == old
+    serving.assert_serving()
+
+
+def _rewrite_window(project: Project, ends: int) -> None:
+    """Let the login window be over in the state as well."""
+    state = project.root.parent / "state.json"
+    project.pulumi("stack", "export", "-s", "dev", "--file", str(state))
+    state.write_text(state.read_text().replace(str(ends), "1000"))
+    project.pulumi("stack", "import", "-s", "dev", "--file", str(state))
+
+
+def test_revert_after_a_success(serving: Project) -> None:
+    """Traffic goes back to the standby: one change of traffic, no bake, no boot."""
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    serving.put_back("app/server.txt")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot"), done.count("traffic")) == (0, 0, 1)
+    assert serving.live() == old
+    serving.ask_three_questions()
+
+
+def test_a_fixed_source_after_a_failure(serving: Project) -> None:
+    """The fix is a new candidate that serves; the failed one goes, the old one is standby."""
+    old = serving.live()
+    serving.break_app()
+    assert serving.up().code != 0
+    (failed,) = {*serving.fleets()} - {old}
+    serving.mend_app()
+    serving.edit("app/server.txt", "fixed")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert failed not in serving.fleets()
+    assert serving.states()[old] == "standby"
+    serving.ask_three_questions()
+
+
+def test_a_failed_candidate_pushes_no_standby_out(serving: Project) -> None:
+    """`keep` counts verified generations: a failed candidate takes no standby's place."""
+    first = serving.live()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    second = serving.live()
+    serving.break_app()
+    assert serving.up().code != 0
+    serving.mend_app()
+    assert serving.up().code == 0
+    assert {*serving.fleets()} == {first, second}
+    serving.ask_three_questions()
+
+
+def test_a_run_that_died_after_traffic_moved(project: Project) -> None:
+    """Whatever source follows, traffic is set from what the balancer says before a delete."""
+    for follow in ("same", "reverted", "third"):
+        world = Project.create(_fresh(project, follow))
+        assert world.up().code == 0
+        old = world.live()
+        world.edit("app/server.txt", "two")
+        world.set_fault("kill-after-traffic")
+        assert world.up().code != 0
+        moved = world.live()
+        assert moved != old
+        world.pulumi("cancel", "--yes", "-s", "dev", check=False)
+        if follow == "reverted":
+            world.put_back("app/server.txt")
+        if follow == "third":
+            world.edit("app/server.txt", "three")
+        done = world.up()
+        assert done.code == 0, done.text
+        expected = {"same": {moved}, "reverted": {old}, "third": {*world.fleets()} - {old, moved}}
+        assert world.live() in expected[follow]
+        world.ask_three_questions()
+
+
+def _fresh(project: Project, name: str):  # noqa: ANN202 - a path
+    folder = project.root.parent / name
+    folder.mkdir()
+    return folder
+
+
+def test_the_balancers_answer_was_lost(serving: Project) -> None:
+    """Traffic moved and the run does not know: the next one finds it where it is."""
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    serving.set_fault("traffic-answer-lost")
+    assert serving.up().code != 0
+    moved = serving.live()
+    assert moved != old
+    serving.put_back("app/server.txt")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert serving.live() == old
+    serving.ask_three_questions()
+
+
+def test_a_delete_that_failed_half_way(serving: Project) -> None:
+    """The half fleet is deleted to the end, and its source makes it again as a new round."""
+    first = serving.live()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    serving.edit("app/server.txt", "three")
+    serving.set_fault("delete")
+    assert serving.up().code != 0
+    serving.assert_serving()
+    serving.put_back("app/server.txt")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert first not in serving.fleets()
+    assert serving.live() != first
+    assert serving.ledger()["generations"][serving.live()]["round"] == 1
+    serving.ask_three_questions()
+
+
+def test_a_server_deleted_by_hand(serving: Project) -> None:
+    """The next `up` makes it again in the same generation."""
+    live = serving.live()
+    (serving.world / "fleets" / f"web-{live}" / "server-0").unlink()
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot"), serving.live()) == (0, 1, live)
+    serving.ask_three_questions()
+
+
+def test_a_fleet_deleted_by_hand(serving: Project) -> None:
+    """A new round is made beside, verified, and takes the traffic; nothing is baked."""
+    lost = serving.live()
+    shutil.rmtree(serving.world / "fleets" / f"web-{lost}")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot")) == (0, 2)
+    assert serving.live() != lost
+    serving.ask_three_questions()
+
+
+def test_an_artifact_deleted_by_hand(serving: Project) -> None:
+    """It is baked again only when a new generation needs it."""
+    for file in (serving.world / "images").glob("*.json"):
+        file.unlink()
+    done = serving.up()
+    assert (done.code, done.count("bake"), done.steps) == (0, 0, [])
+    serving.services["web"]["size"] = "medium"
+    serving.write_settings()
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert done.count("bake") == 2
+    serving.ask_three_questions()
+
+
+def test_one_of_two_services_fails(serving: Project) -> None:
+    """The healthy service moves, the other stays, and the run fails."""
+    serving.services["api"] = {**serving.services["web"], "route": {"port": 8081}}
+    serving.write_settings()
+    assert serving.up().code == 0
+    old_web, old_api = serving.live("web"), serving.live("api")
+    serving.break_app("web")
+    done = serving.up()
+    assert done.code != 0
+    assert serving.live("web") == old_web
+    assert serving.live("api") != old_api
+    serving.assert_serving("web")
+    serving.assert_serving("api")
+    serving.mend_app("web")
+    assert serving.up().code == 0
+    serving.ask_three_questions("web")
+    serving.ask_three_questions("api")
+
+
+def test_destroy_removes_all_but_images(serving: Project) -> None:
+    """Everything of the stack goes, images stay; a destroy that failed half-way goes on."""
+    serving.set_fault("delete")
+    assert serving.destroy().code != 0
+    done = serving.destroy()
+    assert done.code == 0, done.text
+    assert serving.fleets() == {}
+    assert len(list((serving.world / "images").glob("*.json"))) == 2
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert done.count("bake") == 0
+    serving.ask_three_questions()
+
+
+def test_up_after_a_half_destroy(serving: Project) -> None:
+    """`up` after a destroy that failed half-way serves again with a whole generation."""
+    serving.set_fault("delete")
+    assert serving.destroy().code != 0
+    done = serving.up()
+    assert done.code == 0, done.text
+    serving.ask_three_questions()
+
+
+def test_a_launch_that_was_killed_is_adopted(serving: Project) -> None:
+    """The fleet that a killed run began is found by its name and completed."""
+    serving.edit("app/server.txt", "two")
+    serving.set_fault("kill-in-launch")
+    assert serving.up().code != 0
+    serving.pulumi("cancel", "--yes", "-s", "dev", check=False)
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert done.count("boot") == 1
+    assert len(serving.fleets()) == 2
+    serving.ask_three_questions()
+
+
+def test_an_unhealthy_candidate_gets_no_traffic(serving: Project) -> None:
+    """Servers that answer their checks but not their health check are not pointed to."""
+    old = serving.live()
+    serving.services["web"]["size"] = "medium"
+    serving.write_settings()
+    preview = serving.preview()
+    candidate = next(s for s in preview.steps if "InstantFleet" in s).rpartition("-")[2]
+    (serving.world / f"sick-{candidate}").touch()
+    done = serving.up()
+    assert done.code != 0
+    assert "500" in done.text
+    assert (serving.live(), done.count("delete")) == (old, 0)

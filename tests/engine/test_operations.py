@@ -1,0 +1,53 @@
+"""Flags and surgery that a person may use: whatever they do, the three questions hold."""
+
+import pytest
+from project import Project
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--exclude", "**Verification::web-*"),
+        ("--exclude", "**Traffic::web"),
+        ("--exclude", "**Seal::web-*"),
+        ("--target", "**Traffic::web"),
+        ("--target", "**Image::app"),
+        ("--replace", "**Release::web"),
+        ("--refresh",),
+        ("--continue-on-error",),
+    ],
+)
+def test_flags_on_a_broken_candidate(serving: Project, arguments: tuple[str, ...]) -> None:
+    """No flag moves traffic to a candidate that fails, nor deletes what serves."""
+    old = serving.live()
+    serving.break_app()
+    serving.up(*arguments)
+    assert serving.live() == old
+    serving.assert_serving()
+    serving.mend_app()
+    assert serving.up().code == 0
+    assert serving.live() == old
+    serving.ask_three_questions()
+
+
+@pytest.mark.parametrize("kind", ["Verification", "Seal", "Retirement", "InstantFleet", "Access"])
+def test_state_that_was_deleted(serving: Project, kind: str) -> None:
+    """A resource that somebody took out of the state costs no generation its traffic."""
+    live = serving.live()
+    done = serving.pulumi("stack", "--show-urns", "-s", "dev")
+    urn = next(w for w in done.stdout.split() if f":{kind}::web-{live}" in w)
+    serving.pulumi("state", "delete", urn, "--yes", "--force", "--target-dependents", "-s", "dev")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert serving.live() == live
+    serving.ask_three_questions()
+
+
+def test_the_balancer_is_protected(serving: Project) -> None:
+    """A replacement that would delete the balancer or the pointer is refused."""
+    for kind in ("InstantBalancer", "Traffic"):
+        live = serving.live()
+        done = serving.up("--replace", f"**{kind}::*")
+        assert done.code != 0
+        assert serving.live() == live
+    serving.assert_serving()

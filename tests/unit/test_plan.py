@@ -1,0 +1,117 @@
+"""The decisions of a run, as a table: what is known, what is wished, what is declared."""
+
+from builders import NOW, know, make_fleet, make_record, make_wish
+
+from immutable_servers.ledger import complete
+from immutable_servers.plan import decide
+from immutable_servers.records import ServiceLedger, State
+
+
+def test_nothing_known_begins_with_round_zero() -> None:
+    """The first generation is order 1, round 0, and fresh."""
+    plan = decide(make_wish(), ServiceLedger(), {})
+    assert plan.fresh
+    assert (plan.desired.order, plan.desired.round, plan.others) == (1, 0, ())
+
+
+def test_the_live_generation_is_desired_when_nothing_changed() -> None:
+    """The same make is the live generation itself; a standby stays beside it."""
+    old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
+    plan = decide(make_wish(), *know([old, live], "live"))
+    assert (plan.desired.generation, plan.fresh) == ("live", False)
+    assert [record.generation for record in plan.others] == ["old"]
+    assert plan.going == ()
+
+
+def test_a_new_version_keeps_the_live_one_and_drops_what_keep_does_not_hold() -> None:
+    """The live generation becomes the standby; the standby before it goes."""
+    old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
+    plan = decide(make_wish("v2"), *know([old, live], "live"))
+    assert plan.fresh
+    assert plan.desired.order == 3
+    assert [record.generation for record in plan.others] == ["live"]
+    assert [record.generation for record in plan.going] == ["old"]
+
+
+def test_keep_zero_declares_no_other() -> None:
+    """With `keep: 0` the live generation goes in the run that replaces it."""
+    plan = decide(make_wish("v2", keep=0), *know([make_record("live", "v1", 1)], "live"))
+    assert plan.others == ()
+    assert [record.generation for record in plan.going] == ["live"]
+
+
+def test_a_standby_is_taken_back() -> None:
+    """A source that was reverted finds its standby: nothing is launched."""
+    old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
+    plan = decide(make_wish("v0"), *know([old, live], "live"))
+    assert (plan.desired.generation, plan.fresh) == ("old", False)
+    assert [record.generation for record in plan.others] == ["live"]
+
+
+def test_what_cannot_be_used_gets_the_next_round() -> None:
+    """A retired, a broken, a leaving and a timed-out generation are each made again."""
+    live = make_record("live", "v1", 2)
+    retired = make_record("gone", "v0", 1, state=State.RETIRED)
+    broken = make_record("half", "v0", 1)
+    timed_out = make_record("late", "v0", 1, verified={}, state=State.CANDIDATE)
+    for record, known in (
+        (retired, know([retired, live], "live", gone=("gone",))),
+        (broken, know([broken, live], "live", broken=("half",))),
+        (timed_out, know([timed_out, live], "live")),
+    ):
+        plan = decide(make_wish("v0"), *known)
+        assert plan.fresh, record.generation
+        assert plan.desired.round == 1
+        assert plan.desired.generation != record.generation
+        assert plan.notes
+
+
+def test_a_leaving_fleet_is_never_used_again() -> None:
+    """A fleet whose deletion began is deleted to the end."""
+    live, leaving = make_record("live", "v1", 2), make_record("leaving", "v0", 1)
+    fleets = {"live": make_fleet(live), "leaving": make_fleet(leaving, leaving=True)}
+    ledger = complete(
+        ServiceLedger({"live": live, "leaving": leaving}), fleets, {"live": 100}
+    )
+    plan = decide(make_wish("v0"), ledger, fleets)
+    assert plan.fresh
+    assert [record.generation for record in plan.going] == ["leaving"]
+
+
+def test_a_candidate_in_its_window_is_verified_again() -> None:
+    """A failed candidate keeps its generation while somebody can still log in."""
+    live = make_record("live", "v1", 1)
+    failed = make_record(
+        "fresh", "v2", 2, verified={}, state=State.CANDIDATE, window_ends=int(NOW) + 60
+    )
+    plan = decide(make_wish("v2"), *know([live, failed], "live"))
+    assert (plan.desired.generation, plan.fresh) == ("fresh", False)
+
+
+def test_a_failed_candidate_takes_no_standbys_place() -> None:
+    """`keep` counts verified generations only, so the failed one goes."""
+    old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
+    failed = make_record("bad", "v2", 3, verified={}, state=State.CANDIDATE)
+    plan = decide(make_wish("v1"), *know([old, live, failed], "live"))
+    assert [record.generation for record in plan.others] == ["old"]
+    assert [record.generation for record in plan.going] == ["bad"]
+
+
+def test_a_standby_that_is_not_whole_is_dropped_with_a_note() -> None:
+    """A standby is kept, never made."""
+    old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
+    plan = decide(make_wish(), *know([old, live], "live", broken=("old",)))
+    assert plan.others == ()
+    assert "old" in plan.notes[0]
+
+
+def test_what_serves_is_read_from_the_balancer() -> None:
+    """A generation that only the target knows, and that has the traffic, is live and verified."""
+    live = make_record("live", "v1", 1)
+    moved = make_record("moved", "v2", 2, verified={}, state=State.CANDIDATE)
+    fleets = {"live": make_fleet(live), "moved": make_fleet(moved)}
+    ledger = complete(ServiceLedger({"live": live}), fleets, {"moved": 100})
+    plan = decide(make_wish("v1"), ledger, fleets)
+    assert plan.desired.generation == "live"
+    assert [(r.generation, r.state) for r in plan.others] == [("moved", State.LIVE)]
+    assert plan.others[0].verified
