@@ -15,6 +15,7 @@ Protocol: https://github.com/pulumi/pulumi/blob/v3.259.0/proto/pulumi/language.p
 import importlib.metadata
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -39,6 +40,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         """Remember the engine's address, which the program needs for its log."""
         self.engine = engine
         self.running = threading.Lock()
+        self.program: subprocess.Popen[bytes] | None = None
 
     def Handshake(
         self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
@@ -83,7 +85,8 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         }
         command = render_command(request, self.engine)
         with self.running:
-            code = subprocess.call(command, env=environment, cwd=request.pwd or None)
+            self.program = subprocess.Popen(command, env=environment, cwd=request.pwd or None)
+            code = self.program.wait()
         if code == 0:
             return language_pb2.RunResponse()
         if code == BAIL_EXIT_CODE:
@@ -116,6 +119,20 @@ def find_python(info: language_pb2.ProgramInfo) -> str:
     return os.environ.get("PULUMI_PYTHON_CMD", sys.executable)
 
 
+def watch_engine(host: Host, stop: threading.Event) -> None:
+    """End the program and this process when the engine is gone without a word: it was killed.
+
+    Its exit is awaited through a pidfd (pidfd_open(2)), so on Linux only.
+    """
+    engine = os.pidfd_open(os.getppid())
+    poll = select.poll()
+    poll.register(engine, select.POLLIN)
+    poll.poll()
+    if host.program is not None:
+        host.program.terminate()
+    stop.set()
+
+
 def main() -> None:
     """Serve until the engine ends this process.
 
@@ -126,6 +143,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: stop.set())
     engine = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
     host = Host(engine)
+    if hasattr(os, "pidfd_open"):
+        threading.Thread(target=watch_engine, args=(host, stop), daemon=True).start()
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -177,14 +177,15 @@ class Supervisor:
             key.data()
 
     def _end(self, why: str, file: int | None = None) -> None:
-        """Ask the command to end, once, as Ctrl-C does: Packer cleans up on it."""
+        """Ask the command and its group to end, once, as Ctrl-C does: Packer cleans up on it."""
         if file is not None:
             self.selector.unregister(file)
         if self.why or self.code is not None:
             return
         self.why = why
         self.limit = time.monotonic() + self.request["grace"]
-        os.kill(self.child.pid, signal.SIGINT)
+        with suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGINT)
 
     def _end_descendants(self) -> None:
         """Kill what is left below us, until there is nothing, and reap it.

@@ -46,7 +46,7 @@ variable "accelerator" {
 
 variable "output" {
   type        = string
-  description = "Folder, made by Packer, for `disk.qcow2` and the manifest."
+  description = "Folder, made by Packer, for `disk.qcow2`."
 }
 
 variable "console" {
@@ -126,7 +126,7 @@ build {
   }
 
   post-processor "manifest" {
-    output      = "${var.output}/packer-manifest.json"
+    output      = var.manifest_path
     custom_data = { version = var.version }
   }
 }

@@ -5,6 +5,8 @@
 
 bake=/var/tmp/bake
 export DEBIAN_FRONTEND=noninteractive
+# Units are only linked, not loaded: the machine that they are for has yet to boot.
+export SYSTEMD_OFFLINE=1
 
 # Nothing is started during the bake.
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
@@ -27,8 +29,9 @@ install -D -m 0644 "$bake/image.json" /etc/immutable/image.json
 dpkg-query --show --showformat='${Package}\n' 'linux-image-*' | xargs apt-mark hold >/dev/null
 
 # A server is never upgraded in place, and holds nothing that needs care.
+mkdir -p /etc/systemd/system-generators
 systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
-    e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer
+    fstrim.timer
 # sshd is started by the seal's consent alone: no socket, no key made by anyone else, no other way in.
 systemctl mask --quiet ssh.socket sshd-keygen.service 'sshd@.service'
 ln -sf /dev/null /etc/systemd/system-generators/systemd-ssh-generator

@@ -19,3 +19,8 @@ variable "sources" {
   type        = string
   description = "Folder with the staged sources, one folder each by its name."
 }
+
+variable "manifest_path" {
+  type        = string
+  description = "Where the manifest post-processor writes."
+}

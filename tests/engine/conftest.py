@@ -1,12 +1,8 @@
-"""One sample project for each test, on the real engine and the instant target."""
+"""Sample projects on the real engine and the instant target, one for each test."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from project import Project
 
 
@@ -16,9 +12,16 @@ def project(tmp_path: Path) -> Project:
     return Project.create(tmp_path)
 
 
-@pytest.fixture
-def serving(project: Project) -> Project:
-    """Return a project whose first generation serves."""
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return the one project that every `serving` is a copy of."""
+    project = Project.create(tmp_path_factory.mktemp("first-run"))
     done = project.up()
     assert done.code == 0, done.text
     return project
+
+
+@pytest.fixture
+def serving(first_run: Project, tmp_path: Path) -> Project:
+    """Return a project whose first generation serves."""
+    return first_run.copy_to(tmp_path)

@@ -72,6 +72,12 @@ class Project:
         project.pulumi("stack", "init", "dev")
         return project
 
+    def copy_to(self, folder: Path) -> "Project":
+        """Copy project, state and world; nothing in them names their place."""
+        shutil.copytree(self.root.parent, folder, dirs_exist_ok=True)
+        services = {name: dict(service) for name, service in self.services.items()}
+        return Project(folder / "project", services, self.code, self.read)
+
     @property
     def world(self) -> Path:
         """The instant target's folder."""
@@ -98,7 +104,7 @@ class Project:
 
     def write_settings(self) -> None:
         """Write the stack file from `services` and `code`."""
-        settings = {"folder": str(self.world), "code": self.code}
+        settings = {"folder": "../world", "code": self.code}
         values = {
             "target": "instant",
             "images": {"base": {}, "app": {"parent": "base", "sources": ["app"]}},

@@ -1,6 +1,7 @@
 """Verification's runner on testinfra's `local://` backend, with real pytest processes."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +23,16 @@ from immutable_servers.verification.runner import (
 Check = Callable[..., Report]
 
 
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's folders out of the tests."""
+    for name in ("DATA_HOME", "CACHE_HOME", "RUNTIME_DIR"):
+        monkeypatch.setenv(f"XDG_{name}", str(tmp_path))
+
+
 @pytest.fixture
-def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+def check(tmp_path: Path) -> Check:
     """Write checks and run them on one local server, `web-0`, or on those named."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     folder = tmp_path / "checks"
     folder.mkdir()
 
@@ -74,6 +81,11 @@ def test_pass(check: Check, tmp_path: Path) -> None:
     suites = ET.parse(report.junit).getroot()  # noqa: S314 - our own file
     assert [suite.get("name") for suite in suites] == ["web-0", "web-1"]
     assert report.junit == str(tmp_path / "report" / "junit.xml")
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
+        "junit.xml",
+        "web-0.log",
+        "web-1.log",
+    ]
 
 
 def test_failure_names_server_check_and_assertion(check: Check) -> None:
@@ -202,6 +214,38 @@ def test_users_settings_have_no_part(check: Check, tmp_path: Path) -> None:
     (tmp_path / "checks" / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     (tmp_path / "checks" / "helpers.py").write_text("WORD = 'a'\n")
     assert check("from helpers import WORD\ndef test_it(): assert WORD == 'a'\n").ok
+
+
+def test_connections_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command to a server goes through one master connection, with the login's settings."""
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncat "$2" >> {tmp_path}/configs\n'
+        'for last; do :; done\nexec sh -c "$last"\n'
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(ssh.parent), prepend=":")
+    checks = tmp_path / "test_promise.py"
+    checks.write_text(
+        "def test_a(host): assert host.file('/').is_directory\n"
+        "def test_b(host): assert host.run('exit 3').rc == 3\n"
+    )
+    report = run_checks(
+        [checks],
+        [Login("web-0", "ssh://web-0", str(tmp_path / "config"))],
+        {},
+        tmp_path / "report",
+        deadline=60,
+        say=print,
+    )
+    assert report.ok, report
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert len(calls) >= 2
+    assert all(call.startswith("-F ") and "ControlMaster=auto" in call for call in calls)
+    shared, included = sorted(set((tmp_path / "configs").read_text().splitlines()))
+    assert re.fullmatch(r'ControlPath ".*/ssh"', shared)
+    assert included == f'Include "{tmp_path}/config"'
 
 
 def test_missing_folder(tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ def update(
     return run_update(find_root(), stack, image, rebuild=rebuild)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": False})
-def test(
+@app.command(name="test", context_settings={"allow_extra_args": True})
+def run_tests(
     context: typer.Context,
     *,
     fast: Annotated[bool, typer.Option("--fast", help="Leave out what boots machines.")] = False,

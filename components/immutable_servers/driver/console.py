@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -18,8 +19,9 @@ INTERRUPTED = 130
 
 
 def say(line: str) -> None:
-    """Print one line of progress."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is where the driver speaks
+    """Print one line of progress; when the terminal is gone, the work goes on without."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is where the driver speaks
 
 
 def show(line: str) -> None:
@@ -64,8 +66,13 @@ def make_console(out: TextIO) -> "Console":
 
 def fail(error: ImmutableError) -> int:
     """Print an error's three parts; return its exit code."""
-    say(_paint(f"error: {error}"))
+    say(paint_error(render_error(error)))
     return error.exit_code
+
+
+def render_error(error: ImmutableError) -> str:
+    """Return the three parts for a reader, without the branch, which is the exit code's matter."""
+    return str(error).removeprefix(f"{type(error).__name__}: ")
 
 
 def fail_unexpectedly(error: BaseException, project_root: Path) -> int:
@@ -74,14 +81,14 @@ def fail_unexpectedly(error: BaseException, project_root: Path) -> int:
     log = places.logs_dir(project_root) / f"crash-{stamp}-{os.getpid()}.log"
     log.write_text("".join(traceback.format_exception(error)))
     line = next(iter(str(error).splitlines()), "")
-    say(_paint(f"error: Something unexpected happened: {type(error).__name__}: {line}"))
+    say(paint_error(f"Something unexpected happened: {type(error).__name__}: {line}"))
     say(f"  The traceback is in {log}")
     say("What to do: run it again; when it stays so, report it with that file.")
     return 1
 
 
-def _paint(text: str) -> str:
+def paint_error(text: str) -> str:
+    """Put `error:` before a message, in red where a terminal shows colours."""
     if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
-        return text
-    head, _, rest = text.partition(":")
-    return f"\033[1;31m{head}:\033[0m{rest}"
+        return f"error: {text}"
+    return f"\033[1;31merror:\033[0m {text}"

@@ -1,20 +1,24 @@
 """Runs `pulumi up`, `preview` and `destroy` under a reporter.
 
-The CLI is called itself, with `--json`, which streams the engine's events. The Automation API's `up`
-makes five more calls around each run: 2.9 s against 1.0 s for an update with nothing to do.
+The CLI is called itself, with `--json`, which streams the engine's events. The Automation API's
+`up` makes five more calls around each run: 2.9 s against 1.0 s for an update with nothing to do.
 """
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
+from immutable_servers import places
 from immutable_servers.driver import console
 from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import find_exit_code
@@ -22,6 +26,11 @@ from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import MISSING, Stack
 
 STREAMED_PREVIEWS = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MOMENT = 0.1
+"""Seconds between two looks at the events."""
+KEPT_LOGS = 40
 
 
 @dataclass(frozen=True)
@@ -54,44 +63,82 @@ def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
 
 def _run(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
     command = [*_die_with_us(), *stack.render_command([*words, "--json"], config=True)]
-    told: list[str] = []
-    with subprocess.Popen(
-        command,
-        cwd=stack.root,
-        env={**stack.environment, **STREAMED_PREVIEWS},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        reader = threading.Thread(target=_collect, args=(process, told))
-        reader.start()
-        with _hand_on_signals(process) as signals:
-            for line in process.stdout or ():
-                _take(line, reporter, told)
-            process.wait()
-            reader.join()
+    log = _make_log(stack, words[0])
+    with (
+        log.open("w") as out,
+        log.with_suffix(".txt").open("w") as told,
+        subprocess.Popen(
+            command,
+            cwd=stack.root,
+            env={**stack.environment, **STREAMED_PREVIEWS},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=told,
+            start_new_session=True,
+        ) as process,
+        _hand_on_signals(process) as signals,
+    ):
+        said = list(_follow(process, log, reporter))
+    said += [line for line in log.with_suffix(".txt").read_text().splitlines() if line.strip()]
     if process.returncode == 0:
-        return Ended(0, told)
+        return Ended(0, said)
+    if process.returncode < 0:
+        _end_orphans(process.pid)
     if signals:
-        return Ended(128 + signals[0], told)
-    return Ended(find_exit_code([*reporter.errors, "\n".join(told)]), told)
+        return Ended(128 + signals[0], said)
+    return Ended(find_exit_code([*reporter.errors, "\n".join(said)]), said)
 
 
-def _collect(process: "subprocess.Popen[str]", told: list[str]) -> None:
-    told.extend(line.rstrip() for line in process.stderr or () if line.strip())
+def _make_log(stack: Stack, word: str) -> Path:
+    """Return the file for a run's events; the oldest ones are removed.
+
+    A file and no pipe: when this process is killed, the engine must live to end its run cleanly.
+    """
+    folder = places.logs_dir(stack.root)
+    for old in sorted(folder.glob("run-*"), key=lambda file: file.stat().st_mtime)[:-KEPT_LOGS]:
+        old.unlink(missing_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return folder / f"run-{stamp}-{os.getpid()}-{word}-{stack.name}.jsonl"
 
 
-def _take(line: str, reporter: Reporter, told: list[str]) -> None:
+def _follow(process: "subprocess.Popen[bytes]", log: Path, reporter: Reporter) -> Iterator[str]:
+    """Hand the events to the reporter until the engine ends; yield lines that are none."""
+    rest = ""
+    with log.open() as events:
+        while True:
+            running = _is_running(process)
+            *lines, rest = (rest + events.read()).split("\n")
+            for line in lines:
+                event = _parse(line)
+                if event is not None:
+                    reporter.take(event)
+                elif line.strip():
+                    yield line.rstrip()
+            if not running:
+                return
+
+
+def _is_running(process: "subprocess.Popen[bytes]") -> bool:
+    """Wait a moment for the engine's end; tell whether it still runs."""
+    try:
+        process.wait(MOMENT)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _parse(line: str) -> dict[str, Any] | None:
     try:
         event = json.loads(line)
     except ValueError:
-        event = None
-    if isinstance(event, dict):
-        reporter.take(event)
-    elif line.strip():
-        told.append(line.rstrip())
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _end_orphans(session: int) -> None:
+    """End the plugins of an engine that was killed: they are what is left in its group."""
+    with suppress(ProcessLookupError):
+        os.killpg(session, signal.SIGTERM)
 
 
 def _die_with_us() -> Sequence[str]:
@@ -101,8 +148,8 @@ def _die_with_us() -> Sequence[str]:
 
 
 @contextmanager
-def _hand_on_signals(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
-    """Hand SIGINT and SIGTERM on to the engine as SIGINT; yield what came."""
+def _hand_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
+    """Hand each of `SIGNALS` on to the engine as SIGINT; yield what came."""
     came: list[int] = []
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
@@ -111,7 +158,7 @@ def _hand_on_signals(process: "subprocess.Popen[str]") -> Iterator[list[int]]:
         came.append(number)
         process.send_signal(signal.SIGINT)
 
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, hand_on) for number in SIGNALS}
     try:
         yield came
     finally:

@@ -14,7 +14,10 @@ COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 WRAPPERS = ("error: ", "Exception calling application: ", "pulumi.errors.RunError: ")
 """What the engine and gRPC put before an error's own text."""
 KIND = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Z]\w*Error): ")
-ECHOES = ("update failed", "preview failed", "destroy failed", "resource registration failed")
+ECHO = re.compile(
+    r"(update|preview|destroy|resource registration) failed|.*exited with non-zero exit code",
+    re.DOTALL,
+)
 """What the engine adds after an error that has been said already."""
 LOCKED = "the stack is currently locked"
 

@@ -12,7 +12,6 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 """The checkout that holds this package, with `toolchain/` and the requirements."""
 ROOT_VARIABLE = "IMMUTABLE_PROJECT"
 """Set by the launcher: the folder that it lies in."""
-NAMESPACE = "immutable-servers"
 PROJECT_FILE = "Pulumi.yaml"
 
 
@@ -56,7 +55,9 @@ def find_stack_file(root: Path, stack: str) -> Path:
 
 
 def read_values(root: Path, stack: str) -> Mapping[str, Any]:
-    """Return our settings of a stack, without the namespace, as `load_settings` takes them.
+    """Return the project's settings of a stack, as `load_settings` takes them.
+
+    Their namespace, which is the project's name, is taken off.
 
     Raises:
         SettingsError: The file is missing, or is not YAML with a `config` mapping.
@@ -65,11 +66,11 @@ def read_values(root: Path, stack: str) -> Mapping[str, Any]:
     config = _read_yaml(file).get("config") or {}
     if not isinstance(config, Mapping):
         raise SettingsError(f"`config` in {file.name} is not a mapping", todo="Mend the file.")
-    prefix = f"{NAMESPACE}:"
+    prefix = f"{read_project(root).get('name', '')}:"
     return {
         key.removeprefix(prefix): value
         for key, value in config.items()
-        if isinstance(key, str) and key.startswith(prefix)
+        if isinstance(key, str) and (key.startswith(prefix) or ":" not in key)
     }
 
 

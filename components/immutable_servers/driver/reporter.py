@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from immutable_servers.driver.outcome import ECHOES, clean, find_error
+from immutable_servers.driver.console import render_error
+from immutable_servers.driver.outcome import ECHO, clean, find_error
 from immutable_servers.driver.setup.install import render_seconds
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -67,7 +68,7 @@ class Reporter:
         if not text or severity == "debug":
             return
         if severity == "error":
-            if text not in self.errors and not text.startswith(ECHOES):
+            if text not in self.errors and not (self.errors and ECHO.match(text)):
                 self.errors.append(text)
             return
         mark = "warning: " if severity == "warning" else ""
@@ -124,7 +125,8 @@ class Reporter:
 
     def render_errors(self) -> list[str]:
         """Return the errors for a reader: ours in their three parts."""
-        return [str(find_error(text) or text) for text in self.errors]
+        found = [(find_error(text), text) for text in self.errors]
+        return [render_error(error) if error else text for error, text in found]
 
 
 def _find_kind(metadata: Event) -> str:

@@ -38,11 +38,9 @@ class Result:
 
 
 def run_rings(root: Path, more: Sequence[str], *, fast: bool, yes: bool) -> int:
-    """Run everything and print the summary.
+    """Run everything and print the summary; `more` goes to pytest.
 
-    Args:
-        more: Words for pytest.
-        fast: Leave out the ring that boots machines.
+    With `fast` the ring that boots machines is left out.
     """
     install_missing(list_parts(REAL, acts=not fast), yes=yes)
     environment = make_environment(root)

@@ -89,9 +89,13 @@ def _fail(ended: Ended, reporter: Reporter) -> int:
     if not said:
         told = "\n".join(ended.told)
         known = find_error(told)
-        said = [str(known) if known else told or "The engine failed and did not say why."]
+        said = [
+            console.render_error(known)
+            if known
+            else told or "The engine failed and did not say why."
+        ]
     for text in said:
-        console.say(f"error: {text}")
+        console.say(console.paint_error(text))
     if ended.code == console.INTERRUPTED:
         console.say("Interrupted: what was under way has ended, and the next run goes on from here")
     return ended.code

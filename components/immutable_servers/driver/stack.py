@@ -35,10 +35,9 @@ class Stack:
     own: bool
 
     def run(self, *words: str, config: bool = False) -> "subprocess.CompletedProcess[str]":
-        """Run a short `pulumi` command on the stack; making the stack first where it is missing.
+        """Run a short `pulumi` command on the stack, which is made first where it is missing.
 
-        Args:
-            config: The command reads the stack's file.
+        With `config` the command reads the stack's file.
         """
         done = self._run(words, config=config)
         if done.returncode and MISSING in done.stderr:

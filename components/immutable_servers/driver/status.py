@@ -1,7 +1,11 @@
-"""`status`: what exists and what serves. The ledger names it, the target is asked."""
+"""`status`: what exists and what serves. The ledger names it, the target is asked.
+
+Only this command and the engine's program import Pulumi's SDK: the ledger's reader needs it.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,13 @@ from immutable_servers.driver.project import read_project, read_values
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import ENGINE
 from immutable_servers.driver.stack import MISSING, load_stack
+from immutable_servers.driver.update import find_old_locks
 from immutable_servers.errors import ImmutableError
+from immutable_servers.ledger import complete, parse_ledgers
+from immutable_servers.records import Record, ServiceLedger, State
+from immutable_servers.settings import load_settings
+from immutable_servers.targets import load_target
+from immutable_servers.targets.contract import Fleet, Scope, Target
 
 COLUMNS = ("service", "address", "generation", "state", "running", "images", "verified")
 
@@ -24,9 +34,12 @@ def show_status(root: Path, name: str) -> int:
     if not outputs:
         console.say(f"The stack {name} holds nothing: ./immutable up {name}")
         return 0
-    rows = find_rows(root, name, values, outputs)
+    settings = load_settings(values, root)
+    target = load_target(settings.target, settings.target_settings)
+    project = str(read_project(root).get("name", ""))
+    rows = find_rows(Scope(project, name), target, outputs)
     console.show_table("", COLUMNS, rows)
-    for note in find_lock_notes(root, values):
+    for note in find_old_locks(root, settings, target):
         console.say(note)
     return 0
 
@@ -49,55 +62,30 @@ def read_outputs(root: Path, name: str) -> Mapping[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def find_rows(
-    root: Path, name: str, values: Mapping[str, Any], outputs: Mapping[str, Any]
-) -> Sequence[Sequence[str]]:
+def find_rows(stack: Scope, target: Target, outputs: Mapping[str, Any]) -> Sequence[Sequence[str]]:
     """Return the table's rows: of every service its generations that exist, the newest first."""
-    from immutable_servers.ledger import complete, parse_ledgers  # noqa: PLC0415 - imports pulumi
-    from immutable_servers.records import State  # noqa: PLC0415
-    from immutable_servers.targets import load_target  # noqa: PLC0415
-    from immutable_servers.targets.contract import Scope  # noqa: PLC0415
-
-    target_name = str(values.get("target", ""))
-    target = load_target(target_name, read_target_settings(root, values))
-    project = str(read_project(root).get("name", ""))
     services = outputs.get("services") or {}
     rows: list[Sequence[str]] = []
     for service, ledger in parse_ledgers(outputs.get("ledger")).items():
-        scope = Scope(project, name, service)
+        scope = replace(stack, service=service)
         fleets = target.find_fleets(scope)
         whole = complete(ledger, fleets, target.find_traffic(scope))
         address = str((services.get(service) or {}).get("address", ""))
-        pin = ledger.pin.get("generation", "")
-        for record in sorted(whole.generations.values(), key=lambda item: -item.order):
-            fleet = fleets.get(record.generation)
-            if fleet is None:
-                continue
-            live = record.state is State.LIVE
-            rows.append(
-                (
-                    service,
-                    address if live else "",
-                    record.generation,
-                    f"{record.state}{' (pinned)' if pin == record.generation else ''}"
-                    f"{'' if fleet.whole else ', not whole'}",
-                    f"{fleet.running}/{fleet.servers}",
-                    ", ".join(f"{image} {version}" for image, version in record.images.items()),
-                    record.verified.get("at", record.verified.get("how", "")),
-                )
-            )
+        rows += [
+            (service, *_render_row(whole, record, fleets[record.generation], address))
+            for record in sorted(whole.generations.values(), key=lambda item: -item.order)
+            if record.generation in fleets
+        ]
     return rows
 
 
-def read_target_settings(root: Path, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the target's own settings, checked with all the others."""
-    from immutable_servers.settings.load import load_settings  # noqa: PLC0415 - imports pydantic
-
-    settings = load_settings(values, root).target_settings
-    return settings if isinstance(settings, Mapping) else settings.model_dump(mode="json")
-
-
-def find_lock_notes(root: Path, values: Mapping[str, Any]) -> Sequence[str]:
-    """Return a note for each image whose lock is old."""
-    del root, values
-    return ()
+def _render_row(ledger: ServiceLedger, record: Record, fleet: Fleet, address: str) -> Sequence[str]:
+    pinned = " (pinned)" if ledger.pin.get("generation") == record.generation else ""
+    return (
+        address if record.state is State.LIVE else "",
+        record.generation,
+        f"{record.state}{pinned}{'' if fleet.whole else ', not whole'}",
+        f"{fleet.running}/{fleet.servers}",
+        ", ".join(f"{image} {version}" for image, version in record.images.items()),
+        record.verified.get("at", record.verified.get("how", "")),
+    )

@@ -1,33 +1,37 @@
 """Runs Packer: `init`, `validate`, `build` under one deadline, with the full output in a log."""
 
 import json
-import os
 import re
 import secrets
-import subprocess
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.errors import ImageError, SetupError
+from immutable_servers.errors import ImageError
+from immutable_servers.images.template import (
+    check_template,
+    explain,
+    find_variables,
+    make_environment,
+)
 from immutable_servers.places import data_dir, runtime_dir
 from immutable_servers.supervised import DeadlineError, run_supervised
 from immutable_servers.targets.contract import BakeRequest, Packer, Say
 
+__all__ = ["PackerRun", "check_template"]
+
 KEPT_LINES = 400
-SHOWN_LINES = 15
 SAY_EVERY = 1.0
 """At most one of Packer's lines in this many seconds is progress; the log has all."""
-CHECK_SECONDS = 60.0
 
 
 class PackerRun(Packer):
     """Packer on one staged template, ended with all it started when we are.
 
-    Non-secret variables are arguments. Secrets are in Packer's environment alone, and a template has to
-    declare them as sensitive.
+    Non-secret variables are arguments. Secrets are in Packer's environment alone, and a template
+    has to declare them as sensitive.
     """
 
     def __init__(self, request: BakeRequest, *, packer: str = "packer") -> None:
@@ -155,103 +159,3 @@ class _Follower:
         if self.say and text and time.monotonic() - self.said >= SAY_EVERY:
             self.said = time.monotonic()
             self.say(text)
-
-
-def make_environment(scratch: Path, secret_values: Mapping[str, str]) -> dict[str, str]:
-    """Return Packer's environment: ours without its and Pulumi's settings, all folders private.
-
-    Plugins stay where the user has them. `TMPDIR` has to be short: sockets of plugins are in it.
-    """
-    ours = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PKR_VAR_", "PACKER_LOG", "PULUMI_"))
-    }
-    private = {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1", "TMPDIR": str(scratch)}
-    private["PACKER_CACHE_DIR"] = str(scratch / "cache")
-    if "PACKER_PLUGIN_PATH" in ours:
-        private["PACKER_CONFIG_DIR"] = str(scratch)
-    return {
-        **ours,
-        **private,
-        **{f"PKR_VAR_{name}": value for name, value in secret_values.items()},
-    }
-
-
-def explain(lines: Sequence[str]) -> list[str]:
-    """Return Packer's own message out of its output: the failed builds, or the first error.
-
-    A failed build comes with what it printed last.
-    """
-    failed = [line.removeprefix("--> ") for line in lines if line.startswith("--> ")]
-    if failed:
-        printed = [line for line in lines if line.startswith(("==> ", "    ")) and ": " in line]
-        notes = ("Provisioning step had errors", "Wait completed", "Builds finished")
-        last = [line for line in printed if not any(note in line for note in notes)]
-        return [*failed, "It printed last:", *(f"  {line}" for line in last[-5:])]
-    text = [line for line in lines if line.strip()]
-    start = next((at for at, line in enumerate(text) if line.startswith("Error: ")), None)
-    return text[-5:] if start is None else text[start : start + SHOWN_LINES]
-
-
-def find_variables(template: Path) -> set[str]:
-    """Return the names of the variables that a template's files declare."""
-    files = sorted(template.glob("*.pkr.hcl"))
-    texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
-    pattern = re.compile(r'^\s*variable\s+"([^"]+)"', re.MULTILINE)
-    return {name for text in texts for name in pattern.findall(text)}
-
-
-def check_template(
-    folder: Path, variables: Mapping[str, str], *, cache: Path, packer: str = "packer"
-) -> None:
-    """Check what can be checked of a template without a bake, once for each version.
-
-    Packer parses the files, and evaluates variables, sources and builds. Needs no plugin and
-    no network; the arguments inside a source or a provisioner are left to the bake's `validate`.
-
-    Args:
-        folder: The template, with the files of one target only.
-        variables: Non-secret variables from the settings.
-        cache: A file that exists when this version was accepted before, and is made when it is now.
-        packer: The program.
-
-    Raises:
-        ImageError: With Packer's own message and line.
-        SetupError: There is no Packer.
-    """
-    if cache.exists():
-        return
-    given = [f"-var={name}={value}" for name, value in variables.items()]
-    for step in (["validate", "-syntax-only", *given], ["inspect", *given]):
-        _check(folder, [packer, *step, "."])
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.touch()
-
-
-def _check(folder: Path, argv: Sequence[str]) -> None:
-    env = make_environment(runtime_dir(data_dir()), {})
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=CHECK_SECONDS,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise SetupError(
-            f"The command `{argv[0]}` could not be started",
-            facts=[str(error)],
-            todo="Run `./immutable doctor`: it lists what is missing, with the fix.",
-        ) from error
-    if done.returncode:
-        raise ImageError(
-            f"Packer does not accept the template of image {folder.name}",
-            facts=explain((done.stdout + done.stderr).splitlines()),
-            todo="Correct the file and line that Packer names.",
-        )

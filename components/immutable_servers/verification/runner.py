@@ -4,13 +4,14 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import sys
-import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,13 +99,13 @@ def run_checks(
     began = time.monotonic()
     report_dir.mkdir(parents=True, exist_ok=True)
     sample = _take_sample(logins, say)
-    with tempfile.TemporaryDirectory(prefix="checks-") as name:
+    with _start_folder(report_dir / "run") as folder:
         jobs = [
             _Job(
                 login=login,
                 checks=tuple(path.resolve() for path in checks),
                 expected=expected.get(login.server, {}),
-                folder=Path(name),
+                folder=folder,
                 log=report_dir / f"{login.server}.log",
                 ends=began + deadline,
                 deadline=deadline,
@@ -121,6 +122,17 @@ def run_checks(
         junit=str(junit),
         total=len(logins),
     )
+
+
+@contextmanager
+def _start_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty private folder, also after a run that was killed; it goes at the end."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder.resolve()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse_missing(checks: Sequence[Path]) -> None:
@@ -184,23 +196,30 @@ def _run_one(job: _Job) -> tuple[ServerResult, ET.Element | None]:
 
 
 def _make_command(job: _Job, scratch: Path) -> list[str]:
-    """Return pytest's command, apart from all settings of the user's.
-
-    testinfra asks ssh for a master connection (`ControlPersist`) but names no socket for it.
-    """
-    host = job.login.host
-    if host.startswith("ssh://"):
-        host += f"{'&' if '?' in host else '?'}controlpath={scratch}/ssh"
+    """Return pytest's command, apart from all settings of the user's."""
     common = os.path.commonpath([path if path.is_dir() else path.parent for path in job.checks])
     return [
         sys.executable,
         *("-m", "pytest", "-c", str(_write_settings(job)), "--rootdir", common),
         *("--confcutdir", common, "--import-mode=importlib", "--strict-markers"),
         *("-p", "testinfra.plugin", "-p", PLUGIN, "-p", "no:cacheprovider"),
-        *("--tb=short", "--color=no", "-v", f"--junitxml={job.junit}", f"--hosts={host}"),
-        *([f"--ssh-config={job.login.ssh_config}"] if job.login.ssh_config else []),
+        *("--tb=short", "--color=no", "-v", f"--junitxml={job.junit}"),
+        *(f"--hosts={job.login.host}", f"--ssh-config={_write_ssh_config(job, scratch)}"),
         *map(str, job.checks),
     ]
+
+
+def _write_ssh_config(job: _Job, scratch: Path) -> Path:
+    """Write the login's ssh settings with a socket for a shared connection.
+
+    testinfra asks ssh for a master connection (`ControlPersist`), but its host specs have no word
+    for the socket (testinfra 10.2, `backend/__init__.py`). It ends with the run's other processes.
+    """
+    lines = [f'ControlPath "{scratch}/ssh"']
+    lines += [f'Include "{job.login.ssh_config}"'] if job.login.ssh_config else []
+    path = job.folder / f"{job.login.server}.ssh"
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return path
 
 
 def _write_settings(job: _Job) -> Path:

@@ -62,9 +62,7 @@ def find_own(
 ) -> Found | None:
     """Return the machine's own tool: the first on the PATH, outside our cache, new enough.
 
-    Args:
-        arguments: What makes the tool print its version.
-        beside: Other folders to look in after the PATH's.
+    The folders `beside` come after the PATH's; `arguments` make the tool print its version.
     """
     ours = toolchain_dir()
     for folder in [*os.environ.get("PATH", "").split(os.pathsep), *beside]:

@@ -71,8 +71,7 @@ def _own_folder() -> Path:
 def build(module: str, package: str, out: Path, say: Say, linking: str = "") -> None:
     """Build a package of `toolchain/go/<module>` into the file `out`.
 
-    Args:
-        linking: More words for the linker.
+    `linking` holds more words for the linker.
 
     Raises:
         SetupError: With the last lines of the compiler.

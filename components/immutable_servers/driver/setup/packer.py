@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -105,11 +104,7 @@ def _fetch_plugin(packer: Found, name: str) -> str:
 def _run_packer(packer: Found, *words: str) -> subprocess.CompletedProcess[str]:
     folder = plugins_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    environment: Mapping[str, str] = {
-        **os.environ,
-        "PACKER_PLUGIN_PATH": str(folder),
-        "CHECKPOINT_DISABLE": "1",
-    }
+    environment = {**os.environ, "PACKER_PLUGIN_PATH": str(folder), "CHECKPOINT_DISABLE": "1"}
     return subprocess.run(
         [packer.place, *words], env=environment, capture_output=True, text=True, check=False
     )

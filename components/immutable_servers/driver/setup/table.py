@@ -22,10 +22,7 @@ TARGET_PARTS: Mapping[str, Callable[[], Sequence[Part]]] = {"local": _list_local
 
 
 def list_parts(target: str, *, acts: bool) -> Sequence[Part]:
-    """Return the parts for a stack on `target`.
-
-    Args:
-        acts: The run bakes and launches; a preview only reads.
+    """Return the parts for a stack on `target`; only a run that `acts` needs what boots machines.
 
     Raises:
         SetupError: The run would start machines on a system that is not Linux.

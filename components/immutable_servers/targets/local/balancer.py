@@ -24,7 +24,6 @@ from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.processes import (
     Process,
     end_process,
-    identify_process,
     read_process,
     signal_process,
     write_process,
@@ -259,12 +258,12 @@ def _check_config(folder: Path, text: str) -> None:
     """Have HAProxy check a configuration before it takes the place of the one in use."""
     candidate = folder / "haproxy.cfg.new"
     layout.write_private(candidate, text)
-    done = _run(["haproxy", "-c", "-q", "-f", candidate.name], folder)
+    done = _run(["haproxy", "-c", "-f", candidate.name], folder)
     candidate.unlink()
     if done.returncode:
         raise TrafficError(
             "HAProxy refuses the configuration rendered for it",
-            facts=done.stderr.strip().splitlines(),
+            facts=(done.stdout + done.stderr).strip().splitlines(),
             todo="Look at the routes in the stack file.",
         )
 
@@ -276,10 +275,19 @@ def _start(folder: Path) -> None:
     done = _run([*command, "-f", str(config)], folder, log=folder / "haproxy.log")
     if done.returncode:
         raise _did_not_start(folder)
-    process = identify_process(int(pidfile.read_text()), folder)
+    # Its master writes its pid only after the command that started it has returned.
+    record = folder / "process.json"
+    record.unlink(missing_ok=True)
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda found: found is None),
+        wait=tenacity.wait_fixed(0.02),
+        stop=tenacity.stop_after_delay(_RELOAD_SECONDS),
+        retry_error_callback=lambda _state: None,
+    )
+    process = attempts(read_process, record, pidfile, folder)
     if process is None:
         raise _did_not_start(folder)
-    write_process(folder / "process.json", process)
+    write_process(record, process)
 
 
 def _run(

@@ -25,13 +25,12 @@ from immutable_servers.targets.local.settings import LocalSettings, Size
 
 AT_ONCE = 16
 _ANSWER_SECONDS = 5.0
+_SUCCESS = 2
 _CONSOLE_LINES = 25
 _PANIC = "Kernel panic"
 
 
-def make_wish(
-    spec: FleetSpec, name: str, size: Size, settings: LocalSettings
-) -> MachineWish:
+def make_wish(spec: FleetSpec, name: str, size: Size, settings: LocalSettings) -> MachineWish:
     """Return what a server of a fleet should be when it is started now.
 
     It is open only while the login window is: later it boots sealed.
@@ -90,8 +89,28 @@ def ask_health(machine: Machine, health: str) -> Health:
         return Health(machine.name, ok=False, detail=str(error) or type(error).__name__)
     finally:
         connection.close()
-    is_ok = http.HTTPStatus(answer.status).is_success
+    is_ok = answer.status // 100 == _SUCCESS
     return Health(machine.name, ok=is_ok, detail=f"{answer.status} {answer.reason}")
+
+
+def find_health(
+    machines: Sequence[Machine], health: str, members: Mapping[str, str]
+) -> list[Health]:
+    """Ask servers side by side; `members` is what the balancer's group holds, with its state.
+
+    A server that the group holds and the fleet does not is in the answer too: as one that fails.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda machine: ask_health(machine, health), machines))
+    found = [
+        replace(answer, serving=members.get(answer.server, "").startswith(("UP", "no check")))
+        for answer in answers
+    ]
+    strange = set(members) - {machine.name for machine in machines}
+    return found + [
+        Health(name, ok=False, detail="the balancer's group holds it, the fleet does not")
+        for name in sorted(strange)
+    ]
 
 
 def read_console(folder: Path) -> Sequence[str]:

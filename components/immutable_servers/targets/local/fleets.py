@@ -9,6 +9,7 @@ lock           held by the run that changes the fleet
 """
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from typing import Any
 from immutable_servers import places
 from immutable_servers.errors import LaunchError, RetirementError
 from immutable_servers.targets.contract import Fleet, FleetSpec, Say, Scope
-from immutable_servers.targets.local import balancer, layout
+from immutable_servers.targets.local import balancer, layout, ssh
 from immutable_servers.targets.local.boot import boot_servers, make_wish
 from immutable_servers.targets.local.locks import hold_lock
 from immutable_servers.targets.local.machines import (
@@ -26,12 +27,15 @@ from immutable_servers.targets.local.machines import (
     MachineWish,
     find_machine,
     find_machine_process,
+    read_launch,
     remove_machine,
 )
 from immutable_servers.targets.local.settings import LocalSettings, Size
 
 _LOCK_SECONDS = 300.0
 _SHRINK_SECONDS = 30.0
+_WINDOW_SECONDS = 10 * 60
+"""How long the login window of an adopted server must still be open."""
 _FREE_FOR_ALL = 512 * 2**20
 _FREE_FOR_EACH = 256 * 2**20
 """Bytes that must be free: an overlay starts empty and grows with what its server writes."""
@@ -206,7 +210,7 @@ def check_space(servers: int) -> None:
 
 def _boot(folder: Path, record: FleetRecord, settings: LocalSettings, say: Say) -> None:
     """Boot what does not run, wait until all serve, and tell the balancer of them."""
-    from immutable_servers.targets.local.artifacts import verify_checksums
+    from immutable_servers.targets.local.artifacts import verify_checksums  # noqa: PLC0415 - only a bake or a launch needs it
 
     spec = record.spec
     missing = find_missing(spec.scope, spec.servers)
@@ -241,10 +245,15 @@ def _remove_strangers(folder: Path, record: FleetRecord, settings: LocalSettings
     """Remove servers of a launch that never ended, when they were handed something else."""
     wishes = _make_wishes(folder, record, settings)
     for path in _find_server_folders(folder):
-        handed = layout.read_json(path / "launch.json")
-        wish = wishes.get(path)
-        if wish is None or handed != wish.launch:
+        if path not in wishes or not _is_same_make(read_launch(path), wishes[path].launch):
             remove_machine(path)
+
+
+def _is_same_make(handed: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Say whether launch data differs in nothing but a window that is open long enough."""
+    soon = time.time() + _WINDOW_SECONDS
+    is_open = handed.get("window_ends", 0) > soon or not wanted["window_ends"]
+    return is_open and {**handed, "window_ends": 0} == {**wanted, "window_ends": 0}
 
 
 def _make_wishes(
@@ -273,6 +282,7 @@ def _delete(folder: Path, scope: Scope) -> None:
     if record := read_record(folder):
         _write(folder, replace(record, leaving=True))
     balancer.remove_backend(scope)
+    ssh.end_shared_connections(folder)
     for path in _find_server_folders(folder):
         remove_machine(path)
     layout.remove_folder(folder)
@@ -284,7 +294,7 @@ def _describe(folder: Path, generation: str, record: FleetRecord) -> Fleet:
         generation=generation,
         record=record.spec.record,
         servers=record.spec.servers,
-        whole=record.launched and all(find_machine(path) for path in wanted),
+        whole=all(find_machine(path) for path in wanted),
         running=sum(find_machine_process(path) is not None for path in wanted),
         leaving=record.leaving,
     )

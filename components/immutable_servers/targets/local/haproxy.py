@@ -108,9 +108,7 @@ def _render_backend(backend: Backend) -> str:
     return "\n".join([*lines, ""])
 
 
-_REFUSAL = (
-    'http-request return status 503 content-type text/plain string "no generation serves\\n"'
-)
+_REFUSAL = 'http-request return status 503 content-type text/plain string "no generation serves\\n"'
 
 _GLOBAL = """\
 global

@@ -52,9 +52,11 @@ def take_lock(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The file that was locked has to be the one that others find under its name.
-        if os.fstat(descriptor).st_ino != path.stat().st_ino:
-            raise FileNotFoundError(path)
+        is_current = os.fstat(descriptor).st_ino == path.stat().st_ino
     except BaseException:
         os.close(descriptor)
         raise
+    if not is_current:
+        os.close(descriptor)
+        raise FileNotFoundError(path)
     return descriptor

@@ -118,6 +118,16 @@ def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:
     return machine
 
 
+def read_launch(folder: Path) -> dict[str, Any]:
+    """Return the launch data that a machine was handed; empty when it was handed none."""
+    try:
+        text = (folder / "launch.cred").read_text()
+    except FileNotFoundError:
+        return {}
+    handed: dict[str, Any] = json.loads(base64.b64decode(text.partition("=")[2]))
+    return handed
+
+
 def stop_machine(folder: Path) -> None:
     """End a machine's process; its disk and ports are kept."""
     end_process(find_machine_process(folder), _END_SECONDS)
@@ -201,9 +211,7 @@ def _describe(folder: Path, machine: Machine, accelerator: str) -> qemu.MachineS
 
 def _give_ports(folder: Path, machine: Machine | None, wish: MachineWish) -> Machine:
     """Keep the ports that a machine had, where nobody else has taken them."""
-    here = machine or Machine(
-        wish.name, wish.artifact, 0, wish.guest_port, wish.memory, wish.cpus
-    )
+    here = machine or Machine(wish.name, wish.artifact, 0, wish.guest_port, wish.memory, wish.cpus)
     http = machine.http_port if machine and is_free(machine.http_port) else 0
     ssh = machine.ssh_port if machine and wish.open and is_free(machine.ssh_port) else 0
     for old, kept in ((machine.http_port, http), (machine.ssh_port, ssh)) if machine else ():
@@ -235,12 +243,12 @@ def _make_host_key(folder: Path, name: str) -> None:
     if (folder / "host-key.cred").exists():
         return
     private = folder / "host_key"
-    make_key(private, name)
+    make_key_pair(private, name)
     _write_credential(folder / "host-key.cred", "immutable.host-key", private.read_bytes())
     private.unlink()
 
 
-def make_key(path: Path, comment: str) -> None:
+def make_key_pair(path: Path, comment: str) -> None:
     """Make an ed25519 key pair at `path` and `path.pub`, in place of any that is there."""
     for part in (path, path.with_name(f"{path.name}.pub")):
         part.unlink(missing_ok=True)

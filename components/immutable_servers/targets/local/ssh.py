@@ -1,6 +1,7 @@
 """Logs in to machines while their window is open: strict about host keys, connections shared."""
 
 import contextlib
+import re
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -107,6 +108,14 @@ def end_shared_connection(config: Path, name: str) -> None:
             timeout=_COMMAND_SECONDS,
             check=False,
         )
+
+
+def end_shared_connections(folder: Path) -> None:
+    """End the shared connections to all servers of a generation's, or a probe's, `ssh_config`."""
+    config = folder / "ssh_config"
+    if config.exists():
+        for name in re.findall(r"^Host (\S+-\S+)$", config.read_text(), re.MULTILINE):
+            end_shared_connection(config, name)
 
 
 def find_banner(port: int) -> str:

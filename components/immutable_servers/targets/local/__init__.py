@@ -1,0 +1,177 @@
+"""The local target: QEMU machines behind a HAProxy, all on this machine, all on 127.0.0.1."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from immutable_servers.errors import SetupError
+from immutable_servers.targets.contract import (
+    Artifact,
+    BakeRequest,
+    Catalog,
+    Fleet,
+    FleetSpec,
+    Health,
+    Launch,
+    Login,
+    Packer,
+    Route,
+    Say,
+    Scope,
+    Server,
+    Target,
+)
+from immutable_servers.targets.local import access, balancer, boot, fleets, probes, qemu
+from immutable_servers.targets.local.ports import LOOPBACK
+from immutable_servers.targets.local.settings import LocalSettings
+
+if TYPE_CHECKING:
+    import pulumi
+
+__all__ = ["LocalSettings", "LocalTarget"]
+
+
+class LocalTarget(Target):
+    """Machines and a balancer on the machine in front of you."""
+
+    name = "local"
+    settings_model = LocalSettings
+    architecture = "x86_64"
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = LocalSettings.model_validate(settings)
+
+    # images
+    @property
+    def catalog(self) -> Catalog:
+        """The folders of `images/`."""
+        from immutable_servers.targets.local.artifacts import LocalCatalog  # noqa: PLC0415 - only a bake or a launch needs it
+
+        return LocalCatalog()
+
+    def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
+        """Ask Debian's archive which release the suite has now."""
+        from immutable_servers.targets.local.upstream import find_upstream  # noqa: PLC0415 - only a bake or a launch needs it
+
+        return find_upstream(image_settings, say)
+
+    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+        """Bake in a QEMU machine, into a folder that is renamed into place when it is whole."""
+        from immutable_servers.targets.local.bake import bake_image  # noqa: PLC0415 - only a bake or a launch needs it
+
+        _require_linux()
+        return bake_image(request, packer)
+
+    # the graph
+    def resolve_size(self, size: str) -> dict[str, Any]:
+        """Return memory in MB and the number of processors."""
+        return self.settings.find_size(size).model_dump()
+
+    def describe_shape(self, launch: Launch) -> dict[str, Any]:
+        """Return what a machine is made of beside its image; which accelerator runs it is not."""
+        return {
+            "machine": qemu.MACHINE,
+            "kernel_args": qemu.KERNEL_ARGS,
+            "size": self.resolve_size(launch.size),
+        }
+
+    def declare_balancer(
+        self, scope: Scope, routes: Sequence[Route], opts: "pulumi.ResourceOptions"
+    ) -> "pulumi.Resource":
+        """Declare the stack's HAProxy."""
+        from immutable_servers.targets.local.resources import Balancer  # noqa: PLC0415 - imports Pulumi
+
+        return Balancer(scope, routes, opts)
+
+    def declare_fleet(
+        self,
+        name: str,
+        spec: Mapping[str, "pulumi.Input[Any]"],
+        *,
+        frozen: bool,
+        opts: "pulumi.ResourceOptions",
+    ) -> "pulumi.Resource":
+        """Declare a generation's machines; `frozen` ignores all changes but the server count."""
+        from immutable_servers.targets.local.resources import LocalFleet  # noqa: PLC0415 - imports Pulumi
+
+        settings = self.settings.model_dump(mode="json")
+        return LocalFleet(name, settings, spec, frozen=frozen, opts=opts)
+
+    # what exists and serves
+    def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
+        """Read the service's folders."""
+        return fleets.find_fleets(scope)
+
+    def find_traffic(self, scope: Scope) -> Mapping[str, int]:
+        """Ask HAProxy, or its file while it does not run."""
+        return balancer.find_traffic(scope)
+
+    def find_servers(self, scope: Scope) -> Sequence[Server]:
+        """Read the generation's folder."""
+        return [
+            Server(machine.name, f"http://{LOOPBACK}:{machine.http_port}")
+            for machine in fleets.find_machines(scope).values()
+        ]
+
+    def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
+        """Ask every server, and HAProxy which servers the generation's group holds."""
+        machines = list(fleets.find_machines(scope).values())
+        return boot.find_health(machines, launch.health, balancer.find_members(scope))
+
+    def find_trouble(self, scope: Scope) -> Sequence[str]:
+        """Return the end of each server's console log, with its path."""
+        return [
+            line
+            for folder in fleets.find_machines(scope)
+            for line in (*boot.read_console(folder), f"console log: {folder / 'console.log'}")
+        ]
+
+    def find_address(self, route: Route, scope: Scope) -> str:  # noqa: ARG002 - all are here
+        """Return the balancer's address for a route."""
+        return f"http://{route.host or LOOPBACK}:{route.port}"
+
+    # acting
+    def make_key(self, scope: Scope) -> str:
+        """Make or find the key in the generation's folder."""
+        _require_linux()
+        return access.make_key(scope)
+
+    def delete_key(self, scope: Scope) -> None:
+        """Delete it there."""
+        access.delete_key(scope)
+
+    def find_logins(self, scope: Scope) -> Sequence[Login]:
+        """Write the ssh configuration and wait until every server takes a login."""
+        return access.find_logins(scope, self.settings)
+
+    def start_probe(self, spec: FleetSpec, say: Say) -> AbstractContextManager[Login]:
+        """Boot one open machine outside of any fleet."""
+        _require_linux()
+        return probes.start_probe(spec, self.settings, say)
+
+    def close_window(self, scope: Scope, say: Say) -> None:
+        """Have the servers seal themselves, and remove the forwarded ports."""
+        access.close_window(scope, say)
+
+    def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
+        """Replace HAProxy's map, and read it back."""
+        balancer.set_traffic(scope, weights)
+
+    def drain(self, scope: Scope, seconds: float, say: Say) -> None:
+        """Ask every worker of HAProxy until none has a request for the generation."""
+        balancer.drain(scope, seconds, say)
+
+
+def _require_linux() -> None:
+    """Refuse to run machines where there is no QEMU with Linux's processes and locks.
+
+    Raises:
+        SetupError: This is not Linux.
+    """
+    if sys.platform != "linux":
+        raise SetupError(
+            "The local target needs Linux",
+            facts=[f"This machine runs {sys.platform}."],
+            todo="Use a Linux machine, or a cloud target; previews and the catalog work here.",
+        )

@@ -1,0 +1,77 @@
+"""A probe: one open server of an artifact that serves nobody, gone at the end whatever happens."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from immutable_servers.targets.contract import FleetSpec, Login, Say, Scope
+from immutable_servers.targets.local import layout, ssh
+from immutable_servers.targets.local.boot import boot_servers, make_wish
+from immutable_servers.targets.local.fleets import check_space
+from immutable_servers.targets.local.locks import take_lock
+from immutable_servers.targets.local.machines import make_key_pair, remove_machine
+from immutable_servers.targets.local.settings import LocalSettings
+
+_WINDOW_SECONDS = 30 * 60
+
+
+@contextmanager
+def start_probe(spec: FleetSpec, settings: LocalSettings, say: Say) -> Iterator[Login]:
+    """Boot a probe and yield how to log in to it; remove it at the end.
+
+    Its login key is its own. A probe that a killed run left is removed first.
+
+    Raises:
+        ImageError: The artifact is missing or corrupted.
+        LaunchError: It does not serve, or takes no login, before the deadline.
+        BusyError: Another run probes the same generation.
+    """
+    from immutable_servers.targets.local.artifacts import verify_checksums  # noqa: PLC0415 - only a bake or a launch needs it
+
+    remove_stale_probes(spec.scope)
+    verify_checksums(spec.artifact)
+    check_space(1)
+    folder = layout.probes_dir(spec.scope) / f"{layout.backend_name(spec.scope)}-{os.getpid()}"
+    lock = take_lock(folder / "lock")
+    try:
+        say("booting a probe")
+        yield _boot(folder, spec, settings)
+    finally:
+        _remove(folder)
+        os.close(lock)
+
+
+def remove_stale_probes(scope: Scope) -> None:
+    """Remove the probes whose run has ended without removing them."""
+    parent = layout.probes_dir(scope)
+    for folder in parent.iterdir() if parent.is_dir() else ():
+        try:
+            lock = take_lock(folder / "lock")
+        except (BlockingIOError, FileNotFoundError):
+            continue
+        try:
+            _remove(folder)
+        finally:
+            os.close(lock)
+
+
+def _boot(folder: Path, spec: FleetSpec, settings: LocalSettings) -> Login:
+    make_key_pair(folder / "key", folder.name)
+    public = (folder / "key.pub").read_text().strip()
+    ends = int(time.time()) + _WINDOW_SECONDS
+    opened = replace(spec, public_key=public, window_ends=ends)
+    name = f"{layout.backend_name(spec.scope)}-probe"
+    wish = make_wish(opened, name, settings.find_size(spec.launch.size), settings)
+    place = folder / "server"
+    machine = boot_servers({place: wish}, spec.launch.health, settings)[place]
+    config = ssh.write_ssh_config(folder, {name: (place, machine)})
+    return ssh.wait_until_logins(config, [name], settings.boot_deadline)[0]
+
+
+def _remove(folder: Path) -> None:
+    ssh.end_shared_connections(folder)
+    remove_machine(folder / "server")
+    layout.remove_folder(folder)

@@ -1,0 +1,125 @@
+"""The local target's resources: thin shells over plain functions, nothing absolute in the state."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pulumi import Input, Output, ResourceOptions, dynamic
+
+from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.plain import restore_numbers
+from immutable_servers.progress import start_saying
+from immutable_servers.targets.contract import FleetSpec, Route, Scope
+from immutable_servers.targets.local import balancer, fleets, layout, probes
+from immutable_servers.targets.local.settings import LocalSettings
+
+SPEC_FIELDS = ("scope", "artifact", "launch", "record", "public_key", "window_ends")
+"""What shapes a fleet beside its number of servers: never changed once it exists."""
+
+
+class BalancerProvider(Provider):
+    """Starts HAProxy, gives it its routes, and ends it with the stack."""
+
+    updates = ("routes",)
+
+    def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+        """Ask whether it runs: the machine may have been restarted."""
+        return () if balancer.find_balancer(_read_scope(news)) else ("routes",)
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Start it, or take over the one that a killed run started."""
+        _start_balancer(props)
+        return dynamic.CreateResult(_read_scope(props).name, props)
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Start it again, or give it new routes without a lost request."""
+        _start_balancer(news)
+        return dynamic.UpdateResult(news)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """End it."""
+        scope = _read_scope(props)
+        probes.remove_stale_probes(scope)
+        balancer.stop_balancer(scope)
+
+
+class Balancer(Resource, module="immutable-servers", name="Balancer"):
+    """A stack's HAProxy on 127.0.0.1."""
+
+    def __init__(self, scope: Scope, routes: Sequence[Route], opts: ResourceOptions) -> None:
+        """Register under its fixed name; the caller's `opts` protect it."""
+        inputs = {"scope": scope.to_plain(), "routes": [route.to_plain() for route in routes]}
+        super().__init__(BalancerProvider(), "balancer", inputs, (), opts)
+
+
+class LocalFleetProvider(Provider):
+    """Launches a fleet, resizes and repairs it in place, deletes it to the end."""
+
+    updates = ("servers",)
+
+    def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+        """Name the servers that should run and do not."""
+        return fleets.find_missing(_read_scope(news), int(news["servers"]))
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Launch it, or adopt what a killed launch left."""
+        spec = FleetSpec.from_plain(restore_numbers(props))
+        fleets.launch_fleet(spec, _read_settings(props), start_saying("launch", spec.scope))
+        return dynamic.CreateResult(spec.scope.name, {**props, **_refer(spec.scope, props)})
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Bring it to its number of servers, all of them running."""
+        scope, settings = _read_scope(news), _read_settings(news)
+        say = start_saying("repair", scope)
+        if fleets.read_record(layout.generation_dir(scope)):
+            fleets.resize_fleet(scope, int(news["servers"]), settings, say)
+        else:  # The whole folder is gone: made again as it was, sealed once its window is over.
+            fleets.launch_fleet(FleetSpec.from_plain(restore_numbers(news)), settings, say)
+        return dynamic.UpdateResult({**news, **_refer(scope, news)})
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Delete it, or what an earlier deletion left."""
+        scope = _read_scope(props)
+        probes.remove_stale_probes(scope)
+        fleets.delete_fleet(scope)
+
+
+class LocalFleet(Resource, module="immutable-servers", name="LocalFleet"):
+    """A generation's machines.
+
+    Attributes:
+        reference: `{"generation": …, "servers": …}`.
+    """
+
+    reference: Output[dict[str, Any]]
+
+    def __init__(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        spec: Mapping[str, Input[Any]],
+        *,
+        frozen: bool,
+        opts: ResourceOptions,
+    ) -> None:
+        """Register under the generation's name; a frozen one takes only a number of servers."""
+        ignored = [*SPEC_FIELDS, "settings"] if frozen else None
+        merged = ResourceOptions.merge(opts, ResourceOptions(ignore_changes=ignored))
+        inputs = {**spec, "settings": dict(settings)}
+        super().__init__(LocalFleetProvider(), name, inputs, ("reference",), merged)
+
+
+def _start_balancer(props: Mapping[str, Any]) -> None:
+    routes = [Route.from_plain(route) for route in restore_numbers(props["routes"])]
+    balancer.start_balancer(_read_scope(props), routes)
+
+
+def _read_scope(props: Mapping[str, Any]) -> Scope:
+    return Scope.from_plain(props["scope"])
+
+
+def _read_settings(props: Mapping[str, Any]) -> LocalSettings:
+    return LocalSettings.model_validate(restore_numbers(props["settings"]))
+
+
+def _refer(scope: Scope, props: Mapping[str, Any]) -> dict[str, Any]:
+    return {"reference": {"generation": scope.generation, "servers": int(props["servers"])}}

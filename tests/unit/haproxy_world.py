@@ -1,0 +1,122 @@
+"""Little servers on loopback and a polling client, for tests of the real HAProxy."""
+
+import http.client
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import create_server
+
+import tenacity
+
+from immutable_servers.targets.local.ports import LOOPBACK
+
+
+def find_free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with create_server((LOOPBACK, 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextmanager
+def start_server(answer: str) -> Iterator[int]:
+    """Yield the port of a server that answers every GET with one word.
+
+    `/slow` is answered only after `/release` was asked for, `/wait` only once `/slow` is here.
+    """
+    release, waiting = threading.Event(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if self.path == "/slow":
+                waiting.set()
+                release.wait(30)
+            if self.path == "/wait":
+                waiting.wait(30)
+            if self.path == "/release":
+                release.set()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_args: object) -> None:
+            """Print nothing."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+        def handle_error(self, *_args: object) -> None:
+            """Print nothing: HAProxy resets the connection of a health check."""
+
+    with Server((LOOPBACK, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            release.set()
+            server.shutdown()
+            thread.join()
+
+
+def ask(port: int, path: str = "/", host: str = "localhost") -> tuple[int, str]:
+    """Return status and text of one answer, on a connection of its own."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=20)
+    try:
+        connection.request("GET", path, headers={"Host": host, "Connection": "close"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+class Client(threading.Thread):
+    """Asks at a steady rate until it is stopped, and counts what it was answered.
+
+    Attributes:
+        answers: The word, or what went wrong, to how often.
+    """
+
+    def __init__(self, port: int, rate: float, *, keep_alive: bool) -> None:
+        super().__init__()
+        self.port, self.rate, self.keep_alive = port, rate, keep_alive
+        self.answers: Counter[str] = Counter()
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        """Ask; a keep-alive connection is opened again only when the answer said that it ends."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=20)
+        headers = {} if self.keep_alive else {"Connection": "close"}
+        due = time.monotonic()
+        while not self.stopped.wait(max(0.0, due - time.monotonic())):
+            due += 1 / self.rate
+            try:
+                connection.request("GET", "/", headers=headers)
+                answer = connection.getresponse()
+                text = answer.read().decode()
+                self.answers[text if answer.status == 200 else f"{answer.status}"] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.answers[repr(error)] += 1
+                connection.close()
+        connection.close()
+
+    def wait_for(self, text: str, times: int) -> None:
+        """Wait until one answer was seen so often, or something else went wrong for 30 s."""
+        tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda seen: seen < times),
+            wait=tenacity.wait_fixed(0.05),
+            stop=tenacity.stop_after_delay(30),
+        )(lambda: self.answers[text])
+
+    def stop(self) -> Counter[str]:
+        """Stop asking and return the answers."""
+        self.stopped.set()
+        self.join()
+        return self.answers
