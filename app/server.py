@@ -1,7 +1,7 @@
 """A small web service: what a server of this project runs until you bring your own.
 
 It answers `/` (a page with the greeting), `/healthz` (200 while it takes requests) and `/version`
-(which images it was baked from, which generation and server it is). It needs the standard library only.
+(the images it was baked from, its generation and server). It needs the standard library only.
 """
 
 import html
@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,7 +93,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each connection in a thread, and lets requests in flight finish when it is stopped."""
+    """Answers each connection in a thread; requests in flight are finished at the end."""
 
     daemon_threads = False
     block_on_close = True
@@ -127,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         "/version": "application/json",
     }
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name for it
+    def do_GET(self) -> None:
         """Answer one of the pages."""
         path = self.path.partition("?")[0]
         if path not in self.pages:
@@ -135,7 +136,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.OK, self.pages[path], self._render(path))
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """Answer as GET does, without the body."""
+        self.do_GET()
 
     def _render(self, path: str) -> bytes:
         if path == "/version":
@@ -150,7 +153,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")  # http.server closes it for that header
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # the client has gone: nobody is left to tell
+                self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401 - http.server's
         """Write the access log to stdout, which the journal keeps."""

@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 
 from pulumi import Input, ResourceOptions, dynamic
 
-PROVIDER_KEY = "__provider"
-"""The engine's own input of every dynamic resource: the provider, by reference."""
+from immutable_servers.watch import end_with_engine
+
+# On import, since every process that runs a program or a provider of ours loads this module, and some
+# calls of the engine (Delete) come without any other call before them.
+end_with_engine()
 
 
 class Provider(dynamic.ResourceProvider):

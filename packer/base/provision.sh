@@ -12,9 +12,16 @@ export SYSTEMD_OFFLINE=1
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod 0755 /usr/sbin/policy-rc.d
 
-apt-get update --quiet=2
-apt-get install --quiet=2 --no-install-recommends --option=Dpkg::Use-Pty=0 \
-    nginx-light openssh-server python3
+install_packages() {
+    apt-get install --quiet=2 --no-install-recommends --option=Dpkg::Use-Pty=0 \
+        nginx-light openssh-server python3
+}
+# An image that brings the archive's index along is spared reading it again, as long as the mirrors
+# still have what that names.
+if ! ls /var/lib/apt/lists/*_Packages >/dev/null 2>&1 || ! install_packages; then
+    apt-get update --quiet=2
+    install_packages
+fi
 
 # Every file has root as its owner; only /usr/local/sbin holds programs.
 chown -R root:root "$bake/files"
@@ -24,9 +31,6 @@ chmod 0755 "$bake/files/usr/local/sbin/"*
 cp -a "$bake/files/." /
 python3 -IS -m compileall -q /usr/local/lib/immutable
 install -D -m 0644 "$bake/image.json" /etc/immutable/image.json
-
-# The kernel belongs to this image: one on top of it boots the same one.
-dpkg-query --show --showformat='${Package}\n' 'linux-image-*' | xargs apt-mark hold >/dev/null
 
 # A server is never upgraded in place, and holds nothing that needs care.
 mkdir -p /etc/systemd/system-generators
@@ -42,6 +46,6 @@ usermod --password '*' root
 sed -i 's/^\([^:]*\):\$[^:]*:/\1:*:/' /etc/shadow
 
 nginx -t -q
-mkdir -p /run/sshd
-ssh-keygen -q -t ed25519 -N '' -f "$bake/host_key"
-/usr/sbin/sshd -t -h "$bake/host_key"
+mkdir -p /run/sshd /run/immutable
+ssh-keygen -q -t ed25519 -N '' -f /run/immutable/ssh_host_ed25519_key
+/usr/sbin/sshd -t

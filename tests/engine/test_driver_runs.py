@@ -213,6 +213,27 @@ def wait_until_exists(file: Path) -> None:
         time.sleep(0.05)
 
 
+def wait_until_empty(session: int) -> None:
+    """Wait until no process is left in a session, at most a minute."""
+    deadline = time.monotonic() + 60
+    while left := [pid for pid in list_processes() if find_session(pid) == session]:
+        assert time.monotonic() < deadline, f"{left} are left"
+        time.sleep(0.05)
+
+
+def list_processes() -> list[int]:
+    """Return the ids of all processes."""
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
+
+
+def find_session(pid: int) -> int:
+    """Return a process's session, 0 when it is gone."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
+
+
 def find_lock(root: Path) -> Path:
     """Return the engine's lock on the stack."""
     folder = state_dir(root) / ".pulumi" / "locks" / "organization" / "driven" / "dev"
@@ -248,6 +269,7 @@ def test_two_runs_at_once_are_refused_and_a_killed_one_is_not_waited_for(
     (project / "go-on").touch()
     hanging.wait(60)
     assert hanging.returncode not in (0, 130)
+    wait_until_empty(engine)
     set_config(project)
     third = run_driver(project, "up")
     assert third.returncode == 0, third.stderr

@@ -136,9 +136,11 @@ def _parse(line: str) -> dict[str, Any] | None:
 
 
 def _end_orphans(session: int) -> None:
-    """End the plugins of an engine that was killed: they are what is left in its group."""
-    with suppress(ProcessLookupError):
-        os.killpg(session, signal.SIGTERM)
+    """End the plugins of an engine that was killed: they are what is left in its session."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getsid(int(entry.name)) == session:
+                os.kill(int(entry.name), signal.SIGTERM)
 
 
 def _die_with_us() -> Sequence[str]:

@@ -9,6 +9,7 @@ import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from immutable_servers.driver.setup import versions
 from immutable_servers.errors import SetupError
@@ -129,7 +130,9 @@ def _unpack(archive: Path, folder: Path) -> None:
             packed.extractall(folder)  # noqa: S202 - its checksum was checked
     else:
         with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
+            # Python 3.11.2, which is Debian 12's, has no filters yet (PEP 706).
+            safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            packed.extractall(folder, **safe)  # noqa: S202 - its checksum was checked
     # Pulumi's archive holds a folder `pulumi`; its files belong at the top.
     inner = folder / "pulumi"
     if inner.is_dir():

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from immutable_servers.errors import SetupError
@@ -22,9 +23,12 @@ from immutable_servers.targets.contract import (
     Server,
     Target,
 )
-from immutable_servers.targets.local import access, balancer, boot, fleets, probes, qemu
+from immutable_servers.targets.local import access, balancer, boot, fleets, layout, probes, qemu
+from immutable_servers.targets.local.artifacts import KERNEL, LocalCatalog
+from immutable_servers.targets.local.bake import bake_image
 from immutable_servers.targets.local.ports import LOOPBACK
 from immutable_servers.targets.local.settings import LocalSettings
+from immutable_servers.targets.local.upstream import find_upstream, provide_upstream
 
 if TYPE_CHECKING:
     import pulumi
@@ -46,22 +50,19 @@ class LocalTarget(Target):
     @property
     def catalog(self) -> Catalog:
         """The folders of `images/`."""
-        from immutable_servers.targets.local.artifacts import LocalCatalog  # noqa: PLC0415 - only a bake or a launch needs it
-
-        return LocalCatalog()
+        return LocalCatalog(layout.images_dir())
 
     def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
         """Ask Debian's archive which release the suite has now."""
-        from immutable_servers.targets.local.upstream import find_upstream  # noqa: PLC0415 - only a bake or a launch needs it
-
-        return find_upstream(image_settings, say)
+        upstream = image_settings.get("upstream") or {}
+        return find_upstream(upstream.get("suite", "stable"), self.architecture, say)
 
     def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
         """Bake in a QEMU machine, into a folder that is renamed into place when it is whole."""
-        from immutable_servers.targets.local.bake import bake_image  # noqa: PLC0415 - only a bake or a launch needs it
-
         _require_linux()
-        return bake_image(request, packer)
+        kernel = self._find_start(request) / KERNEL
+        accelerator = boot.choose_accelerator(kernel, self.settings)
+        return bake_image(request, packer, layout.images_dir(), accelerator)
 
     # the graph
     def resolve_size(self, size: str) -> dict[str, Any]:
@@ -161,6 +162,19 @@ class LocalTarget(Target):
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:
         """Ask every worker of HAProxy until none has a request for the generation."""
         balancer.drain(scope, seconds, say)
+
+    def _find_start(self, request: BakeRequest) -> Path:
+        """Return the folder that the bake starts from, made when it is missing."""
+        if request.parent:
+            return layout.artifact_dir(request.parent.id)
+        return provide_upstream(
+            layout.images_dir().parent / "upstream",
+            request.lock,
+            self.architecture,
+            log=request.log,
+            deadline=request.deadline,
+            say=request.say,
+        ).folder
 
 
 def _require_linux() -> None:

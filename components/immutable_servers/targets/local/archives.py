@@ -17,7 +17,7 @@ _SIGNED = re.compile(
     re.DOTALL,
 )
 _TIMES = ("Date:", "Valid-Until:")
-"""The archive is signed anew every few hours; without these lines only a change of content shows."""
+"""The archive is signed anew every few hours; without these lines only new content shows."""
 
 
 @dataclass(frozen=True)

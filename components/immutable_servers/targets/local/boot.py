@@ -13,7 +13,7 @@ import tenacity
 from immutable_servers.errors import ImmutableError, LaunchError
 from immutable_servers.targets.contract import FleetSpec, Health
 from immutable_servers.targets.local import layout
-from immutable_servers.targets.local.accelerator import find_accelerator
+from immutable_servers.targets.local.accelerator import Accelerator, find_accelerator
 from immutable_servers.targets.local.machines import (
     Machine,
     MachineWish,
@@ -58,8 +58,7 @@ def boot_servers(
         LaunchError: One does not before the deadline: the end of its console log is in the facts.
     """
     kernel = layout.artifact_dir(next(iter(wishes.values())).artifact) / "vmlinuz"
-    chosen = settings.accelerator
-    accelerator = find_accelerator(kernel) if chosen == "auto" else chosen
+    accelerator = choose_accelerator(kernel, settings)
     deadline = time.monotonic() + settings.boot_deadline
 
     def boot(folder: Path) -> Machine | ImmutableError:
@@ -76,6 +75,12 @@ def boot_servers(
     if failures:  # Every server was given its time: the first failure speaks for the others.
         raise failures[0]
     return {folder: result for folder, result in done.items() if isinstance(result, Machine)}
+
+
+def choose_accelerator(kernel: Path, settings: LocalSettings) -> Accelerator:
+    """Return what the settings say, or for `auto` whether KVM works with this kernel."""
+    chosen = settings.accelerator
+    return find_accelerator(kernel) if chosen == "auto" else chosen
 
 
 def ask_health(machine: Machine, health: str) -> Health:

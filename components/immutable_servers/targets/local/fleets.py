@@ -20,6 +20,7 @@ from immutable_servers import places
 from immutable_servers.errors import LaunchError, RetirementError
 from immutable_servers.targets.contract import Fleet, FleetSpec, Say, Scope
 from immutable_servers.targets.local import balancer, layout, ssh
+from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.boot import boot_servers, make_wish
 from immutable_servers.targets.local.locks import hold_lock
 from immutable_servers.targets.local.machines import (
@@ -210,13 +211,11 @@ def check_space(servers: int) -> None:
 
 def _boot(folder: Path, record: FleetRecord, settings: LocalSettings, say: Say) -> None:
     """Boot what does not run, wait until all serve, and tell the balancer of them."""
-    from immutable_servers.targets.local.artifacts import verify_checksums  # noqa: PLC0415 - only a bake or a launch needs it
-
     spec = record.spec
     missing = find_missing(spec.scope, spec.servers)
     if missing:
         check_space(len(missing))
-        verify_checksums(spec.artifact)
+        verify_artifact(layout.images_dir(), spec.artifact)
         say(f"booting {', '.join(missing)}")
     _write(folder, record)
     wishes = _make_wishes(folder, record, settings)

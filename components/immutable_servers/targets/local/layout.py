@@ -45,9 +45,14 @@ def probes_dir(scope: Scope) -> Path:
     return stack_dir(scope) / "probes"
 
 
+def images_dir() -> Path:
+    """Return the folder of all images."""
+    return places.data_dir() / "images"
+
+
 def artifact_dir(artifact: str) -> Path:
     """Return the folder of an artifact by its id, such as `app/3f2a9c41d0e7`."""
-    return places.data_dir() / "images" / artifact
+    return images_dir() / artifact
 
 
 def backend_name(scope: Scope) -> str:
@@ -88,7 +93,7 @@ def remove_folder(folder: Path) -> None:
 def remove_empty_folders(scope: Scope) -> None:
     """Remove a stack's folders, as far as nothing is in them."""
     stack = stack_dir(scope)
-    for folder in (generations_dir(scope), probes_dir(scope), stack, stack.parent):
+    for folder in (generations_dir(scope), probes_dir(scope), stack, *list(stack.parents)[:2]):
         with suppress(OSError):
             folder.rmdir()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from immutable_servers.targets.contract import FleetSpec, Login, Say, Scope
 from immutable_servers.targets.local import layout, ssh
+from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.boot import boot_servers, make_wish
 from immutable_servers.targets.local.fleets import check_space
 from immutable_servers.targets.local.locks import take_lock
@@ -29,10 +30,8 @@ def start_probe(spec: FleetSpec, settings: LocalSettings, say: Say) -> Iterator[
         LaunchError: It does not serve, or takes no login, before the deadline.
         BusyError: Another run probes the same generation.
     """
-    from immutable_servers.targets.local.artifacts import verify_checksums  # noqa: PLC0415 - only a bake or a launch needs it
-
     remove_stale_probes(spec.scope)
-    verify_checksums(spec.artifact)
+    verify_artifact(layout.images_dir(), spec.artifact)
     check_space(1)
     folder = layout.probes_dir(spec.scope) / f"{layout.backend_name(spec.scope)}-{os.getpid()}"
     lock = take_lock(folder / "lock")

@@ -38,11 +38,17 @@ class LocalSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sizes: dict[str, Size] = Field({}, description="Sizes of your own, beside small, medium, large")
-    boot_deadline: float = Field(180, gt=0, description="Seconds that a server may take to serve")
-    accelerator: Literal["auto", "kvm", "tcg"] = Field("auto", description="auto tries KVM first")
+    sizes: dict[str, Size] = Field(
+        default={}, description="Sizes of your own, beside small, medium, large"
+    )
+    boot_deadline: float = Field(
+        default=180, gt=0, description="Seconds that a server may take to serve"
+    )
+    accelerator: Literal["auto", "kvm", "tcg"] = Field(
+        default="auto", description="auto tries KVM first"
+    )
     port_range: Annotated[tuple[Port, Port], AfterValidator(_check_range)] = Field(
-        (20000, 29999), description="First and last port of 127.0.0.1 that servers may have"
+        default=(20000, 29999), description="First and last port of 127.0.0.1 that servers may have"
     )
 
     def find_size(self, word: str) -> Size:

@@ -21,6 +21,8 @@ from immutable_servers.targets.local.halves import start_half
 from immutable_servers.targets.local.sums import verify_checksums, write_checksums
 
 DEFAULT_SUITE = "stable"
+ALIASES = ("stable", "oldstable", "testing")
+"""Names that move from one codename to the next; a lock holds codenames alone."""
 DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 PACKAGES = (
     *("systemd-sysv", "udev", "iproute2", "openssh-server", "ca-certificates", "python3"),
@@ -44,8 +46,13 @@ printf '[Match]\\nType=ether\\n\\n[Network]\\nDHCP=ipv4\\n' \
     >"$1/etc/systemd/network/80-ether.network"
 chroot "$1" systemctl --quiet enable systemd-networkd.service
 chroot "$1" systemctl --quiet mask systemd-networkd-wait-online.service
+chroot "$1" dpkg-query --show --showformat='${Package}\\n' 'linux-image-*' \
+    | xargs chroot "$1" apt-mark hold >/dev/null
+rm -f "$1"/var/cache/apt/archives/*.deb
+chroot "$1" apt-cache gencaches
 """
-"""The name server is the one of QEMU's user-mode network."""
+"""The name server is the one of QEMU's user-mode network. The kernel beside the disk is the one
+that is booted, so it is held; apt's caches are made here, where no processor is emulated."""
 _DISK = f"""\
 set -eu
 mkdir "$1.root"
@@ -90,13 +97,23 @@ def find_upstream(suite: str, architecture: str, say: Say) -> dict[str, Any]:
         ImageError: The archive cannot be reached, or what it gives is not signed as it should be.
     """
     say(f"looks at the Debian archive for {suite}")
+    codename = suite
+    if suite in ALIASES:
+        # Only the name is taken from here; mirrors may keep the aliases' files longer than they hold.
+        lenient = '--aptopt=Acquire::Check-Valid-Until "false"'
+        codename = _look(suite, architecture, [lenient]).suite
+        say(f"{suite} is {codename} now")
+    archives = _look(codename, architecture)
+    return {"suite": archives.suite, "release": archives.release}
+
+
+def _look(suite: str, architecture: str, options: Sequence[str] = ()) -> Archives:
     with tempfile.TemporaryDirectory(prefix="immutable-archive-") as name:
         folder = Path(name)
-        hooks = [f"--customize-hook=sync-out /var/lib/apt/lists {folder}"]
+        hook = f"--customize-hook=sync-out /var/lib/apt/lists {folder}"
         log = folder / "mmdebstrap.log"
-        _run_mmdebstrap(["--variant=custom", *hooks], suite, architecture, log, 300)
-        archives = read_archives(folder)
-    return {"suite": archives.suite, "release": archives.release}
+        _run_mmdebstrap(["--variant=custom", *options, hook], suite, architecture, log, 300)
+        return read_archives(folder)
 
 
 def provide_upstream(
@@ -144,9 +161,7 @@ def compute_key(lock: Mapping[str, Any], architecture: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def _make_upstream(
-    folder: Path, suite: str, architecture: str, log: Path, deadline: float
-) -> None:
+def _make_upstream(folder: Path, suite: str, architecture: str, log: Path, deadline: float) -> None:
     debian = _debian_architecture(architecture)
     packages = ",".join(PACKAGES).format(architecture=debian)
     with start_half(folder) as half:

@@ -1,7 +1,9 @@
-"""Reads what this server was handed at its launch: one JSON document, from the first source with one.
+"""Reads what this server was handed at its launch: one JSON document, from the first source of one.
 
 A new kind of machine is one more function in `SOURCES`. Only the standard library is at hand here.
 """
+
+# ruff: noqa: INP001 - a folder on the server, not a package
 
 import json
 from collections.abc import Callable, Mapping

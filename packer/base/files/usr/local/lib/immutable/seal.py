@@ -1,8 +1,10 @@
 """Takes the launch data and keeps the seal: a server takes no logins unless its window is open.
 
-Closed is what happens without this program: sshd needs the file `OPEN` to start, and takes keys from
-`KEYS` alone. Both are on a tmpfs, so that a reboot forgets them and the window is looked at again.
+Closed is what happens without this program: sshd needs the file `OPEN` to start, and takes keys
+from `KEYS` alone. Both are on a tmpfs, so a reboot forgets them and looks at the window again.
 """
+
+# ruff: noqa: INP001 - a folder on the server, not a package
 
 import json
 import os

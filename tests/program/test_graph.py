@@ -1,0 +1,207 @@
+"""The graph of a service under Pulumi's mocks: names, inputs, dependencies and options."""
+
+import json
+import runpy
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+
+ROOT = Path(__file__).parents[2]
+ENGINE = ROOT / "tests" / "engine"
+
+
+class Monitor(mocks.MockMonitor):
+    """Keeps each registration as the engine would get it, with its options."""
+
+    def __init__(self, recorder: "Recorder") -> None:
+        super().__init__(recorder)
+        self.requests: dict[str, Any] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: ANN401, N802 - the stub's own
+        """Remember the request by the last part of its type, and its name."""
+        self.requests[f"{request.type.rpartition(':')[2]} {request.name}"] = request
+        return super().RegisterResource(request)
+
+
+class Recorder(mocks.Mocks):
+    """Answers as a first run would find it, and remembers what was registered."""
+
+    def __init__(self, ledger: dict[str, Any] | None) -> None:
+        self.ledger = ledger
+        self.seen: dict[str, mocks.MockResourceArgs] = {}
+        self.monitor = Monitor(self)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        """Hand back the inputs and what the provider would have found."""
+        kind = args.typ.rpartition(":")[2]
+        self.seen[f"{kind} {args.name}"] = args
+        if kind == "StackReference":
+            outputs = {"ledger": self.ledger} if self.ledger else {}
+            return args.name, {"name": args.name, "outputs": outputs}
+        found = {
+            "Image": {"artifact": f"{args.name}/1", "details": {"image": args.name}},
+            "Access": {"public_key": "ssh-ed25519 A", "window_ends": 99},
+            "Verification": {
+                "verdict": "passed",
+                "passed_generation": args.inputs.get("scope", {}).get("generation"),
+                "verified": {"how": "1 passed"},
+                "failures": [],
+            },
+            "Traffic": {"live": args.inputs.get("generation")},
+        }
+        return f"{args.name}-id", {**args.inputs, **found.get(kind, {})}
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        """No invoke is made."""
+        raise AssertionError(args.token)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield a copy of the engine tests' sample with its settings in the environment."""
+    root = tmp_path / "project"
+    shutil.copytree(ENGINE / "sample", root)
+    shutil.copy(ROOT / "__main__.py", root)
+    (tmp_path / "world").mkdir()
+    monkeypatch.chdir(root)
+    monkeypatch.syspath_prepend(str(ENGINE / "instant"))
+    service = {"image": "app", "servers": 2, "port": 80, "route": {"port": 8080}}
+    values = {
+        "target": "instant",
+        "images": json.dumps({"base": {}, "app": {"parent": "base", "sources": ["app"]}}),
+        "services": json.dumps({"web": service}),
+        "instant": json.dumps({"folder": "../world", "code": "1"}),
+    }
+    config = {f"immutable-servers:{key}": value for key, value in values.items()}
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
+    yield root
+    for name in ("instant_target", "instant_resources"):
+        sys.modules.pop(name, None)
+
+
+def run_program(ledger: dict[str, Any] | None = None) -> tuple[Recorder, dict[str, Any]]:
+    """Run the real `__main__.py` and return what was registered and what was exported."""
+    recorder = Recorder(ledger)
+    mocks.set_mocks(
+        recorder,
+        project="immutable-servers",
+        stack="dev",
+        preview=False,
+        monitor=recorder.monitor,
+        organization="organization",
+    )
+    exported: dict[str, Any] = {}
+
+    @pulumi.runtime.test
+    def program() -> None:
+        exported.update(_export())
+
+    program()
+    return recorder, exported
+
+
+def _export() -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    original = pulumi.export
+    pulumi.export = kept.__setitem__
+    try:
+        runpy.run_path("__main__.py", run_name="__main__")
+    finally:
+        pulumi.export = original
+    return kept
+
+
+def find_generation(recorder: Recorder) -> str:
+    """Return the id of the one generation that was registered."""
+    (name,) = [key for key in recorder.seen if key.startswith("InstantFleet ")]
+    return name.rpartition("-")[2]
+
+
+def test_every_resource_is_named_as_the_design_draws_it(project: Path) -> None:
+    """Images and release have fixed names; a generation's resources carry its id."""
+    recorder, _ = run_program()
+    generation = find_generation(recorder)
+    assert {*recorder.seen} >= {
+        "MachineImage base",
+        "Image base",
+        "MachineImage app",
+        "Image app",
+        "InstantBalancer balancer",
+        "Service web",
+        "Release web",
+        f"Generation web-{generation}",
+        f"Access web-{generation}",
+        f"InstantFleet web-{generation}",
+        f"Retirement web-{generation}",
+        f"Verification web-{generation}",
+        f"Seal web-{generation}",
+        "Traffic web",
+        "Verdict verdict",
+    }
+
+
+def find_dependencies(recorder: Recorder, resource: str) -> set[str]:
+    """Return what a resource depends on, as type and name."""
+    urns = recorder.monitor.requests[resource].dependencies
+    return {
+        f"{kind.rpartition(':')[2]} {name}"
+        for kind, _, name in (urn.split("$")[-1].rpartition("::") for urn in urns)
+    }
+
+
+def test_the_order_of_the_graph(project: Path) -> None:
+    """Fleet, retirement, verification, seal, traffic, verdict: each waits for what it must."""
+    recorder, _ = run_program()
+    name = f"web-{find_generation(recorder)}"
+    expected = {
+        f"InstantFleet {name}": {f"Access {name}", "Image app", "InstantBalancer balancer"},
+        f"Retirement {name}": {f"InstantFleet {name}"},
+        f"Verification {name}": {f"InstantFleet {name}", f"Retirement {name}", "Image app"},
+        f"Seal {name}": {f"Verification {name}"},
+        "Traffic web": {f"Seal {name}", f"Retirement {name}", "InstantBalancer balancer"},
+        "Verdict verdict": {"Traffic web", f"Verification {name}"},
+    }
+    for resource, wanted in expected.items():
+        assert find_dependencies(recorder, resource) >= wanted, resource
+
+
+def test_what_is_protected_and_what_is_retained(project: Path) -> None:
+    """Balancer and pointer are protected; images outlive their resources; fleets do not."""
+    requests = run_program()[0].monitor.requests
+    protected = {name for name, request in requests.items() if request.protect}
+    retained = {name for name, request in requests.items() if request.retainOnDelete}
+    assert protected == {"InstantBalancer balancer", "Traffic web"}
+    assert retained == {"Image base", "Image app"}
+
+
+def test_traffic_takes_the_generation_from_the_verification(project: Path) -> None:
+    """The wish is an output of the verdict: a dependency alone would not hold it back."""
+    recorder, _ = run_program()
+    name = f"web-{find_generation(recorder)}"
+    request = recorder.monitor.requests["Traffic web"]
+    sources = request.propertyDependencies["generation"].urns
+    assert [urn.rpartition("::")[2] for urn in sources] == [name]
+    assert "Verification" in sources[0]
+
+
+def test_the_fleet_is_launched_from_the_bakes_output(project: Path) -> None:
+    """The artifact comes from the image, and the record that goes with the fleet names it."""
+    recorder, _ = run_program()
+    inputs = recorder.seen[f"InstantFleet web-{find_generation(recorder)}"].inputs
+    assert inputs["artifact"] == "app/1"
+    assert inputs["record"]["artifact"] == "app/1"
+    assert inputs["record"]["window_ends"] == 99
+    assert inputs["servers"] == 2
+
+
+def test_no_private_key_is_an_input_or_an_output(project: Path) -> None:
+    """The login key stays with the target."""
+    recorder, _ = run_program()
+    text = json.dumps([args.inputs for args in recorder.seen.values()], default=str)
+    assert "PRIVATE" not in text

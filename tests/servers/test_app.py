@@ -1,0 +1,58 @@
+"""The promises of the app image: the application runs, answers, and says what it is."""
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+from testinfra.host import Host  # type: ignore[import-untyped]
+
+FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read().decode())"
+
+
+def fetch(host: Host, expected: dict[str, Any], path: str) -> str:
+    """Return what the server answers on its own port, as traffic would get it; fails unless 200."""
+    url = f"http://127.0.0.1:{expected['port']}{path}"
+    return str(host.check_output(f"python3 -c {shlex.quote(FETCH)} {shlex.quote(url)}"))
+
+
+def test_the_app_runs_as_its_own_user_and_starts_at_boot(host: Host) -> None:
+    """The application is a service of a user that is not root and cannot log in."""
+    shown = host.check_output(
+        "systemctl show app.service --property=ActiveState,UnitFileState,User,NoNewPrivileges"
+    )
+    said = dict(line.split("=", 1) for line in shown.splitlines())
+    assert said == {
+        "ActiveState": "active",
+        "UnitFileState": "enabled",
+        "User": "app",
+        "NoNewPrivileges": "yes",
+    }
+    assert host.user("app").shell == "/usr/sbin/nologin"
+
+
+def test_the_app_cannot_change_itself(host: Host) -> None:
+    """No file of the application can be written by its user."""
+    assert host.check_output("find /opt/app \\( -user app -o -perm /022 \\) ! -type l") == ""
+
+
+@pytest.mark.eventually
+def test_the_app_is_healthy(host: Host, expected: dict[str, Any]) -> None:
+    """The health check that the balancer asks is answered."""
+    assert fetch(host, expected, expected["health"])
+
+
+@pytest.mark.eventually
+def test_the_app_says_its_versions(host: Host, expected: dict[str, Any]) -> None:
+    """`/version` names the image, its parents and the generation that were to be launched."""
+    said = json.loads(fetch(host, expected, "/version"))
+    assert said["version"] == expected["version"]
+    assert said["images"] == {expected["image"]: expected["version"], **expected["parents"]}
+    assert said["service"] == expected["service"]
+    assert said["generation"] == expected["generation"]
+
+
+@pytest.mark.eventually
+def test_the_app_reads_its_env(host: Host, expected: dict[str, Any]) -> None:
+    """The greeting is the one of the stack's settings."""
+    assert expected["env"].get("GREETING", "hello") in fetch(host, expected, "/")

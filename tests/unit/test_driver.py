@@ -1,0 +1,441 @@
+"""The driver: its words, its exit codes, what it reads and what it prints."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from immutable_servers import errors
+from immutable_servers.driver import bench, cli, console, environment, rings, runs
+from immutable_servers.driver.locks import clear_stale_locks
+from immutable_servers.driver.outcome import clean, find_error, find_exit_code
+from immutable_servers.driver.project import ROOT_VARIABLE, list_stacks, read_values
+from immutable_servers.driver.reporter import Reporter
+from immutable_servers.driver.stack import Stack, load_stack
+from immutable_servers.errors import BusyError, SettingsError, VerificationError
+
+WHOLE = VerificationError("2 checks failed", facts=["web-0: assert False"], todo="Look.")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with two stacks, for a user who is not logged in."""
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    for name in ("dev", "prod"):
+        (tmp_path / f"Pulumi.{name}.yaml").write_text("config:\n  shop:target: local\n")
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in list(os.environ):
+        if name.startswith("PULUMI_"):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+# words and exit codes
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """The commands of the README are those of `--help`."""
+    assert cli.run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in [
+        "up",
+        "preview",
+        "destroy",
+        "status",
+        "doctor",
+        "env",
+        "bench",
+        "test",
+        "update",
+    ]:
+        assert f"  {command} " in shown
+    assert "  update " in shown
+
+
+def test_help_imports_neither_pulumi_nor_pydantic() -> None:
+    """`--help` is quick because each command imports what it needs when it runs."""
+    program = """
+import sys
+from immutable_servers.driver import cli
+cli.run(["--help"])
+print({"pulumi", "pydantic", "yaml", "grpc"} & set(sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["up", "--nope"], "No such option: --nope"),
+        (["launch"], "No such command 'launch'"),
+        (["up", "one", "two"], "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_word_is_named(
+    capsys: pytest.CaptureFixture[str], words: list[str], hint: str
+) -> None:
+    """A wrong flag or command ends with 2 and what to do, without a traceback."""
+    assert cli.run(words) == 2
+    said = capsys.readouterr().err
+    assert hint in said
+    assert "What to do:" in said
+
+
+def test_an_unknown_stack_is_refused_with_those_there_are(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nearest name is proposed, and nothing is run."""
+    assert list_stacks(project) == ["dev", "prod"]
+    assert cli.run(["up", "prd"]) == 2
+    said = capsys.readouterr().err
+    assert "There is no stack 'prd'." in said
+    assert "dev, prod" in said
+    assert "Did you mean prod?" in said
+    assert "SettingsError" not in said
+
+
+def test_an_unexpected_failure_is_one_line_and_a_file(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The traceback goes to a log, which is named."""
+
+    def break_down(*_words: object, **_options: object) -> int:
+        raise RuntimeError("a bug\nwith more lines")
+
+    monkeypatch.setattr(runs, "run_up", break_down)
+    assert cli.run(["up"]) == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError: a bug\n" in said
+    assert "Traceback" not in said
+    (log,) = (project / ".immutable" / "logs").glob("crash-*")
+    assert "Traceback" in log.read_text()
+    assert str(log) in said
+
+
+def test_a_closed_pipe_is_quiet(project: Path) -> None:
+    """A reader that had enough, such as head, causes no complaint."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "immutable_servers.driver", "--help"],
+        cwd=project,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert done.stderr == ""
+
+
+# errors as the engine passes them on
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        str(WHOLE),
+        f"Exception calling application: {WHOLE}",
+        f"<{{%reset%}}>error: Exception calling application: {WHOLE}\n<{{%reset%}}>",
+        f"immutable_servers.errors.{WHOLE}",
+    ],
+)
+def test_our_error_is_found_in_what_the_engine_says(text: str) -> None:
+    """Class and three parts come back, whatever the engine and gRPC put before them."""
+    found = find_error(text)
+    assert isinstance(found, VerificationError)
+    assert (found.what, found.facts, found.todo) == (WHOLE.what, WHOLE.facts, WHOLE.todo)
+    assert console.render_error(found).startswith("2 checks failed.")
+
+
+def test_every_branch_of_the_tree_gives_its_code() -> None:
+    """A message of each class gives the code that the reference documents."""
+    for name, code in errors.EXIT_CODES.items():
+        assert find_exit_code([f"{name}: What failed."]) == code
+    assert find_exit_code(["ValueError: not ours", str(WHOLE)]) == 6
+    assert find_exit_code(["something else"]) == 1
+
+
+def test_a_locked_stack_is_busy() -> None:
+    """The engine's word for a second run becomes the error with exit code 10."""
+    told = (
+        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es)"
+        " to end or delete the lock file with `pulumi cancel`.\n"
+        "  file:///state/lock.json: created by me@here (pid 12) at 2026-01-01T00:00:00Z"
+    )
+    found = find_error(told)
+    assert isinstance(found, BusyError)
+    assert "pid 12" in found.facts[0]
+
+
+def test_colours_are_taken_off() -> None:
+    """Neither the engine's marks nor a terminal's are shown."""
+    assert clean("<{%fg 1%}>\x1b[31mred\x1b[0m<{%reset%}>") == "red"
+
+
+# the reporter
+
+
+def fail_with(line: str) -> None:
+    """Take a line where none is due."""
+    pytest.fail(line)
+
+
+def make_event(kind: str, operation: str, name: str = "app") -> dict[str, Any]:
+    """Return an event about one resource."""
+    urn = f"urn:pulumi:dev::shop::pulumi-python:dynamic/immutable-servers:MachineImage::{name}"
+    type_ = "pulumi-python:dynamic/immutable-servers:MachineImage"
+    return {kind: {"metadata": {"op": operation, "urn": urn, "type": type_}}}
+
+
+def test_the_reporter_prints_steps_that_matter() -> None:
+    """A made resource is one line; an unchanged one is none."""
+    lines: list[str] = []
+    reporter = Reporter(lines.append)
+    for operation in ("same", "create", "read"):
+        reporter.take(make_event("resourcePreEvent", operation))
+        reporter.take(make_event("resOutputsEvent", operation))
+    assert len(lines) == 1
+    assert " + MachineImage app made" in lines[0]
+
+
+def test_the_reporter_shows_progress_and_keeps_errors_for_the_end() -> None:
+    """What a provider prints is shown at once; an error once, at the end, without echoes."""
+    lines: list[str] = []
+    reporter = Reporter(lines.append)
+    for severity, message in (
+        ("info#err", "bake app: 12 of 30\n"),
+        ("debug", "registering\n"),
+        ("warning", "old\n"),
+        ("error", f"Exception calling application: {WHOLE}"),
+        ("error", f"Exception calling application: {WHOLE}"),
+        ("error", "update failed"),
+    ):
+        reporter.take({"diagnosticEvent": {"severity": severity, "message": message}})
+    assert len(lines) == 2
+    assert lines[0].endswith("bake app: 12 of 30")
+    assert lines[1].endswith("warning: old")
+    expected = "2 checks failed.\n  web-0: assert False\nWhat to do: Look."
+    assert reporter.render_errors() == [expected]
+
+
+def test_events_of_kinds_not_known_are_passed_over() -> None:
+    """A newer engine may say more."""
+    reporter = Reporter(fail_with)
+    reporter.take({"sequence": 1, "somethingNewEvent": {}})
+
+
+def test_the_outputs_of_the_run_are_kept_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """The address comes from the stack's own event, so no further call of the CLI is needed."""
+    service = {
+        "address": "http://127.0.0.1:8080",
+        "live": "3f2a9c41",
+        "servers": 2.0,
+        "images": {"app": "0123456789ab", "base": "ba9876543210"},
+    }
+    stack = {
+        "op": "update",
+        "urn": "urn::stack",
+        "type": "pulumi:pulumi:Stack",
+        "new": {"outputs": {"services": {"web": service}}},
+    }
+    reporter = Reporter(fail_with)
+    reporter.take({"resOutputsEvent": {"metadata": stack}})
+    runs.show_services(reporter.outputs["services"])
+    shown = capsys.readouterr().out
+    row = ("web", "http://127.0.0.1:8080", "3f2a9c41", "app 0123456789ab, base ba9876543210", "2")
+    for cell in row:
+        assert cell in shown
+    runs.show_services("the engine's unknown value")
+
+
+# settings, state and environment
+
+
+def test_the_values_of_a_stack_lose_their_namespace(project: Path) -> None:
+    """The namespace is the project's name, whatever the user called it; others are not ours."""
+    text = "config:\n  shop:target: local\n  aws:region: eu\n  services: {web: {}}\n"
+    (project / "Pulumi.dev.yaml").write_text(text)
+    assert read_values(project, "dev") == {"target": "local", "services": {"web": {}}}
+
+
+def test_a_stack_file_that_is_no_yaml_is_a_settings_error(project: Path) -> None:
+    """A user's slip shows the line, not a traceback."""
+    (project / "Pulumi.dev.yaml").write_text("config: [")
+    with pytest.raises(SettingsError, match="line 1"):
+        read_values(project, "dev")
+
+
+def test_without_a_login_state_is_in_the_project(project: Path) -> None:
+    """A file backend, and a passphrase that only this user reads and that stays the same."""
+    made = environment.compute_environment(project)
+    assert made["PULUMI_BACKEND_URL"] == f"file://{project}/.immutable/state"
+    file = Path(made["PULUMI_CONFIG_PASSPHRASE_FILE"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    word = file.read_text()
+    assert len(word) > 30
+    environment.compute_environment(project)
+    assert file.read_text() == word
+    assert [entry.name for entry in file.parent.iterdir() if "passphrase" in entry.name] == [
+        "passphrase"
+    ]
+
+
+def test_the_user_s_own_backend_wins(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL, a token, a login, or a backend in Pulumi.yaml: then nothing of ours is set."""
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
+    assert "PULUMI_BACKEND_URL" not in environment.compute_environment(project)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{environment.state_dir(project)}")
+    assert environment.has_own_backend(project)
+    monkeypatch.delenv("PULUMI_BACKEND_URL")
+    monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "pul-x")
+    assert not environment.has_own_backend(project)
+    monkeypatch.delenv("PULUMI_ACCESS_TOKEN")
+    login = project / "home" / ".pulumi" / "credentials.json"
+    login.parent.mkdir(parents=True)
+    login.write_text(json.dumps({"current": "https://api.example.com"}))
+    made = environment.compute_environment(project)
+    assert "PULUMI_BACKEND_URL" not in made
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in made
+    assert not (project / ".immutable").exists()
+    login.unlink()
+    (project / "Pulumi.yaml").write_text("name: shop\nbackend: {url: 's3://states'}\n")
+    assert not environment.has_own_backend(project)
+
+
+def test_the_user_s_own_passphrase_wins(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is made where one is set."""
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in environment.compute_environment(project)
+    assert not (project / ".immutable" / "passphrase").exists()
+
+
+def test_env_is_read_by_a_shell(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`eval "$(./immutable env)"` sets every variable, blanks and quotes in paths included."""
+    assert cli.run(["env"]) == 0
+    exports = capsys.readouterr().out
+    shell = f'{exports}\nprintf %s "$PULUMI_BACKEND_URL"'
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert done.stdout == f"file://{project}/.immutable/state"
+    quoted = environment.render_exports({"ODD": 'it\'s a "path"'})
+    shell = f'{quoted}\nprintf %s "$ODD"'
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert done.stdout == 'it\'s a "path"'
+
+
+def test_the_cli_gets_a_stack_file_without_salt_unless_it_holds_secrets(project: Path) -> None:
+    """A salt belongs to one passphrase; a secret needs the one that it was made with."""
+    file = project / "Pulumi.dev.yaml"
+    file.write_text("config:\n  shop:target: local\nencryptionsalt: v1:abc\n")
+    words = load_stack(project, "dev").render_command(["up"], config=True)
+    copy = Path(words[words.index("--config-file") + 1])
+    assert copy.read_text() == "config:\n  shop:target: local\n"
+    file.write_text("config:\n  shop:word:\n    secure: v1:xyz\nencryptionsalt: v1:abc\n")
+    words = load_stack(project, "dev").render_command(["up"], config=True)
+    assert "--config-file" not in words
+
+
+def test_only_a_dead_run_s_lock_is_taken_away(project: Path) -> None:
+    """A lock of a process that is gone goes; one of another host or of a live engine stays."""
+    folder = environment.state_dir(project) / ".pulumi/locks/organization/shop/dev"
+    folder.mkdir(parents=True)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    alive = subprocess.Popen(
+        ["sh", "-c", "echo ready; read _; : pulumi"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert alive.stdout
+    alive.stdout.readline()
+    here = os.uname().nodename
+    for name, pid, host in (
+        ("dead", gone.pid, here),
+        ("elsewhere", gone.pid, "another-host"),
+        ("alive", alive.pid, here),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps({"pid": pid, "hostname": host}))
+    (folder / "strange.json").write_text("{}")
+    clear_stale_locks(Stack(project, "dev", {}, own=True))
+    left = {file.name for file in folder.iterdir()}
+    alive.communicate(b"")
+    assert left == {"elsewhere.json", "alive.json", "strange.json"}
+
+
+# test and bench
+
+
+def write_ring(root: Path, ring: str, text: str) -> None:
+    """Write a ring with one file."""
+    folder = root / "tests" / ring
+    folder.mkdir(parents=True)
+    (folder / f"test_{ring}.py").write_text(text)
+
+
+def test_a_ring_gives_its_sums(project: Path) -> None:
+    """Passed, failed and skipped come from pytest's own report."""
+    text = """
+import pytest
+def test_one(): pass
+def test_two(): assert False
+def test_three(): pytest.skip("later")
+@pytest.mark.xfail(strict=True)
+def test_four(): assert False
+"""
+    write_ring(project, "mixed", text)
+    result = rings.run_ring(project, "mixed", ["-q", "-p", "no:cacheprovider"], os.environ)
+    assert (result.passed, result.failed, result.skipped) == (1, 1, 2)
+
+
+def test_a_ring_that_runs_nothing_has_failed(project: Path) -> None:
+    """A missing folder, and one without tests, are failures and not a pass."""
+    missing = rings.run_ring(project, "missing", [], os.environ)
+    assert (missing.passed, missing.failed, missing.note) == (0, 1, "the folder is missing")
+    write_ring(project, "empty", "")
+    empty = rings.run_ring(project, "empty", ["-q"], os.environ)
+    assert (empty.passed, empty.failed) == (0, 1)
+    assert empty.note
+
+
+def test_the_last_line_holds_the_sums_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reader, or a program, finds the sums on a line of their own."""
+    good = [
+        rings.Result("mypy", 1, 0, 0, 1.0),
+        rings.Result("tests/unit", 10, 0, 1, 1.0),
+        rings.Result("tests/engine", 5, 0, 0, 70.0),
+    ]
+    assert rings.summarize(good) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "15 passed, 0 failed, 1 skipped"
+    assert rings.summarize([*good, rings.Result("ruff check", 0, 1, 0, 1.0)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "15 passed, 1 failed, 1 skipped"
+
+
+def test_bench_measures_what_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--only` runs one; an unknown name shows those there are."""
+    monkeypatch.setattr(bench, "MEASUREMENTS", {})
+    monkeypatch.setattr(bench, "install_missing", lambda _parts, *, yes: yes)
+
+    @bench.measurement("quick", "under 1 s")
+    def measure(_place: bench.Place) -> bench.Measured:
+        return bench.Measured(f"{time.monotonic() * 0:.0f} s", good=True)
+
+    assert measure(bench.Place(project, "dev")).good
+    assert bench.run_bench(project, "dev", only="quick", yes=True) == 0
+    shown = capsys.readouterr().out
+    assert "under 1 s" in shown
+    assert "yes" in shown
+    with pytest.raises(SettingsError, match="Did you mean quick"):
+        bench.run_bench(project, "dev", only="quik", yes=True)
