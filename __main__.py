@@ -1,7 +1,7 @@
 """Declares one environment: its images, and the services whose servers are launched from them.
 
-The stack file says what they are; the resources do the rest. Versions, generations and where traffic
-goes are decided from the checkout, the ledger and the target before the first resource is registered.
+The stack file says what they are; the resources do the rest. Versions, generations and where
+traffic goes are decided from the checkout, the ledger and the target, before the first resource.
 """
 
 import pulumi

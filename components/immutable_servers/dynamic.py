@@ -11,8 +11,8 @@ from pulumi import Input, ResourceOptions, dynamic
 
 from immutable_servers.watch import end_with_engine
 
-# On import, since every process that runs a program or a provider of ours loads this module, and some
-# calls of the engine (Delete) come without any other call before them.
+# On import, since every process that runs a program or a provider of ours loads this module, and
+# some calls of the engine (Delete) come without any other call before them.
 end_with_engine()
 
 

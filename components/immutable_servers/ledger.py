@@ -1,7 +1,7 @@
 """Reads the ledger of the last run and completes it with what the target says.
 
-Pulumi saves a stack's outputs after its deletes, so a run that was killed leaves the ledger one step
-behind. What exists and what serves is therefore asked of the target, every time.
+Pulumi saves a stack's outputs after its deletes, so a run that was killed leaves the ledger one
+step behind. What exists and what serves is therefore asked of the target, every time.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def read_last_output() -> Any:  # noqa: ANN401 - whatever the last run exported
     Raises:
         LedgerError: The output is a secret, so that its reader cannot see into it.
     """
-    name = "/".join((pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack()))
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     itself = pulumi.StackReference("this-stack", stack_name=name)
     details = _sync_await(itself.get_output_details(OUTPUT))
     if details.secret_value is not None:

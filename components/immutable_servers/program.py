@@ -14,6 +14,7 @@ from pulumi import ResourceOptions
 
 from immutable_servers.context import Place
 from immutable_servers.errors import ImmutableError, SettingsError
+from immutable_servers.generations.leftovers import Leftovers
 from immutable_servers.git import Commit, read_commit
 from immutable_servers.identity import ImageVersion, compute_versions
 from immutable_servers.images.component import MachineImage, MachineImageArgs
@@ -64,7 +65,8 @@ class ImmutableStack:
     Attributes:
         versions: Version and inputs of each image, computed from the checkout.
         baked: What the catalog holds of these versions, by image.
-        ledgers: What is known of each service's generations.
+        known: Each service's ledger as the last run left it.
+        ledgers: The same, completed by what the target says.
         plans: What this run declares for each service.
     """
 
@@ -74,11 +76,12 @@ class ImmutableStack:
     target: Target
     versions: dict[str, ImageVersion]
     baked: dict[str, Artifact | None]
+    known: dict[str, ServiceLedger]
     ledgers: dict[str, ServiceLedger]
     plans: dict[str, Plan]
     checks: dict[str, str]
     commit: Commit
-    balancer: pulumi.Resource
+    balancer: pulumi.CustomResource
     images: dict[str, MachineImage] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
 
@@ -96,16 +99,15 @@ class ImmutableStack:
         target = place.load()
         commit = read_commit(root)
         versions = compute_versions(root, settings, target.architecture)
-        known = parse_ledgers(read_last_output())
+        exported = parse_ledgers(read_last_output())
+        known = {name: exported.get(name, ServiceLedger()) for name in settings.services}
         ledgers: dict[str, ServiceLedger] = {}
         plans: dict[str, Plan] = {}
         checks: dict[str, str] = {}
         for name, service in settings.services.items():
             at = place.of(name)
             fleets = target.find_fleets(at.scope)
-            ledgers[name] = complete(
-                known.get(name, ServiceLedger()), fleets, target.find_traffic(at.scope)
-            )
+            ledgers[name] = complete(known[name], fleets, target.find_traffic(at.scope))
             checks[name] = digest_checks([root / folder for folder in service.checks])
             wish = _make_wish(service, target, settings, versions, checks[name], commit)
             plans[name] = decide(wish, ledgers[name], fleets)
@@ -119,6 +121,7 @@ class ImmutableStack:
                 name: target.catalog.find(name, version.version)
                 for name, version in versions.items()
             },
+            known=known,
             ledgers=ledgers,
             plans=plans,
             checks=checks,
@@ -170,10 +173,12 @@ class ImmutableStack:
         return service
 
     def declare_verdict(self) -> None:
-        """Declare the stack's last resource, which fails the run for a failed candidate."""
-        Verdict(
-            {name: service.result for name, service in self.services.items()},
-            ResourceOptions(depends_on=[service.traffic for service in self.services.values()]),
+        """Declare what ends the run: it fails for a failed candidate, else leftovers go."""
+        verdict = Verdict({name: service.result for name, service in self.services.items()})
+        Leftovers(
+            self.place,
+            {name: find_leftovers(plan, self.known[name]) for name, plan in self.plans.items()},
+            verdict.id,
         )
 
     def summarize(self) -> dict[str, Any]:
@@ -202,6 +207,13 @@ class ImmutableStack:
         return any(self.plans[user].fresh for user in users) or any(
             self.baked[child] is None and self._is_wanted(child) for child in children
         )
+
+
+def find_leftovers(plan: Plan, known: ServiceLedger) -> list[str]:
+    """Return the generations that go and that no finished run has recorded."""
+    return [
+        record.generation for record in plan.going if record.generation not in known.generations
+    ]
 
 
 def make_routes(settings: Settings) -> list[Route]:

@@ -37,7 +37,7 @@ class ServiceArgs:
     artifact: Input[str]
     checks: str
     place: Place
-    balancer: pulumi.Resource
+    balancer: pulumi.CustomResource
     target: Target = field(repr=False)
 
 
@@ -66,17 +66,10 @@ class Service(pulumi.ComponentResource):
         self.traffic = Traffic(
             name,
             args.place,
-            desired.passed_generation,
+            desired.ready_generation,
             plan.desired.launch,
-            ResourceOptions(
-                parent=self,
-                protect=True,
-                depends_on=[
-                    args.balancer,
-                    desired.seal,
-                    *(generation.retirement for generation in [desired, *others]),
-                ],
-            ),
+            [generation.retirement.id for generation in [desired, *others]],
+            ResourceOptions(parent=self, protect=True),
         )
         self.live = self.traffic.live
         self.result = {

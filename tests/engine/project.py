@@ -139,7 +139,7 @@ class Project:
 
     def destroy(self, *arguments: str) -> Outcome:
         """Destroy the stack as `./immutable destroy` does: unprotected, then deleted."""
-        self.pulumi("state", "unprotect", "--all", "--yes")
+        self.pulumi("state", "unprotect", "--all", "--yes", "-s", "dev")
         return self._run("destroy", "--yes", "--skip-preview", *arguments)
 
     def _run(self, *arguments: str) -> Outcome:
@@ -215,9 +215,7 @@ class Project:
         assert {event["event"] for event in again.events} <= {"catalog"}
 
     def assert_serving(self, service: str = "web", *, servers: int = 2) -> None:
-        """Assert the first two questions: what serves is whole and verified, and nothing that
-        served was deleted.
-        """
+        """Assert the first two questions: what serves is whole, and nothing served was deleted."""
         live = self.live(service)
         assert live
         assert self.fleets(service).get(live) == servers

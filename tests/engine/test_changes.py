@@ -1,6 +1,7 @@
 """design.md's table of changes: what each must do and must not do, on the real engine."""
 
 import shutil
+from pathlib import Path
 
 from project import Project
 
@@ -293,7 +294,7 @@ def test_a_run_that_died_after_traffic_moved(project: Project) -> None:
         world.ask_three_questions()
 
 
-def _fresh(project: Project, name: str):  # noqa: ANN202 - a path
+def _fresh(project: Project, name: str) -> Path:
     folder = project.root.parent / name
     folder.mkdir()
     return folder

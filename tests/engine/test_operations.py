@@ -10,6 +10,10 @@ from project import Project
         ("--exclude", "**Verification::web-*"),
         ("--exclude", "**Traffic::web"),
         ("--exclude", "**Seal::web-*"),
+        ("--exclude", "**Retirement::web-*"),
+        ("--exclude", "**InstantFleet::web-*"),
+        ("--exclude", "**Access::web-*"),
+        ("--exclude", "**Image::app"),
         ("--target", "**Traffic::web"),
         ("--target", "**Image::app"),
         ("--replace", "**Release::web"),
@@ -34,8 +38,8 @@ def test_flags_on_a_broken_candidate(serving: Project, arguments: tuple[str, ...
 def test_state_that_was_deleted(serving: Project, kind: str) -> None:
     """A resource that somebody took out of the state costs no generation its traffic."""
     live = serving.live()
-    done = serving.pulumi("stack", "--show-urns", "-s", "dev")
-    urn = next(w for w in done.stdout.split() if f":{kind}::web-{live}" in w)
+    shown = serving.pulumi("stack", "--show-urns", "-s", "dev").stdout
+    urn = next(word for word in shown.split() if f":{kind}::web-{live}" in word)
     serving.pulumi("state", "delete", urn, "--yes", "--force", "--target-dependents", "-s", "dev")
     done = serving.up()
     assert done.code == 0, done.text
@@ -47,7 +51,6 @@ def test_the_balancer_is_protected(serving: Project) -> None:
     """A replacement that would delete the balancer or the pointer is refused."""
     for kind in ("InstantBalancer", "Traffic"):
         live = serving.live()
-        done = serving.up("--replace", f"**{kind}::*")
-        assert done.code != 0
+        assert serving.up("--replace", f"**{kind}::*").code != 0
         assert serving.live() == live
     serving.assert_serving()

@@ -29,12 +29,13 @@ def test_no_request_fails_while_generations_come_and_go(
     No client sees an error or a 503, and none is answered by a generation before its turn.
     """
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="sockets-"))
     route = Route("web", find_free_port())
     scopes = [Scope("demo", "dev", "web", f"{number:08x}") for number in range(ROUNDS)]
     said: list[str] = []
     answers: Counter[str] = Counter()
     with ExitStack() as stack:
+        short = stack.enter_context(tempfile.TemporaryDirectory(prefix="sockets-"))
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
         balancer.start_balancer(STACK, [route])
         stack.callback(balancer.stop_balancer, STACK)
         ports = [stack.enter_context(start_server(scope.generation)) for scope in scopes]

@@ -26,7 +26,7 @@ class Monitor(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # noqa: ANN401, N802 - the stub's own
         """Remember the request by the last part of its type, and its name."""
         self.requests[f"{request.type.rpartition(':')[2]} {request.name}"] = request
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
 class Recorder(mocks.Mocks):
@@ -44,7 +44,7 @@ class Recorder(mocks.Mocks):
         if kind == "StackReference":
             outputs = {"ledger": self.ledger} if self.ledger else {}
             return args.name, {"name": args.name, "outputs": outputs}
-        found = {
+        found: dict[str, dict[str, Any]] = {
             "Image": {"artifact": f"{args.name}/1", "details": {"image": args.name}},
             "Access": {"public_key": "ssh-ed25519 A", "window_ends": 99},
             "Verification": {
@@ -57,12 +57,12 @@ class Recorder(mocks.Mocks):
         }
         return f"{args.name}-id", {**args.inputs, **found.get(kind, {})}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> Any:  # noqa: ANN401 - never returns
         """No invoke is made."""
         raise AssertionError(args.token)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Yield a copy of the engine tests' sample with its settings in the environment."""
     root = tmp_path / "project"
@@ -98,7 +98,7 @@ def run_program(ledger: dict[str, Any] | None = None) -> tuple[Recorder, dict[st
     )
     exported: dict[str, Any] = {}
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
         exported.update(_export())
 
@@ -109,7 +109,7 @@ def run_program(ledger: dict[str, Any] | None = None) -> tuple[Recorder, dict[st
 def _export() -> dict[str, Any]:
     kept: dict[str, Any] = {}
     original = pulumi.export
-    pulumi.export = kept.__setitem__
+    pulumi.export = kept.__setitem__  # type: ignore[assignment]
     try:
         runpy.run_path("__main__.py", run_name="__main__")
     finally:
@@ -123,7 +123,7 @@ def find_generation(recorder: Recorder) -> str:
     return name.rpartition("-")[2]
 
 
-def test_every_resource_is_named_as_the_design_draws_it(project: Path) -> None:
+def test_every_resource_is_named_as_the_design_draws_it() -> None:
     """Images and release have fixed names; a generation's resources carry its id."""
     recorder, _ = run_program()
     generation = find_generation(recorder)
@@ -155,7 +155,7 @@ def find_dependencies(recorder: Recorder, resource: str) -> set[str]:
     }
 
 
-def test_the_order_of_the_graph(project: Path) -> None:
+def test_the_order_of_the_graph() -> None:
     """Fleet, retirement, verification, seal, traffic, verdict: each waits for what it must."""
     recorder, _ = run_program()
     name = f"web-{find_generation(recorder)}"
@@ -171,7 +171,7 @@ def test_the_order_of_the_graph(project: Path) -> None:
         assert find_dependencies(recorder, resource) >= wanted, resource
 
 
-def test_what_is_protected_and_what_is_retained(project: Path) -> None:
+def test_what_is_protected_and_what_is_retained() -> None:
     """Balancer and pointer are protected; images outlive their resources; fleets do not."""
     requests = run_program()[0].monitor.requests
     protected = {name for name, request in requests.items() if request.protect}
@@ -180,7 +180,7 @@ def test_what_is_protected_and_what_is_retained(project: Path) -> None:
     assert retained == {"Image base", "Image app"}
 
 
-def test_traffic_takes_the_generation_from_the_verification(project: Path) -> None:
+def test_traffic_takes_the_generation_from_the_verification() -> None:
     """The wish is an output of the verdict: a dependency alone would not hold it back."""
     recorder, _ = run_program()
     name = f"web-{find_generation(recorder)}"
@@ -190,7 +190,7 @@ def test_traffic_takes_the_generation_from_the_verification(project: Path) -> No
     assert "Verification" in sources[0]
 
 
-def test_the_fleet_is_launched_from_the_bakes_output(project: Path) -> None:
+def test_the_fleet_is_launched_from_the_bakes_output() -> None:
     """The artifact comes from the image, and the record that goes with the fleet names it."""
     recorder, _ = run_program()
     inputs = recorder.seen[f"InstantFleet web-{find_generation(recorder)}"].inputs
@@ -200,7 +200,7 @@ def test_the_fleet_is_launched_from_the_bakes_output(project: Path) -> None:
     assert inputs["servers"] == 2
 
 
-def test_no_private_key_is_an_input_or_an_output(project: Path) -> None:
+def test_no_private_key_is_an_input_or_an_output() -> None:
     """The login key stays with the target."""
     recorder, _ = run_program()
     text = json.dumps([args.inputs for args in recorder.seen.values()], default=str)

@@ -149,7 +149,7 @@ def test_the_launcher_is_plain_sh() -> None:
 def test_a_debian_without_ensurepip_gets_it_by_apt_or_the_command_to_type(
     copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """apt is run where it may be; where that fails, the one command is named."""
+    """Apt is run where it may be; where that fails, the one command is named."""
     shutil.rmtree(copy / ".immutable")
     tools = tmp_path / "tools"
     tools.mkdir()

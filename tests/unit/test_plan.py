@@ -70,9 +70,7 @@ def test_a_leaving_fleet_is_never_used_again() -> None:
     """A fleet whose deletion began is deleted to the end."""
     live, leaving = make_record("live", "v1", 2), make_record("leaving", "v0", 1)
     fleets = {"live": make_fleet(live), "leaving": make_fleet(leaving, leaving=True)}
-    ledger = complete(
-        ServiceLedger({"live": live, "leaving": leaving}), fleets, {"live": 100}
-    )
+    ledger = complete(ServiceLedger({"live": live, "leaving": leaving}), fleets, {"live": 100})
     plan = decide(make_wish("v0"), ledger, fleets)
     assert plan.fresh
     assert [record.generation for record in plan.going] == ["leaving"]

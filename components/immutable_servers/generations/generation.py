@@ -1,10 +1,9 @@
 """One generation as a component: access, launch template and fleet, retirement, verification, seal.
 
-Its resources carry the generation's id in their names, so that a new generation is new resources and
-the old one stays an ordinary resource until Pulumi deletes it, last.
+Its resources carry the generation's id in their names, so that a new generation is new resources
+and the old one stays an ordinary resource until Pulumi deletes it, last.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,7 +43,7 @@ class GenerationArgs:
     folders: tuple[str, ...]
     drain: float
     place: Place
-    balancer: pulumi.Resource
+    balancer: pulumi.CustomResource
     target: Target = field(repr=False)
 
     @property
@@ -57,14 +56,14 @@ class Generation(pulumi.ComponentResource):
     """A fleet of identical servers with its gate and its way out.
 
     Attributes:
-        passed_generation: Its id once its verification passed, else empty.
+        ready_generation: Its id once its verification passed and it is sealed, else empty.
         verdict: `passed` or `failed`.
         failures: One line for each failed check.
         record: Its record for the ledger, completed by this run.
         retirement: What must be gone before its fleet is.
     """
 
-    passed_generation: Output[str]
+    ready_generation: Output[str]
     verdict: Output[str]
     failures: Output[list[str]]
     record: Output[dict[str, Any]]
@@ -79,21 +78,17 @@ class Generation(pulumi.ComponentResource):
             args.name,
             args.place,
             args.drain,
-            self._child(depends_on=[fleet], ignore_changes=ignored),
+            fleet.id,
+            self._child(ignore_changes=ignored),
         )
         verification = Verification(
             args.name,
             args.place,
-            self._describe_verification(args),
-            self._child(depends_on=[fleet, self.retirement]),
+            self._describe_verification(args, self.retirement),
+            self._child(depends_on=[fleet]),
         )
-        self.seal = Seal(
-            args.name,
-            args.place,
-            verification.passed_generation,
-            self._child(depends_on=[verification]),
-        )
-        self.passed_generation = verification.passed_generation
+        seal = Seal(args.name, args.place, verification.passed_generation, self._child())
+        self.ready_generation = seal.ready_generation
         self.verdict = verification.verdict
         self.failures = verification.failures
         self.record = self._complete_record(args, access, verification)
@@ -104,18 +99,19 @@ class Generation(pulumi.ComponentResource):
     def _child(self, **options: Any) -> ResourceOptions:  # noqa: ANN401 - Pulumi's own options
         return ResourceOptions(parent=self, **options)
 
-    def _launch(self, args: GenerationArgs, access: Access) -> pulumi.Resource:
+    def _launch(self, args: GenerationArgs, access: Access) -> pulumi.CustomResource:
         record = {
             **args.record.to_plain(),
             "artifact": args.artifact,
             "window_ends": access.window_ends,
         }
-        spec: Mapping[str, Input[Any]] = {
+        spec: dict[str, Input[Any]] = {
             "scope": args.place.scope.to_plain(),
             "artifact": args.artifact,
             "launch": args.record.launch,
             "servers": args.servers,
             "record": record,
+            "balancer": args.balancer.id,
             "public_key": access.public_key,
             "window_ends": access.window_ends,
         }
@@ -123,10 +119,12 @@ class Generation(pulumi.ComponentResource):
             args.name,
             spec,
             frozen=args.frozen,
-            opts=self._child(depends_on=[access, args.balancer]),
+            opts=self._child(depends_on=[access]),
         )
 
-    def _describe_verification(self, args: GenerationArgs) -> dict[str, Input[Any]]:
+    def _describe_verification(
+        self, args: GenerationArgs, retirement: Retirement
+    ) -> dict[str, Input[Any]]:
         record = args.record
         return {
             "checks": args.checks,
@@ -134,6 +132,7 @@ class Generation(pulumi.ComponentResource):
             "artifact": args.artifact,
             "launch": record.launch,
             "was_verified": bool(record.verified),
+            "retirement": retirement.id,
             "expected": {
                 "image": record.image,
                 "version": record.version,

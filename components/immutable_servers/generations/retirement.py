@@ -1,12 +1,12 @@
 """`Retirement <generation>`: the way out, taken when the generation is no longer declared.
 
-It depends on the fleet, so Pulumi deletes it first: the fleet goes only after the balancer was read,
-sends it nothing, and its connections have ended.
+It depends on the fleet, so Pulumi deletes it first: the fleet goes only after the balancer was
+read, sends it nothing, and its connections have ended.
 """
 
 from typing import Any
 
-from pulumi import ResourceOptions, dynamic
+from pulumi import Input, ResourceOptions, dynamic
 
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
@@ -49,7 +49,9 @@ class RetirementProvider(Provider):
 class Retirement(Resource, module="immutable-servers", name="Retirement"):
     """Guards the deletion of a generation's fleet."""
 
-    def __init__(self, name: str, place: Place, drain: float, opts: ResourceOptions) -> None:
-        """Register under the generation's name; `drain` is in seconds."""
-        inputs = {**place.to_inputs(), "drain": drain}
+    def __init__(
+        self, name: str, place: Place, drain: float, fleet: Input[str], opts: ResourceOptions
+    ) -> None:
+        """Register under the generation's name; `drain` is in seconds, `fleet` the fleet's id."""
+        inputs = {**place.to_inputs(), "drain": drain, "fleet": fleet}
         super().__init__(RetirementProvider(), name, inputs, (), opts)

@@ -23,7 +23,7 @@ from immutable_servers.settings.models import ImageSettings
 from immutable_servers.targets.contract import Artifact, Target
 
 
-def stage_image(  # noqa: PLR0917 - as many inputs as a version has
+def stage_image(
     project_root: Path,
     settings: ImageSettings,
     image: str,

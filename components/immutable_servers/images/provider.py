@@ -1,4 +1,4 @@
-"""`Image <name>`: a shell over `images.bake`, with a diff that looks at version and catalog only."""
+"""`Image <name>`: a shell over `images.bake`; its diff looks at version and catalog only."""
 
 from collections.abc import Mapping
 from pathlib import Path

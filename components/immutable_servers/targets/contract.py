@@ -303,7 +303,7 @@ class Target(ABC):
     @abstractmethod
     def declare_balancer(
         self, scope: Scope, routes: Sequence[Route], opts: "pulumi.ResourceOptions"
-    ) -> "pulumi.Resource":
+    ) -> "pulumi.CustomResource":
         """Declare the stack's load balancer, its pointers left alone."""
 
     @abstractmethod
@@ -314,10 +314,11 @@ class Target(ABC):
         *,
         frozen: bool,
         opts: "pulumi.ResourceOptions",
-    ) -> "pulumi.Resource":
+    ) -> "pulumi.CustomResource":
         """Declare launch template and fleet from `FleetSpec`'s fields, some of them Outputs.
 
-        `frozen` ignores every change but the server count.
+        `spec` also holds `balancer`, the balancer's id, so that it comes first. `frozen` ignores
+        every change but the server count.
         """
 
     # what exists and serves
@@ -384,6 +385,14 @@ class Target(ABC):
     @abstractmethod
     def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
         """Point the balancer at these generations and confirm by reading it back."""
+
+    @abstractmethod
+    def delete_fleet(self, scope: Scope) -> None:
+        """Delete a fleet that no state knows, launched by a run that died; to the end.
+
+        Raises:
+            RetirementError: The balancer points to it.
+        """
 
     @abstractmethod
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:

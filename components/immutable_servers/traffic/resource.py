@@ -1,7 +1,7 @@
 """`Traffic <service>`: points the balancer to a verified generation whose servers all answer.
 
-The state can be one step behind: a run that died after the move left it so. What serves is therefore
-read from the balancer in every diff, and compared with the wish.
+The state can be one step behind: a run that died after the move left it so. What serves is
+therefore read from the balancer in every diff, and compared with the wish.
 """
 
 from collections.abc import Mapping, Sequence
@@ -106,6 +106,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
         place: Place,
         generation: Input[str],
         launch: Mapping[str, Any],
+        retirements: Sequence[Input[str]],
         opts: ResourceOptions,
     ) -> None:
         """Register under the service's name.
@@ -113,10 +114,17 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
         Args:
             service: The service's name.
             place: The service's place.
-            generation: The output of its verification: the id when it passed, else empty.
+            generation: What the generation's verification and seal let through: its id when it
+                passed and is sealed, else empty.
             launch: The generation's launch spec, for the health check.
-            opts: Must name every declared generation's retirement, so that a destroy takes the
-                traffic away first.
+            retirements: Ids of every declared generation's retirement, so that a destroy takes
+                the traffic away first.
+            opts: The resource's options.
         """
-        inputs = {**place.to_inputs(), "generation": generation, "launch": launch}
+        inputs = {
+            **place.to_inputs(),
+            "generation": generation,
+            "launch": launch,
+            "retirements": retirements,
+        }
         super().__init__(TrafficProvider(), service, inputs, ("live",), opts)

@@ -66,6 +66,8 @@ def judge(results: Mapping[str, Any]) -> None:
 class Verdict(Resource, module="immutable-servers", name="Verdict"):
     """The end of a run; `results` holds verdict, failures and traffic of each service."""
 
-    def __init__(self, results: Mapping[str, Input[Any]], opts: ResourceOptions) -> None:
-        """Register under its fixed name; `opts` must name every service's traffic."""
+    def __init__(
+        self, results: Mapping[str, Input[Any]], opts: ResourceOptions | None = None
+    ) -> None:
+        """Register under its fixed name; it waits for the outputs among `results`."""
         super().__init__(VerdictProvider(), NAME, {"results": results}, (), opts)

@@ -14,10 +14,10 @@ from pulumi import Input, Output, ResourceOptions, dynamic
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.places import reports_dir
+from immutable_servers.progress import start_saying
 from immutable_servers.targets.contract import Say
 from immutable_servers.verification.candidate import verify_fleet, verify_fresh_server
 from immutable_servers.verification.runner import Report
-from immutable_servers.progress import start_saying
 
 PASSED = "passed"
 FAILED = "failed"
@@ -107,7 +107,7 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
             name: The generation's name.
             place: The generation's place.
             inputs: `checks` (digest), `folders`, `expected`, `launch`, `artifact`,
-                `was_verified`.
+                `was_verified`, `retirement`.
             opts: Must name the fleet as a dependency.
         """
         outputs = (

@@ -14,8 +14,8 @@ class SealProvider(Provider):
     """Seals once the verification has passed; a failed candidate stays open for inspection."""
 
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
-        """Seal now what could not be sealed before."""
-        return ("sealed_generation",) if news["passed"] and not olds["sealed_generation"] else ()
+        """Follow the verdict: seal what passes now, and hold back what fails now."""
+        return () if news["passed"] == olds["ready_generation"] else ("passed",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Seal the servers when they passed."""
@@ -30,19 +30,20 @@ def _seal(props: dict[str, Any]) -> dict[str, Any]:
     place = read_place(props)
     if props["passed"]:
         place.load().close_window(place.scope, start_saying("seal", place.scope))
-    return {**props, "sealed_generation": props["passed"]}
+    return {**props, "ready_generation": props["passed"]}
 
 
 class Seal(Resource, module="immutable-servers", name="Seal"):
     """The end of a generation's login window.
 
     Attributes:
-        sealed_generation: The generation's id once it is sealed, else empty.
+        ready_generation: The generation's id once it is verified and sealed, else empty: what
+            traffic may move to.
     """
 
-    sealed_generation: Output[str]
+    ready_generation: Output[str]
 
     def __init__(self, name: str, place: Place, passed: Input[str], opts: ResourceOptions) -> None:
         """Register under the generation's name; `passed` is its id when it passed, else empty."""
         inputs = {**place.to_inputs(), "passed": passed}
-        super().__init__(SealProvider(), name, inputs, ("sealed_generation",), opts)
+        super().__init__(SealProvider(), name, inputs, ("ready_generation",), opts)

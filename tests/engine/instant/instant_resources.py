@@ -1,15 +1,17 @@
 """The instant target's resources: thin shells, as a real target's are."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi import dynamic
 
 from immutable_servers.context import read_place
 from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.targets import load_target
 from immutable_servers.targets.contract import FleetSpec
+
+if TYPE_CHECKING:
+    from instant_target import InstantTarget
 
 
 class BalancerProvider(Provider):
@@ -49,19 +51,24 @@ class FleetProvider(Provider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch, or adopt what a killed launch left."""
         spec = FleetSpec.from_plain(props)
-        load_target(props["target"], props["settings"]).launch(spec)
+        _find_target(props).launch(spec)
         return dynamic.CreateResult(spec.scope.name, props)
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Bring it to its count."""
         spec = FleetSpec.from_plain(news)
-        load_target(news["target"], news["settings"]).launch(spec)
+        _find_target(news).launch(spec)
         return dynamic.UpdateResult(news)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Delete to the end."""
-        place = read_place(props)
-        place.load().delete(place.scope)
+        _find_target(props).delete(read_place(props).scope)
+
+
+def _find_target(props: Mapping[str, Any]) -> "InstantTarget":
+    from instant_target import InstantTarget  # noqa: PLC0415 - it imports this module
+
+    return InstantTarget(props["settings"])
 
 
 class InstantFleet(Resource, module="immutable-servers", name="InstantFleet"):

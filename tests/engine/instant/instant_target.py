@@ -1,4 +1,4 @@
-"""A target whose images, fleets and balancer are files: the whole graph in seconds, on the real engine.
+"""A target whose images, fleets and balancer are files: the whole graph on the engine in seconds.
 
 It is found by its entry point, as any other package's target would be, and imports nothing from a
 sibling. Everything it does is written to `journal.jsonl`; what `faults.json` names goes wrong.
@@ -17,6 +17,7 @@ from instant_resources import InstantBalancer, InstantFleet
 from pydantic import BaseModel
 
 from immutable_servers.errors import ImageError, LaunchError, SettingsError, TrafficError
+from immutable_servers.generations.retirement import refuse_if_serving
 from immutable_servers.targets.contract import (
     Artifact,
     BakeRequest,
@@ -157,7 +158,7 @@ class InstantTarget(Target):
 
     def declare_balancer(
         self, scope: Scope, routes: Sequence[Route], opts: pulumi.ResourceOptions
-    ) -> pulumi.Resource:
+    ) -> pulumi.CustomResource:
         """Declare the file."""
         return InstantBalancer(self._inputs(scope), [route.to_plain() for route in routes], opts)
 
@@ -168,7 +169,7 @@ class InstantTarget(Target):
         *,
         frozen: bool,
         opts: pulumi.ResourceOptions,
-    ) -> pulumi.Resource:
+    ) -> pulumi.CustomResource:
         """Declare the folder."""
         return InstantFleet(name, {**self._inputs(None), **spec}, frozen=frozen, opts=opts)
 
@@ -259,6 +260,11 @@ class InstantTarget(Target):
             raise TrafficError("The balancer's answer was lost", todo="Try again.")
         if self.world.fault("kill-after-traffic"):
             kill_engine()
+
+    def delete_fleet(self, scope: Scope) -> None:
+        """Remove the folder, unless it serves."""
+        refuse_if_serving(self, scope)
+        self.delete(scope)
 
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:
         """Wait for nothing."""

@@ -79,7 +79,7 @@ class LocalTarget(Target):
 
     def declare_balancer(
         self, scope: Scope, routes: Sequence[Route], opts: "pulumi.ResourceOptions"
-    ) -> "pulumi.Resource":
+    ) -> "pulumi.CustomResource":
         """Declare the stack's HAProxy."""
         from immutable_servers.targets.local.resources import Balancer  # noqa: PLC0415 - imports Pulumi
 
@@ -92,7 +92,7 @@ class LocalTarget(Target):
         *,
         frozen: bool,
         opts: "pulumi.ResourceOptions",
-    ) -> "pulumi.Resource":
+    ) -> "pulumi.CustomResource":
         """Declare a generation's machines; `frozen` ignores all changes but the server count."""
         from immutable_servers.targets.local.resources import LocalFleet  # noqa: PLC0415 - imports Pulumi
 
@@ -158,6 +158,10 @@ class LocalTarget(Target):
     def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
         """Replace HAProxy's map, and read it back."""
         balancer.set_traffic(scope, weights)
+
+    def delete_fleet(self, scope: Scope) -> None:
+        """End the machines and remove their folder."""
+        fleets.delete_fleet(scope)
 
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:
         """Ask every worker of HAProxy until none has a request for the generation."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import tenacity
 
-from immutable_servers.errors import ImmutableError, LaunchError
+from immutable_servers.errors import LaunchError
 from immutable_servers.targets.contract import FleetSpec, Health
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.accelerator import Accelerator, find_accelerator
@@ -51,30 +51,31 @@ def make_wish(spec: FleetSpec, name: str, size: Size, settings: LocalSettings) -
 
 def boot_servers(
     wishes: Mapping[Path, MachineWish], health: str, settings: LocalSettings
-) -> dict[Path, Machine]:
-    """Boot every server that does not run, and return them all when each one serves.
+) -> tuple[dict[Path, Machine], list[LaunchError]]:
+    """Boot every server that does not run, and wait until each serves or its time is over.
+
+    Returns:
+        The machines, and for each that does not serve what kept it, with the end of its console.
 
     Raises:
-        LaunchError: One does not before the deadline: the end of its console log is in the facts.
+        LaunchError: A machine could not be started at all.
     """
     kernel = layout.artifact_dir(next(iter(wishes.values())).artifact) / "vmlinuz"
     accelerator = choose_accelerator(kernel, settings)
     deadline = time.monotonic() + settings.boot_deadline
 
-    def boot(folder: Path) -> Machine | ImmutableError:
+    def boot(folder: Path) -> tuple[Machine, LaunchError | None]:
+        machine = start_machine(folder, wishes[folder], accelerator)
         try:
-            machine = start_machine(folder, wishes[folder], accelerator)
             _wait_until_serving(folder, machine, health, deadline)
-        except ImmutableError as error:
-            return error
-        return machine
+        except LaunchError as error:
+            return machine, error
+        return machine, None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         done = dict(zip(wishes, pool.map(boot, wishes), strict=True))
-    failures = [result for result in done.values() if isinstance(result, ImmutableError)]
-    if failures:  # Every server was given its time: the first failure speaks for the others.
-        raise failures[0]
-    return {folder: result for folder, result in done.items() if isinstance(result, Machine)}
+    machines = {folder: machine for folder, (machine, _) in done.items()}
+    return machines, [error for _, error in done.values() if error]
 
 
 def choose_accelerator(kernel: Path, settings: LocalSettings) -> Accelerator:

@@ -10,7 +10,7 @@ lock           held by the run that changes the fleet
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,13 +74,14 @@ class FleetRecord:
 
 
 def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say) -> None:
-    """Launch a fleet and return when every server serves; adopt what a killed launch left.
+    """Launch a fleet, and wait until every server serves; adopt what a killed launch left.
 
-    A fleet that was launched is completed, never made anew. On a failure all stays for inspection.
+    A fleet that was launched is completed, never made anew. A server that does not serve is no
+    error here: it stays for inspection, and the verification says so.
 
     Raises:
         ImageError: The artifact is missing or corrupted.
-        LaunchError: The disk is nearly full, or a server does not serve before the deadline.
+        LaunchError: The disk is nearly full, or a machine cannot be started at all.
     """
     folder = layout.generation_dir(spec.scope)
     with _hold(folder):
@@ -92,7 +93,8 @@ def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say) -> None:
             size = found.size if found else settings.find_size(spec.launch.size)
             found = FleetRecord(spec, size)
             _remove_strangers(folder, found, settings)
-        _boot(folder, found, settings, say)
+        for failure in _boot(folder, found, settings, say):
+            say(f"{failure.what}; it stays for inspection")
 
 
 def resize_fleet(scope: Scope, servers: int, settings: LocalSettings, say: Say) -> None:
@@ -118,7 +120,8 @@ def resize_fleet(scope: Scope, servers: int, settings: LocalSettings, say: Say) 
         going = [path for path in _find_server_folders(folder) if int(path.name) >= servers]
         if going:
             _shrink(folder, found, going, say)
-        _boot(folder, found, settings, say)
+        for failure in _boot(folder, found, settings, say):
+            raise failure
 
 
 def repair_fleet(scope: Scope, settings: LocalSettings, say: Say) -> None:
@@ -209,8 +212,10 @@ def check_space(servers: int) -> None:
         )
 
 
-def _boot(folder: Path, record: FleetRecord, settings: LocalSettings, say: Say) -> None:
-    """Boot what does not run, wait until all serve, and tell the balancer of them."""
+def _boot(
+    folder: Path, record: FleetRecord, settings: LocalSettings, say: Say
+) -> Sequence[LaunchError]:
+    """Boot what does not run, tell the balancer of all, and return why some do not serve."""
     spec = record.spec
     missing = find_missing(spec.scope, spec.servers)
     if missing:
@@ -219,12 +224,13 @@ def _boot(folder: Path, record: FleetRecord, settings: LocalSettings, say: Say) 
         say(f"booting {', '.join(missing)}")
     _write(folder, record)
     wishes = _make_wishes(folder, record, settings)
-    machines = boot_servers(wishes, spec.launch.health, settings) if wishes else {}
+    machines, failures = boot_servers(wishes, spec.launch.health, settings)
     servers = {machine.name: machine.http_port for machine in machines.values()}
     balancer.register_backend(spec.scope, spec.launch.health, servers)
-    _write(folder, replace(record, launched=True))
+    _write(folder, replace(record, launched=not failures))
     if missing:
-        say(f"{len(machines)} of {spec.servers} servers serve")
+        say(f"{len(machines) - len(failures)} of {spec.servers} servers serve")
+    return failures
 
 
 def _shrink(folder: Path, record: FleetRecord, going: list[Path], say: Say) -> None:

@@ -65,8 +65,10 @@ def _boot(folder: Path, spec: FleetSpec, settings: LocalSettings) -> Login:
     name = f"{layout.backend_name(spec.scope)}-probe"
     wish = make_wish(opened, name, settings.find_size(spec.launch.size), settings)
     place = folder / "server"
-    machine = boot_servers({place: wish}, spec.launch.health, settings)[place]
-    config = ssh.write_ssh_config(folder, {name: (place, machine)})
+    machines, failures = boot_servers({place: wish}, spec.launch.health, settings)
+    for failure in failures:
+        raise failure
+    config = ssh.write_ssh_config(folder, {name: (place, machines[place])})
     return ssh.wait_until_logins(config, [name], settings.boot_deadline)[0]
 
 
