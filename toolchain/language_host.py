@@ -13,6 +13,7 @@ Protocol: https://github.com/pulumi/pulumi/blob/v3.259.0/proto/pulumi/language.p
 # ruff: noqa: ARG002 - and its arguments
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import select
@@ -22,7 +23,26 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
+
+def hide_sdk() -> None:
+    """Make the stubs importable without the SDK around them.
+
+    The engine starts this host twice in each run, and importing the whole SDK takes more than twice
+    as long as all that is needed here.
+    """
+    spec = importlib.util.find_spec("pulumi")
+    folders = spec.submodule_search_locations if spec else None
+    for name in ("pulumi", "pulumi.runtime", "pulumi.runtime.proto") if folders else ():
+        package = ModuleType(name)
+        package.__path__ = [str(Path(folder, *name.split(".")[1:])) for folder in folders or ()]
+        sys.modules[name] = package
+
+
+hide_sdk()
+
+# ruff: noqa: E402 - the stubs come after what makes them cheap
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2

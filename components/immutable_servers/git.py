@@ -1,6 +1,7 @@
 """What git says of the checkout; a folder outside of git is no error."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,25 @@ def read_commit(folder: Path) -> Commit:
     if not head:
         return Commit("", clean=False)
     return Commit(head, clean=not _git(folder, "status", "--porcelain"))
+
+
+WORDS = {"A": "added", "D": "removed"}
+"""Letters of `git diff --name-status`; every other one is a change."""
+
+
+def find_changes(folder: Path, commit: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Return path and `added`, `removed` or `changed` of what differs from a commit below `paths`.
+
+    Empty outside of git, and where the commit is not known, as in a shallow clone. Files that git
+    does not track yet are added ones.
+    """
+    if not commit:
+        return []
+    told = _git(folder, "diff", "--no-renames", "--name-status", "--relative", commit, "--", *paths)
+    found = [line.split("\t", 1) for line in told.splitlines() if "\t" in line]
+    fresh = _git(folder, "ls-files", "--others", "--exclude-standard", "--", *paths).splitlines()
+    known = [(path, WORDS.get(letter, "changed")) for letter, path in found]
+    return sorted([*known, *((path, "added") for path in fresh)])
 
 
 def _git(folder: Path, *arguments: str) -> str:

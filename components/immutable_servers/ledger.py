@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import pulumi
-from pulumi.runtime.sync_await import _sync_await
-
 from immutable_servers.records import (
     UNKNOWN,
     Record,
@@ -32,6 +29,9 @@ def read_last_output() -> Any:  # noqa: ANN401 - whatever the last run exported
     Raises:
         LedgerError: The output is a secret, so that its reader cannot see into it.
     """
+    import pulumi  # noqa: PLC0415 - the driver reads ledgers too, and need not wait for it
+    from pulumi.runtime.sync_await import _sync_await  # noqa: PLC0415 - the same
+
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     itself = pulumi.StackReference("this-stack", stack_name=name)
     details = _sync_await(itself.get_output_details(OUTPUT))

@@ -1,9 +1,10 @@
 """Decides, without touching anything, which generations a run declares and where traffic goes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from immutable_servers.errors import LedgerError
 from immutable_servers.identity.generation import compute_generation_id
 from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.targets.contract import Fleet
@@ -39,6 +40,7 @@ class Plan:
         fresh: It was never launched: this run makes it.
         others: The other generations that stay: the live one, and standbys.
         going: Known generations with a fleet that this run does not declare.
+        pin: What the ledger keeps of a pin, empty without one.
         notes: What a reader of the preview should know.
     """
 
@@ -46,7 +48,13 @@ class Plan:
     fresh: bool
     others: tuple[Record, ...]
     going: tuple[Record, ...]
+    pin: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def bakes(self) -> bool:
+        """Tell whether the run needs the image of the checkout's version."""
+        return self.fresh and not self.desired.artifact
 
 
 def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Plan:
@@ -55,7 +63,7 @@ def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Pl
     `fleets` is what the target says exists, by generation.
     """
     notes: list[str] = []
-    desired, fresh = _choose(wish, ledger, fleets, notes)
+    desired, fresh, pin = _choose_by_pin(wish, ledger, fleets, notes)
     live = [
         record
         for record in ledger.generations.values()
@@ -69,7 +77,57 @@ def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Pl
         for generation, record in ledger.generations.items()
         if generation in fleets and generation not in staying
     ]
-    return Plan(desired, fresh, tuple(kept), tuple(going), tuple(notes))
+    return Plan(desired, fresh, tuple(kept), tuple(going), pin, tuple(notes))
+
+
+def _choose_by_pin(
+    wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet], notes: list[str]
+) -> tuple[Record, bool, dict[str, str]]:
+    """Choose what the pin says, else what the source says; return the pin as it is from now on."""
+    pin = ledger.pin
+    if "generation" in pin:
+        record, fresh = _choose_pinned(pin["generation"], wish, ledger, fleets, notes)
+        notes.append(
+            f"pinned to generation {record.generation} by {pin.get('who')} at {pin.get('at')}"
+            f" ({pin.get('why')}): the source is not followed until `./immutable resume`"
+        )
+        return record, fresh, {**pin, "generation": record.generation}
+    live = next((r for r in ledger.generations.values() if r.state is State.LIVE), None)
+    if live and pin.get("held") == wish.version:
+        notes.append(
+            f"version {wish.version} was left by a rollback: generation {live.generation} stays"
+            " until the source gives another, or `./immutable resume --now`"
+        )
+        return live, False, pin
+    return *_choose(wish, ledger, fleets, notes), {}
+
+
+def _choose_pinned(
+    generation: str,
+    wish: Wish,
+    ledger: ServiceLedger,
+    fleets: Mapping[str, Fleet],
+    notes: list[str],
+) -> tuple[Record, bool]:
+    """Return the pinned generation, or where it cannot be used another round of its artifact."""
+    pinned = ledger.generations.get(generation)
+    if pinned is None:
+        raise LedgerError(
+            f"The pin names generation {generation}, which the ledger does not know",
+            todo="Run `./immutable resume`, or roll back to one that `./immutable status` lists.",
+        )
+    if not _find_fault(pinned, fleets.get(generation), wish.now):
+        return pinned, False
+    again = replace(
+        wish,
+        image=pinned.image,
+        version=pinned.version,
+        images=pinned.images,
+        launch=pinned.launch,
+        commit=pinned.commit,
+    )
+    record, fresh = _choose(again, ledger, fleets, notes)
+    return (replace(record, artifact=pinned.artifact) if fresh else record), fresh
 
 
 def _choose(

@@ -104,6 +104,11 @@ class ServiceLedger:
     generations: dict[str, Record] = field(default_factory=dict)
     pin: dict[str, str] = field(default_factory=dict)
 
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values, as the stack exports them."""
+        generations = {key: record.to_plain() for key, record in self.generations.items()}
+        return {"pin": self.pin, "generations": generations}
+
     @property
     def last_order(self) -> int:
         """The highest order given so far, 0 when none was."""

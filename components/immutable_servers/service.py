@@ -14,7 +14,7 @@ from immutable_servers.generations.release import Release
 from immutable_servers.plan import Plan
 from immutable_servers.records import KEPT_RECORDS, Record, ServiceLedger, State
 from immutable_servers.settings import ServiceSettings
-from immutable_servers.targets.contract import Launch, Target
+from immutable_servers.targets.contract import Target
 from immutable_servers.traffic.resource import Traffic
 
 
@@ -88,7 +88,7 @@ class Service(pulumi.ComponentResource):
         return Generation(
             GenerationArgs(
                 record=record,
-                artifact=args.artifact if fresh else record.artifact,
+                artifact=record.artifact or args.artifact,
                 frozen=not fresh,
                 servers=args.settings.servers if wished else record.servers,
                 checks=args.checks if wished else record.checks,
@@ -100,17 +100,6 @@ class Service(pulumi.ComponentResource):
             ),
             ResourceOptions(parent=self),
         )
-
-
-def make_launch(settings: ServiceSettings) -> Launch:
-    """Return the launch spec that the settings ask for."""
-    return Launch(
-        size=settings.size,
-        port=settings.port,
-        health=settings.health,
-        env=dict(settings.env),
-        overrides=dict(settings.launch_overrides),
-    )
 
 
 def _render_ledger(
@@ -135,7 +124,7 @@ def _render_ledger(
             "state": _find_desired_state(found[0], found[1]),
         }
     )
-    return {"pin": args.ledger.pin, "generations": generations}
+    return {"pin": args.plan.pin, "generations": generations}
 
 
 def _find_state_after(plan: Plan, record: Record, live: str) -> str:

@@ -164,7 +164,10 @@ locals {
     systemctl set-default --quiet multi-user.target
 
     # What mmdebstrap left behind.
-    rm -f /usr/sbin/start-stop-daemon.REAL /tmp/mmdebstrap.*
+    rm -f /usr/sbin/start-stop-daemon.REAL
+    mount --bind / /mnt # below the /tmp of this boot
+    rm -f /mnt/tmp/mmdebstrap.*
+    umount /mnt
     chmod 0644 /etc/hostname /etc/resolv.conf
   SCRIPT
 }

@@ -1,52 +1,24 @@
 """A sample project on the instant target, driven through the real engine as a user would."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import yaml
+from checkout import ROOT, Checkout, Outcome
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["INSTANT", "ROOT", "SAMPLE", "Outcome", "Project"]
+
 SAMPLE = Path(__file__).parent / "sample"
 INSTANT = Path(__file__).parent / "instant"
-TIMEOUT = 120
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one run of the engine did.
-
-    Attributes:
-        code: The exit code.
-        text: All that it printed.
-        changes: How many resources had each operation, but `same`.
-        steps: `operation type name` of each resource that changed.
-        events: What the target noted while it ran.
-    """
-
-    code: int
-    text: str
-    changes: Mapping[str, int]
-    steps: Sequence[str]
-    events: Sequence[Mapping[str, Any]]
-
-    def count(self, event: str) -> int:
-        """Return how often the target noted an event."""
-        return sum(1 for noted in self.events if noted["event"] == event)
 
 
 @dataclass
-class Project:
+class Project(Checkout):
     """The copy of the sample and its world of files."""
 
-    root: Path
-    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sample: ClassVar[Path] = SAMPLE
     code: str = "1"
     read: int = 0
 
@@ -76,7 +48,7 @@ class Project:
         """Copy project, state and world; nothing in them names their place."""
         shutil.copytree(self.root.parent, folder, dirs_exist_ok=True)
         services = {name: dict(service) for name, service in self.services.items()}
-        return Project(folder / "project", services, self.code, self.read)
+        return Project(folder / "project", services, code=self.code, read=self.read)
 
     @property
     def world(self) -> Path:
@@ -85,69 +57,18 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of every command: nothing of the user's own is read or written."""
-        folder = self.root.parent
-        paths = [str(INSTANT), str(ROOT / "components")]
-        return {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": ":".join(paths),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": "sample",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DEBUG_COMMANDS": "true",  # makes --event-log known, as the Automation API does
-            "XDG_CACHE_HOME": str(folder / "cache"),
-            "XDG_DATA_HOME": str(folder / "data"),
-            "NO_COLOR": "1",
-        }
+        """Make the instant target known too."""
+        found = super().environment
+        return {**found, "PYTHONPATH": f"{INSTANT}:{found['PYTHONPATH']}"}
 
-    def write_settings(self) -> None:
-        """Write the stack file from `services` and `code`."""
-        settings = {"folder": "../world", "code": self.code}
-        values = {
+    def render_settings(self) -> dict[str, Any]:
+        """Return the settings from `services` and `code`."""
+        return {
             "target": "instant",
             "images": {"base": {}, "app": {"parent": "base", "sources": ["app"]}},
             "services": self.services,
-            "instant": settings,
+            "instant": {"folder": "../world", "code": self.code},
         }
-        config = {f"immutable-servers:{key}": value for key, value in values.items()}
-        file = self.root / "Pulumi.dev.yaml"
-        old = yaml.safe_load(file.read_text()) if file.exists() else {}
-        file.write_text(yaml.safe_dump({**old, "config": config}))
-
-    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run the Pulumi CLI in the project."""
-        return subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"],
-            cwd=self.root,
-            env=self.environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=TIMEOUT,
-            check=check,
-        )
-
-    def up(self, *arguments: str) -> Outcome:
-        """Update the stack."""
-        return self._run("up", "--yes", "--skip-preview", *arguments)
-
-    def preview(self, *arguments: str) -> Outcome:
-        """Preview the stack."""
-        return self._run("preview", *arguments)
-
-    def destroy(self, *arguments: str) -> Outcome:
-        """Destroy the stack as `./immutable destroy` does: unprotected, then deleted."""
-        self.pulumi("state", "unprotect", "--all", "--yes", "-s", "dev")
-        return self._run("destroy", "--yes", "--skip-preview", *arguments)
-
-    def _run(self, *arguments: str) -> Outcome:
-        log = self.root.parent / "events.json"
-        log.unlink(missing_ok=True)
-        done = self.pulumi(*arguments, "-s", "dev", "--event-log", str(log), check=False)
-        steps, changes = _read_events(log)
-        return Outcome(done.returncode, done.stdout, changes, steps, self._read_new())
 
     def _read_new(self) -> list[dict[str, Any]]:
         journal = self.world / "journal.jsonl"
@@ -156,15 +77,6 @@ class Project:
         return [json.loads(line) for line in new]
 
     # what a test changes
-    def edit(self, path: str, text: str) -> None:
-        """Append a line to a file of the project."""
-        with (self.root / path).open("a") as file:
-            file.write(f"{text}\n")
-
-    def put_back(self, path: str) -> None:
-        """Take a file from the sample again, as a revert would."""
-        shutil.copy(SAMPLE / path, self.root / path)
-
     def break_app(self, service: str = "web") -> None:
         """Commit a broken application."""
         (self.root / "app" / f"broken-{service}").write_text("broken\n")
@@ -180,17 +92,6 @@ class Project:
         file.write_text(json.dumps({**faults, name: times}))
 
     # what is true
-    def ledger(self, service: str = "web") -> dict[str, Any]:
-        """Return a service's ledger as the stack exports it."""
-        done = self.pulumi("stack", "output", "ledger", "--json", "-s", "dev")
-        found: dict[str, Any] = json.loads(done.stdout)[service]
-        return found
-
-    def states(self, service: str = "web") -> dict[str, str]:
-        """Return the state of each generation by id."""
-        records = self.ledger(service)["generations"]
-        return {generation: record["state"] for generation, record in records.items()}
-
     def live(self, service: str = "web") -> str:
         """Return the generation that the balancer points to, empty when there is none."""
         file = self.world / "traffic" / f"{service}.json"
@@ -223,19 +124,3 @@ class Project:
         sealed = {e["generation"] for e in events if e["event"] == "seal"}
         assert live in sealed
         assert not [e for e in events if e["event"] == "delete" and e["serving"]]
-
-
-def _read_events(log: Path) -> tuple[list[str], dict[str, int]]:
-    steps: list[str] = []
-    lines = log.read_text().splitlines() if log.exists() else []
-    for line in lines:
-        event = json.loads(line)
-        metadata = event.get("resourcePreEvent", {}).get("metadata")
-        if metadata and metadata["op"] not in ("same", "read", "read-replacement"):
-            kind, _, name = metadata["urn"].split("$")[-1].partition("::")
-            steps.append(f"{metadata['op']} {kind.rpartition(':')[2]} {name}")
-    counted: dict[str, int] = {}
-    for step in steps:
-        operation = step.split()[0]
-        counted[operation] = counted.get(operation, 0) + 1
-    return steps, counted

@@ -82,12 +82,14 @@ class Client(threading.Thread):
 
     Attributes:
         answers: The word, or what went wrong, to how often.
+        first: When it was first answered so, in seconds of the epoch.
     """
 
     def __init__(self, port: int, rate: float, *, keep_alive: bool) -> None:
         super().__init__()
         self.port, self.rate, self.keep_alive = port, rate, keep_alive
         self.answers: Counter[str] = Counter()
+        self.first: dict[str, float] = {}
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -101,7 +103,9 @@ class Client(threading.Thread):
                 connection.request("GET", "/", headers=headers)
                 answer = connection.getresponse()
                 text = answer.read().decode()
-                self.answers[text if answer.status == 200 else f"{answer.status}"] += 1
+                said = text if answer.status == 200 else f"{answer.status}"
+                self.answers[said] += 1
+                self.first.setdefault(said, time.time())
             except (OSError, http.client.HTTPException) as error:
                 self.answers[repr(error)] += 1
                 connection.close()

@@ -1,8 +1,13 @@
 """The decisions of a run, as a table: what is known, what is wished, what is declared."""
 
+from dataclasses import replace
+
+import pytest
 from builders import NOW, know, make_fleet, make_record, make_wish
 
+from immutable_servers.errors import LedgerError
 from immutable_servers.ledger import complete
+from immutable_servers.pins import release
 from immutable_servers.plan import decide
 from immutable_servers.records import ServiceLedger, State
 
@@ -113,3 +118,45 @@ def test_what_serves_is_read_from_the_balancer() -> None:
     assert plan.desired.generation == "live"
     assert [(r.generation, r.state) for r in plan.others] == [("moved", State.LIVE)]
     assert plan.others[0].verified
+
+
+PIN = {"generation": "old", "who": "me", "at": "now", "why": "bad", "left": "v1"}
+
+
+def test_a_pin_keeps_its_generation_whatever_the_source_says() -> None:
+    """A newer source bakes and launches nothing while the pin stands, and a note says so."""
+    old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
+    ledger, fleets = know([old, live], "live")
+    plan = decide(make_wish("v9"), replace(ledger, pin=PIN), fleets)
+    assert (plan.desired.generation, plan.fresh, plan.bakes) == ("old", False, False)
+    assert plan.pin == PIN
+    assert "resume" in plan.notes[-1]
+
+
+def test_a_pin_on_a_retired_generation_launches_its_artifact_again() -> None:
+    """The next round is made from the recorded artifact, and the pin follows it."""
+    old = make_record("old", "v0", 1, state=State.RETIRED)
+    live = make_record("live", "v1", 2)
+    ledger, fleets = know([old, live], "live", gone=("old",))
+    plan = decide(make_wish("v1"), replace(ledger, pin=PIN), fleets)
+    assert (plan.fresh, plan.bakes, plan.desired.artifact) == (True, False, "app/v0")
+    assert plan.desired.round == 1
+    assert plan.pin["generation"] == plan.desired.generation
+
+
+def test_a_pin_on_an_unknown_generation_stops_the_run() -> None:
+    """A pin that somebody wrote by hand is not guessed at."""
+    ledger, fleets = know([make_record("live", "v1", 1)], "live")
+    with pytest.raises(LedgerError, match="old"):
+        decide(make_wish("v1"), replace(ledger, pin=PIN), fleets)
+
+
+def test_resume_holds_the_version_that_was_left() -> None:
+    """After a resume the same source changes nothing; another one is followed, and unpins."""
+    old, live = make_record("old", "v0", 1), make_record("bad", "v1", 2)
+    ledger, fleets = know([old, live], "old")
+    held = replace(ledger, pin=release(PIN))
+    plan = decide(make_wish("v1"), held, fleets)
+    assert (plan.desired.generation, plan.pin) == ("old", {"held": "v1"})
+    plan = decide(make_wish("v2"), held, fleets)
+    assert (plan.fresh, plan.pin) == (True, {})

@@ -67,13 +67,31 @@ def up(stack: Stack = DEFAULT_STACK, *, yes: Yes = False) -> int:
 def preview(
     stack: Stack = DEFAULT_STACK,
     *,
+    every: Annotated[bool, typer.Option("--all", help="Preview every stack.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask neither catalog, target nor engine.")
+    ] = False,
+    markdown: Annotated[
+        str, typer.Option(metavar="FILE", help="Write a pull request's comment.")
+    ] = "",
+    json: Annotated[
+        str, typer.Option(metavar="FILE|-", help="Write the data: preview.schema.json.")
+    ] = "",
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 20 for changes, 0 for nothing to do.")
+    ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show each changed input.")] = False,
     yes: Yes = False,
 ) -> int:
-    """Show what `up` would do; change nothing."""
-    from immutable_servers.driver.runs import run_preview  # noqa: PLC0415
+    """Show what `up` would do and why; change nothing."""
+    if diff:
+        from immutable_servers.driver.runs import run_diff  # noqa: PLC0415
 
-    return run_preview(find_root(), stack, diff=diff, yes=yes or Answers.yes)
+        return run_diff(find_root(), stack, yes=yes or Answers.yes)
+    from immutable_servers.driver.preview.command import Wanted, run_preview  # noqa: PLC0415
+
+    wanted = Wanted(every, offline, exit_code, markdown, json, yes or Answers.yes)
+    return run_preview(find_root(), stack, wanted)
 
 
 @app.command()
@@ -87,6 +105,38 @@ def destroy(
     from immutable_servers.driver.runs import run_destroy  # noqa: PLC0415
 
     return run_destroy(find_root(), stack, remove=remove, yes=yes or Answers.yes)
+
+
+Service = Annotated[str, typer.Argument(metavar="[SERVICE]", help="The service's name.")]
+
+
+@app.command()
+def rollback(
+    stack: Stack = DEFAULT_STACK,
+    service: Service = "",
+    *,
+    to: Annotated[str, typer.Option(help="The generation; without it the newest standby.")] = "",
+    why: Annotated[str, typer.Option(help="Kept with the pin, for whoever finds it.")],
+) -> int:
+    """Go back to an earlier generation at once, and stay there until `resume`."""
+    from immutable_servers.driver.rollback import run_rollback  # noqa: PLC0415
+
+    return run_rollback(find_root(), stack, service, to, why)
+
+
+@app.command()
+def resume(
+    stack: Stack = DEFAULT_STACK,
+    service: Service = "",
+    *,
+    now: Annotated[
+        bool, typer.Option("--now", help="Take the version that was left, too.")
+    ] = False,
+) -> int:
+    """Follow the source again after a `rollback`."""
+    from immutable_servers.driver.rollback import run_resume  # noqa: PLC0415
+
+    return run_resume(find_root(), stack, service, now=now)
 
 
 @app.command()

@@ -26,6 +26,17 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {
     "refresh": ("~", "refreshed"),
 }
 """The engine's word for a step: sign and verb. What is not named is not printed."""
+COMPONENT = "immutable-servers:index:"
+"""How the types of our components begin: folders of resources, with nothing of their own to do."""
+PHASES: Mapping[str, str] = {
+    "Image": "bake",
+    "LocalFleet": "launch",
+    "Verification": "verify",
+    "Seal": "seal",
+    "Traffic": "traffic",
+    "": "retire",
+}
+"""The phase that work on a kind of resource stands for, in their order; a deletion is the last."""
 SILENT = ("same", "read", "refresh", "replace")
 Event = Mapping[str, Any]
 
@@ -38,7 +49,7 @@ class Reporter:
         preview: Steps are planned, not done.
         errors: Texts of error diagnostics, in their order, without repetitions.
         outputs: The stack's outputs, as the run left them.
-        spans: First start and last end of each kind of resource that was worked on, in seconds.
+        spans: First start and last end of each phase that was worked on, in seconds.
         changes: Number of resources by what happened to them.
     """
 
@@ -90,17 +101,17 @@ class Reporter:
         started = self._started.pop(metadata["urn"] + operation, now)
         if self.preview or operation in SILENT or operation not in OPERATIONS:
             return
-        kind = _find_kind(metadata)
-        first, _ = self.spans.get(kind, (started, now))
-        self.spans[kind] = (min(first, started), now)
-        if metadata["type"] != STACK_TYPE:
-            self._step(metadata, f" ({render_seconds(now - started)})")
+        phase = "retire" if operation == "delete" else PHASES.get(_find_kind(metadata))
+        if phase and operation != "delete-replaced":
+            first, _ = self.spans.get(phase, (started, now))
+            self.spans[phase] = (min(first, started), now)
+        self._step(metadata, f" ({render_seconds(now - started)})")
 
     def _take_summary(self, event: Event) -> None:
         self.changes = dict(event.get("resourceChanges") or {})
 
     def _step(self, metadata: Event, took: str) -> None:
-        if metadata["type"] == STACK_TYPE:
+        if metadata["type"] == STACK_TYPE or metadata["type"].startswith(COMPONENT):
             return
         sign, verb = OPERATIONS[metadata["op"]]
         name = metadata["urn"].rsplit("::", 1)[1]
@@ -112,16 +123,25 @@ class Reporter:
         self.say(f"{elapsed // 60:3.0f}:{elapsed % 60:02.0f} {line}")
 
     def render_phases(self) -> str:
-        """Return how long each kind of work took, longest first; empty when all was quick."""
-        took = {kind: end - start for kind, (start, end) in self.spans.items()}
-        long = sorted((kind for kind in took if took[kind] >= 1), key=lambda kind: -took[kind])
-        return ", ".join(f"{kind} {render_seconds(took[kind])}" for kind in long)
+        """Return how long each phase took, in their order; empty when all was quick."""
+        took = {phase: end - start for phase, (start, end) in self.spans.items()}
+        long = [phase for phase in PHASES.values() if took.get(phase, 0) >= 1]
+        return ", ".join(f"{phase} {render_seconds(took[phase])}" for phase in long)
 
     def render_changes(self) -> str:
         """Return what happened to how many resources."""
-        done = {"same": "unchanged", "create": "made", "update": "changed", "delete": "deleted"}
-        words = [f"{count} {done.get(kind, kind)}" for kind, count in self.changes.items()]
-        return ", ".join(words) or "nothing to do"
+        done = {
+            "create": "made",
+            "replace": "replaced",
+            "update": "changed",
+            "delete": "deleted",
+            "same": "unchanged",
+        }
+        counts = {done.get(kind, kind): count for kind, count in self.changes.items()}
+        words = [f"{counts[word]} {word}" for word in done.values() if counts.get(word)]
+        if {*counts} <= {"unchanged", "read"}:
+            return "nothing to do"
+        return ", ".join(words)
 
     def render_errors(self) -> list[str]:
         """Return the errors for a reader: ours in their three parts."""

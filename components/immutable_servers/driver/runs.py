@@ -29,24 +29,16 @@ def run_up(root: Path, name: str, *, yes: bool) -> int:
     return 0
 
 
-def run_preview(root: Path, name: str, *, diff: bool, yes: bool) -> int:
-    """Run `pulumi preview`, or with `diff` show the engine's own text."""
+def run_diff(root: Path, name: str, *, yes: bool) -> int:
+    """Show the engine's own text of a preview, each changed input in it."""
     target = str(read_values(root, name).get("target", ""))
     install_missing(list_parts(target, acts=False), yes=yes)
-    stack = load_stack(root, name)
-    if diff:
-        done = stack.run("preview", "--diff", config=True)
-        console.show(done.stdout.rstrip())
-        if done.returncode:
-            console.say(done.stderr.rstrip())
-            found = find_error(done.stderr)
-            return found.exit_code if found else 1
-        return 0
-    reporter = Reporter(console.show, preview=True)
-    ended = run_engine(stack, ["preview"], reporter)
-    if ended.code:
-        return _fail(ended, reporter)
-    console.show(f"Planned: {reporter.render_changes()}")
+    done = load_stack(root, name).run("preview", "--diff", config=True)
+    console.show(done.stdout.rstrip())
+    if done.returncode:
+        console.say(done.stderr.rstrip())
+        found = find_error(done.stderr)
+        return found.exit_code if found else 1
     return 0
 
 

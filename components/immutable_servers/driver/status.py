@@ -1,7 +1,4 @@
-"""`status`: what exists and what serves. The ledger names it, the target is asked.
-
-Only this command and the engine's program import Pulumi's SDK: the ledger's reader needs it.
-"""
+"""`status`: what exists and what serves. The ledger names it, the target is asked."""
 
 import json
 from collections.abc import Mapping, Sequence

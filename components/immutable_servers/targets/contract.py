@@ -247,6 +247,15 @@ class Catalog(ABC):
     def list(self) -> Sequence[Artifact]:
         """Return every artifact of this project's images, oldest first."""
 
+    def find_manifest(self, artifact: Artifact) -> Mapping[str, Any]:
+        """Return the inputs of an artifact's version as its bake recorded them; empty without.
+
+        Previews compare them with the checkout's. Not abstract: a target that keeps none, or keeps
+        them among the facts under `manifest`, has nothing to say here.
+        """
+        found = artifact.facts.get("manifest")
+        return found if isinstance(found, Mapping) else {}
+
     @abstractmethod
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
         """Write a mark on an artifact; an empty value removes it."""

@@ -141,7 +141,11 @@ class InstantTarget(Target):
         self.world.note("bake", image=request.image, version=request.version)
         parents = dict(request.lineage["parents"])
         artifact = Artifact(
-            request.image, request.version, f"{request.image}/{request.version}", parents
+            image=request.image,
+            version=request.version,
+            id=f"{request.image}/{request.version}",
+            parents=parents,
+            facts={"manifest": dict(request.manifest)},
         )
         self.catalog.write(artifact)
         return artifact

@@ -42,6 +42,15 @@ class LocalCatalog(Catalog):
         found = [artifact for folder in folders if (artifact := self._read(folder))]
         return sorted(found, key=lambda artifact: (artifact.facts.get("baked_at", ""), artifact.id))
 
+    def find_manifest(self, artifact: Artifact) -> Mapping[str, Any]:
+        """Read the file beside the disk."""
+        try:
+            text = (self.images / artifact.id / MANIFEST).read_text(encoding="utf-8")
+            found: dict[str, Any] = json.loads(text)
+        except (OSError, ValueError):
+            return {}  # it explains, and nothing depends on it
+        return found
+
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
         """Write a mark on an artifact; an empty value removes it."""
         folder = self.images / artifact.id

@@ -11,7 +11,7 @@ MACHINE = "q35"
 """The machine type of new machines."""
 KERNEL_ARGS = (
     "root=/dev/vda rw rootfstype=ext4 console=ttyS0 net.ifnames=0 panic=5 "
-    "quiet loglevel=4 systemd.show_status=no audit=0"
+    "quiet loglevel=4 systemd.show_status=no audit=0 lsm=capability"
 )
 """The kernel's command line; a panic restarts the machine after 5 s."""
 EMULATION_ARGS = "mitigations=off tsc=reliable no_timer_check"

@@ -45,7 +45,10 @@ echo 'nameserver 10.0.2.3' >"$1/etc/resolv.conf"
 printf '[Match]\\nType=ether\\n\\n[Network]\\nDHCP=ipv4\\n' \
     >"$1/etc/systemd/network/80-ether.network"
 chroot "$1" systemctl --quiet enable systemd-networkd.service
-chroot "$1" systemctl --quiet mask systemd-networkd-wait-online.service
+chroot "$1" systemctl --quiet mask systemd-networkd-wait-online.service \
+    getty.target getty-static.service systemd-logind.service systemd-binfmt.service \
+    proc-sys-fs-binfmt_misc.automount systemd-update-done.service ldconfig.service \
+    systemd-journal-catalog-update.service systemd-hwdb-update.service systemd-sysusers.service
 chroot "$1" dpkg-query --show --showformat='${Package}\\n' 'linux-image-*' \
     | xargs chroot "$1" apt-mark hold >/dev/null
 rm -f "$1"/var/cache/apt/archives/*.deb
@@ -99,7 +102,7 @@ def find_upstream(suite: str, architecture: str, say: Say) -> dict[str, Any]:
     say(f"looks at the Debian archive for {suite}")
     codename = suite
     if suite in ALIASES:
-        # Only the name is taken from here; mirrors may keep the aliases' files longer than they hold.
+        # Only the name is taken; a mirror may keep an alias's files longer than they are valid.
         lenient = '--aptopt=Acquire::Check-Valid-Until "false"'
         codename = _look(suite, architecture, [lenient]).suite
         say(f"{suite} is {codename} now")

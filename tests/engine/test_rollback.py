@@ -1,0 +1,136 @@
+"""Going back without a source change: pins, on the real engine and the instant target."""
+
+import json
+
+import pytest
+from project import Project
+
+from immutable_servers import pins
+
+
+def set_pin(patch: pytest.MonkeyPatch, pin: dict[str, str]) -> None:
+    """Ask the next runs for a pin, as `./immutable rollback` does."""
+    patch.setenv(pins.VARIABLE, json.dumps({"web": pin}))
+
+
+def make_pin(project: Project, generation: str) -> dict[str, str]:
+    """Return a pin to a generation that leaves the live one."""
+    left = project.ledger()["generations"][project.live()]["version"]
+    return {"generation": generation, "who": "me", "at": "now", "why": "slow", "left": left}
+
+
+def test_rollback_to_a_standby_and_resume(
+    serving: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Back costs no bake and no boot; the pin outlives a newer source; resume follows it again."""
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    left = serving.live()
+    pin = make_pin(serving, old)
+    with monkeypatch.context() as patch:
+        set_pin(patch, pin)
+        done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot"), done.count("traffic")) == (0, 0, 1)
+    assert serving.live() == old
+    assert serving.ledger()["pin"] == pin
+    serving.ask_three_questions()
+    serving.edit("app/server.txt", "three")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot"), done.count("traffic")) == (0, 0, 0)
+    assert "pinned to generation" in done.text
+    assert serving.live() == old
+    with monkeypatch.context() as patch:
+        set_pin(patch, pins.release(pin))
+        done = serving.up()
+    assert done.code == 0, done.text
+    assert serving.live() not in (old, left)
+    assert serving.ledger()["pin"] == {}
+    serving.ask_three_questions()
+
+
+def test_resume_holds_the_version_that_was_left(
+    serving: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same source a resume changes nothing; an empty pin takes the version again."""
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    left, pin = serving.live(), make_pin(serving, old)
+    for asked, expected in ((pin, old), (pins.release(pin), old), ({}, left)):
+        with monkeypatch.context() as patch:
+            set_pin(patch, asked)
+            done = serving.up()
+        assert done.code == 0, done.text
+        assert (done.count("bake"), done.count("boot")) == (0, 0)
+        assert serving.live() == expected
+        serving.ask_three_questions()
+
+
+def test_rollback_to_a_retired_generation(
+    serving: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its artifact is launched again as the next round: a boot, no bake, and verified."""
+    old = serving.live()
+    for text in ("two", "three"):
+        serving.edit("app/server.txt", text)
+        assert serving.up().code == 0
+    assert serving.states()[old] == "retired"
+    with monkeypatch.context() as patch:
+        set_pin(patch, make_pin(serving, old))
+        done = serving.up()
+    assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot"), done.count("seal")) == (0, 2, 1)
+    live = serving.live()
+    assert serving.ledger()["generations"][live]["round"] == 1
+    assert serving.ledger()["pin"]["generation"] == live
+    serving.ask_three_questions()
+
+
+def test_a_pin_to_nothing_known_changes_nothing(
+    serving: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pin that names an unknown generation stops the run before anything is declared."""
+    live = serving.live()
+    with monkeypatch.context() as patch:
+        set_pin(patch, {"generation": "00000000"})
+        done = serving.up()
+    assert done.code != 0
+    assert "LedgerError" in done.text
+    assert serving.live() == live
+    serving.ask_three_questions()
+
+
+def test_an_unreadable_ledger_is_never_empty(serving: Project) -> None:
+    """A ledger edited by hand stops the run with a sentence; nothing is launched or deleted."""
+    live = serving.live()
+    state = serving.root.parent / "state.json"
+    serving.pulumi("stack", "export", "-s", "dev", "--file", str(state))
+    good = state.read_text()
+    state.write_text(good.replace(f'"{live}": {{', f'"{live}": 5, "x": {{'))
+    serving.pulumi("stack", "import", "-s", "dev", "--file", str(state))
+    done = serving.up()
+    assert done.code != 0
+    assert "LedgerError" in done.text
+    assert "Traceback" not in done.text
+    assert done.events == []
+    state.write_text(good)
+    serving.pulumi("stack", "import", "-s", "dev", "--file", str(state))
+    serving.ask_three_questions()
+
+
+def test_a_launch_that_died_and_a_reverted_source(serving: Project) -> None:
+    """A fleet that no state knows, and that no source asks for any more, is deleted."""
+    live = serving.live()
+    serving.edit("app/server.txt", "two")
+    serving.set_fault("kill-in-launch")
+    assert serving.up().code != 0
+    serving.pulumi("cancel", "--yes", "-s", "dev", check=False)
+    assert len(serving.fleets()) == 2
+    serving.put_back("app/server.txt")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert list(serving.fleets()) == [live]
+    serving.ask_three_questions()

@@ -1,0 +1,170 @@
+"""A copy of a sample project and its stack, driven through the real engine as a user would."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of the engine did.
+
+    Attributes:
+        code: The exit code.
+        text: All that it printed.
+        changes: How many resources had each operation, but `same`.
+        steps: `operation type name` of each resource that changed.
+        events: What the target noted while it ran.
+        ended: When the last resource of each type was done, in seconds of the epoch.
+    """
+
+    code: int
+    text: str
+    changes: Mapping[str, int]
+    steps: Sequence[str]
+    events: Sequence[Mapping[str, Any]]
+    ended: Mapping[str, int]
+
+    def count(self, event: str) -> int:
+        """Return how often the target noted an event."""
+        return sum(1 for noted in self.events if noted["event"] == event)
+
+
+@dataclass
+class Checkout:
+    """The copy of a sample, in `<folder>/project`, with its state beside it."""
+
+    root: Path
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stack: str = "dev"
+
+    sample: ClassVar[Path]
+    timeout: ClassVar[int] = 120
+    """Seconds that one command may take."""
+
+    @property
+    def stack_file(self) -> Path:
+        """The settings of the stack."""
+        return self.root / f"Pulumi.{self.stack}.yaml"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every command: nothing of the user's own is read or written."""
+        folder = self.root.parent
+        return {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT / "components"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "sample",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DEBUG_COMMANDS": "true",  # makes --event-log known, as the Automation API does
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "XDG_DATA_HOME": str(folder / "data"),
+            "NO_COLOR": "1",
+        }
+
+    def render_settings(self) -> dict[str, Any]:
+        """Return the stack's settings by key."""
+        raise NotImplementedError
+
+    def write_settings(self) -> None:
+        """Write the stack file; what the engine wrote there, and secrets, stay."""
+        config = {
+            f"immutable-servers:{key}": value for key, value in self.render_settings().items()
+        }
+        old = yaml.safe_load(self.stack_file.read_text()) if self.stack_file.exists() else {}
+        merged = {**old, "config": {**old.get("config", {}), **config}}
+        self.stack_file.write_text(yaml.safe_dump(merged))
+
+    def pulumi(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the Pulumi CLI in the project."""
+        return subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=self.timeout,
+            check=check,
+        )
+
+    def up(self, *arguments: str) -> Outcome:
+        """Update the stack."""
+        return self._run("up", "--yes", "--skip-preview", *arguments)
+
+    def preview(self, *arguments: str) -> Outcome:
+        """Preview the stack."""
+        return self._run("preview", *arguments)
+
+    def destroy(self, *arguments: str) -> Outcome:
+        """Destroy the stack as `./immutable destroy` does: unprotected, then deleted."""
+        self.pulumi("state", "unprotect", "--all", "--yes", "-s", self.stack)
+        return self._run("destroy", "--yes", "--skip-preview", *arguments)
+
+    def _run(self, *arguments: str) -> Outcome:
+        log = self.root.parent / "events.json"
+        log.unlink(missing_ok=True)
+        words = (*arguments, "-s", self.stack, "--event-log", str(log))
+        done = self.pulumi(*words, check=False)
+        steps, changes, ended = _read_events(log)
+        return Outcome(done.returncode, done.stdout, changes, steps, self._read_new(), ended)
+
+    def _read_new(self) -> list[dict[str, Any]]:
+        """Return what the target noted since the last run; nothing when it keeps no journal."""
+        return []
+
+    # what a test changes
+    def edit(self, path: str, text: str) -> None:
+        """Append a line to a file of the project."""
+        with (self.root / path).open("a") as file:
+            file.write(f"{text}\n")
+
+    def put_back(self, path: str) -> None:
+        """Take a file from the sample again, as a revert would."""
+        shutil.copy(self.sample / path, self.root / path)
+
+    # what is true
+    def ledger(self, service: str = "web") -> dict[str, Any]:
+        """Return a service's ledger as the stack exports it."""
+        done = self.pulumi("stack", "output", "ledger", "--json", "-s", self.stack)
+        found: dict[str, Any] = json.loads(done.stdout)[service]
+        return found
+
+    def states(self, service: str = "web") -> dict[str, str]:
+        """Return the state of each generation by id."""
+        records = self.ledger(service)["generations"]
+        return {generation: record["state"] for generation, record in records.items()}
+
+
+def _read_events(log: Path) -> tuple[list[str], dict[str, int], dict[str, int]]:
+    steps: list[str] = []
+    ended: dict[str, int] = {}
+    lines = log.read_text().splitlines() if log.exists() else []
+    for line in lines:
+        event = json.loads(line)
+        done = event.get("resOutputsEvent", {}).get("metadata")
+        if done:
+            kind = done["urn"].split("$")[-1].partition("::")[0]
+            ended[kind.rpartition(":")[2]] = event["timestamp"]
+        metadata = event.get("resourcePreEvent", {}).get("metadata")
+        if metadata and metadata["op"] not in ("same", "read", "read-replacement"):
+            kind, _, name = metadata["urn"].split("$")[-1].partition("::")
+            steps.append(f"{metadata['op']} {kind.rpartition(':')[2]} {name}")
+    counted: dict[str, int] = {}
+    for step in steps:
+        operation = step.split()[0]
+        counted[operation] = counted.get(operation, 0) + 1
+    return steps, counted, ended

@@ -1,0 +1,29 @@
+#!/bin/sh -eu
+# Puts the application on top of the base, and leaves nothing of the bake.
+
+bake=/var/tmp/bake
+export SYSTEMD_OFFLINE=1
+cp -a "$bake/sources/app" /opt/app
+chown -R root:root /opt/app
+chmod -R a+rX /opt/app
+install -m 0644 "$bake/image.json" /etc/immutable/image.json
+# A secret is used in the bake, and only what it was used for stays.
+printf %s "$TOKEN" | sha256sum >/opt/app/token.sha256
+cat >/etc/systemd/system/app.service <<'UNIT'
+[Unit]
+After=immutable-seal.service network.target
+Requires=immutable-seal.service
+[Service]
+ExecStart=/usr/bin/python3 /opt/app/server.py
+EnvironmentFile=-/run/immutable/env
+DynamicUser=yes
+Restart=always
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable --quiet app.service
+systemctl disable --quiet nginx.service
+rm -rf "$bake" /root/.ssh
+: >/etc/machine-id
+touch /etc/.updated /var/.updated
+sync

@@ -1,0 +1,80 @@
+"""Bakes that go wrong: a clear error, nothing left, and what served goes on serving."""
+
+from local_stack import LocalStack, wait_until
+
+PROVISION = "packer/app/provision.sh"
+FIRST = "bake=/var/tmp/bake\n"
+GONE_SECONDS = 60
+
+
+def test_a_provisioning_script_that_fails(serving: LocalStack) -> None:
+    """Packer's message and the log are named; no half artifact and no machine is left."""
+    serving.change(PROVISION, FIRST, f"{FIRST}echo the disk is on fire\nexit 3\n")
+    done = serving.up()
+    assert done.code != 0
+    assert "non-zero exit status: 3" in done.text
+    assert "the disk is on fire" in done.text
+    (log,) = find_logs(serving, "the disk is on fire")
+    assert log in done.text
+    assert_nothing_left(serving)
+
+
+def test_a_bake_that_hangs(serving: LocalStack) -> None:
+    """A bake is ended by its deadline, with all that it had started."""
+    serving.deadline = "20s"
+    serving.write_settings()
+    serving.change(PROVISION, FIRST, f"{FIRST}exec sleep 3600\n")
+    done = serving.up()
+    assert done.code != 0
+    assert "passed its deadline of 20 s" in done.text
+    assert_nothing_left(serving)
+
+
+def test_a_template_that_packer_does_not_accept(serving: LocalStack) -> None:
+    """The preview fails, with Packer's own message and line."""
+    serving.edit("packer/app/local.pkr.hcl", "build {")
+    done = serving.preview()
+    assert done.code != 0
+    assert "local.pkr.hcl line" in done.text.replace("\n", " ")
+    assert_nothing_left(serving)
+
+
+def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
+    """After Ctrl-C and after `kill -9` no Packer and no QEMU runs, and the next `up` bakes it.
+
+    While that one runs, a second `up` of the same stack says who holds it, and fails.
+    """
+    live = serving.live()
+    serving.edit("app/server.py", "# interrupted")
+    with serving.start_up() as run:
+        wait_until(lambda: serving.world.find_processes("qemu-system", "/images/"))
+        assert run.interrupt() != 0, run.text
+    wait_until(lambda: not serving.world.find_bakes(), GONE_SECONDS)
+    with serving.start_up() as run:
+        wait_until(lambda: serving.world.find_processes("qemu-system", "/images/"))
+        run.kill_engine()
+    wait_until(lambda: not serving.world.find_bakes(), GONE_SECONDS)
+    assert serving.live() == live
+    with serving.start_up() as run:
+        wait_until(serving.world.find_bakes)
+        second = serving.up()
+        assert run.wait() == 0, run.text
+    assert second.code != 0
+    assert "locked" in second.text
+    assert f"pid {run.process.pid}" in second.text
+    assert serving.states()[live] == "standby"
+    assert_nothing_left(serving)
+
+
+def assert_nothing_left(stack: LocalStack) -> None:
+    """Assert that no bake runs and no half artifact is there, and the stack answers."""
+    assert not stack.world.find_bakes()
+    assert not stack.world.find_halves()
+    assert not list((stack.root / ".immutable" / "bakes").glob("*"))
+    assert stack.live()
+
+
+def find_logs(stack: LocalStack, text: str) -> list[str]:
+    """Return the paths of a stack's logs that hold some text."""
+    logs = (stack.root / ".immutable" / "logs").glob("*.log")
+    return [str(log) for log in logs if text in log.read_text()]

@@ -1,0 +1,121 @@
+"""Candidates that do not make it, and a fleet that grows: what served goes on serving."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import create_server
+
+from local_stack import LocalStack
+
+LOOPBACK = "127.0.0.1"
+
+
+def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) -> None:
+    """The run names server, check and assertion, and fails; with the check mended it passes.
+
+    Clients that ask all the time are answered by the live generation alone, until the candidate,
+    which is not made again, has passed.
+    """
+    live = serving.live()
+    with serving.start_clients() as clients:
+        serving.set_env(PROMISE="broken")
+        failed = serving.up()
+        assert failed.code != 0
+        (candidate,) = serving.states().keys() - {live}
+        assert serving.states() == {live: "live", candidate: "candidate"}
+        answered: Counter[str] = sum((client.answers for client in clients), Counter())
+        assert set(answered) == {live}
+        machines = serving.find_machine_processes(candidate)
+        serving.change("servers/test_sample.py", '== "kept"', '== "broken"')
+        serving.update()
+    assert "test_the_promise_is_kept" in failed.text
+    assert f"web-{candidate}-0" in failed.text
+    assert "assert 'broken' == 'kept'" in failed.text
+    assert serving.find_machine_processes(candidate) == machines
+    assert serving.states() == {live: "standby", candidate: "live"}
+    answered = sum((client.answers for client in clients), Counter())
+    assert set(answered) <= {live, candidate}
+    serving.assert_sealed(candidate)
+
+
+def test_a_candidate_that_never_gets_healthy_gets_no_traffic(serving: LocalStack) -> None:
+    """The run fails with what the server printed last; a revert retires it and boots nothing."""
+    live, machines = serving.live(), serving.find_machine_processes()
+    serving.boot_deadline = 30
+    with serving.start_clients() as clients:
+        serving.set_env(HEALTH="500")
+        failed = serving.up()
+    assert failed.code != 0
+    assert "500" in failed.text
+    assert "console.log" in failed.text
+    assert "-0 is 500" in failed.text
+    assert {answer for client in clients for answer in client.answers} == {live}
+    serving.put_all_back()
+    back = serving.update()
+    assert "booting" not in back.text
+    assert serving.find_machine_processes() == [pid for pid in machines if pid]
+    assert serving.states()[live] == "live"
+
+
+def test_a_fleet_grows_in_place(serving: LocalStack) -> None:
+    """A second server boots sealed and serves beside the first; no generation is made."""
+    live, machines = serving.live(), serving.find_machine_processes()
+    serving.services["web"]["servers"] = 2
+    serving.write_settings()
+    done = serving.update()
+    assert "baked in" not in done.text
+    assert {serving.ask_version()["server"] for _ in range(20)} == {
+        f"web-{live}-0",
+        f"web-{live}-1",
+    }
+    assert set(machines) < set(serving.find_machine_processes())
+    serving.assert_sealed(live)
+
+
+def test_a_port_of_somebody_else_is_named(serving: LocalStack) -> None:
+    """A balancer's port that another process has fails the run with port and process named."""
+    live = serving.live()
+    with create_server((LOOPBACK, 0)) as other:
+        port = other.getsockname()[1]
+        serving.services["web"]["route"] = {"port": port}
+        serving.write_settings()
+        done = serving.up()
+    assert done.code != 0
+    assert f"port {port} is in use" in done.text
+    assert f"pid {os.getpid()}" in done.text
+    assert serving.live() == live
+
+
+def test_nothing_is_launched_from_a_corrupted_artifact(serving: LocalStack) -> None:
+    """A flipped byte of the image's disk fails the launch by its name, and live stays."""
+    version = serving.ask_version()
+    folder = serving.world.data / "images" / "app" / version["images"]["app"]
+    with corrupt(folder / "disk.qcow2"):
+        serving.set_env(GREETING="from a corrupted image")
+        done = serving.up()
+        assert done.code != 0
+        assert "checksum" in done.text.lower() or "differs" in done.text
+        assert f"app/{version['images']['app']}" in done.text
+        assert serving.live() == version["generation"]
+    assert len(serving.find_machine_processes(version["generation"])) == 1
+
+
+@contextmanager
+def corrupt(file: Path) -> Iterator[None]:
+    """Put a copy with one flipped byte in a file's place; machines go on with the one they have."""
+    kept, bad = file.with_name("kept"), file.with_name("bad")
+    shutil.copy(file, bad)
+    with bad.open("r+b") as stream:
+        stream.seek(file.stat().st_size // 2)
+        byte = stream.read(1)[0]
+        stream.seek(-1, os.SEEK_CUR)
+        stream.write(bytes([byte ^ 1]))
+    file.rename(kept)
+    bad.rename(file)
+    try:
+        yield
+    finally:
+        kept.rename(file)

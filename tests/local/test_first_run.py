@@ -1,0 +1,138 @@
+"""The life of a stack, from the first `up` to its end, on real machines."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from haproxy_world import Client
+from local_stack import TOKEN, LocalStack, World, answers, wait_until
+
+ANSWERS = 50
+
+
+@pytest.fixture(scope="module")
+def stack(new_stack: Callable[[str, int], LocalStack]) -> LocalStack:
+    """Return a stack with two servers that serves; the tests of this file follow its life."""
+    made = new_stack("life", 2)
+    made.update()
+    return made
+
+
+def test_the_first_run_ends_with_two_sealed_servers_that_answer(stack: LocalStack) -> None:
+    """Two servers of the baked images answer at the address, and none takes a login any more."""
+    said = stack.ask_version()
+    assert set(said["images"]) == {"base", "app"}
+    assert len({stack.ask_version()["server"] for _ in range(20)}) == 2
+    assert len(stack.find_machine_processes()) == 2
+    stack.assert_sealed(said["generation"])
+    assert stack.ledger()["generations"][said["generation"]]["verified"]
+
+
+def test_the_image_says_what_it_is(stack: LocalStack) -> None:
+    """The artifact's facts name image, version, parents and commit."""
+    images = stack.ask_version()["images"]
+    folder = stack.world.data / "images" / "app" / images["app"]
+    facts = json.loads((folder / "image.json").read_text())
+    assert (facts["image"], facts["version"]) == ("app", images["app"])
+    assert facts["parents"] == {"base": images["base"]}
+    assert {"commit", "clean", "baked_at"} <= facts.keys()
+    base = json.loads((folder.parents[1] / "base" / images["base"] / "image.json").read_text())
+    assert base["archives"]
+
+
+def test_no_private_key_is_in_the_state(stack: LocalStack) -> None:
+    """The state, its secrets shown, holds no private key."""
+    shown = stack.pulumi("stack", "export", "--show-secrets", "-s", stack.stack).stdout
+    assert "deployment" in shown
+    assert "PRIVATE KEY" not in shown
+
+
+def test_the_secret_of_a_bake_is_nowhere(stack: LocalStack) -> None:
+    """The bake used its secret; image, log, manifest, state and machines do not hold it."""
+    folder = stack.world.data / "images" / "app" / stack.ask_version()["images"]["app"]
+    used = hashlib.sha256(TOKEN.encode()).hexdigest()
+    assert holds(folder / "disk.qcow2", used)
+    places = (stack.root.parent, stack.folder, stack.world.folder / "run", folder)
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    assert [str(path) for path in files if holds(path, TOKEN)] == []
+
+
+def test_nothing_to_do_does_nothing(stack: LocalStack) -> None:
+    """`up` again changes no resource."""
+    assert stack.update().changes == {}
+
+
+def test_a_change_under_load_and_back_again(stack: LocalStack) -> None:
+    """A byte of the app makes a new generation, and a revert goes back, with no failed answer.
+
+    No answer is a generation's that was not verified yet; the old one is kept as standby, and
+    the way back to it bakes and boots nothing.
+    """
+    old = stack.live()
+    with stack.start_clients() as clients:
+        stack.edit("app/server.py", "# a change")
+        done = stack.update()
+        new = stack.live()
+        wait_for(clients, new)
+        assert "create Image app" not in done.steps
+        assert not [step for step in done.steps if step.endswith(" Image base")]
+        assert stack.states() == {old: "standby", new: "live"}
+        machines = stack.find_machine_processes()
+        for client in clients:
+            assert client.first[new] >= done.ended["Verification"]
+            client.answers[old] = 0
+        stack.put_back("app/server.py")
+        back = stack.update()
+        wait_for(clients, old)
+    assert stack.states() == {old: "live", new: "standby"}
+    assert "baked in" not in back.text
+    assert "booting" not in back.text
+    assert stack.find_machine_processes() == machines
+    answered: Counter[str] = sum((client.answers for client in clients), Counter())
+    assert set(answered) == {old, new}
+    stack.assert_sealed(new)
+    assert stack.update().changes == {}
+
+
+def test_after_a_reboot_the_same_generation_answers_at_the_same_address(stack: LocalStack) -> None:
+    """With every machine and the balancer killed, `up` brings all of it back, sealed."""
+    live, states = stack.live(), stack.states()
+    for pid in (*stack.find_machine_processes(), *stack.find_balancer_processes()):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not answers(stack.port), 20)
+    done = stack.update()
+    assert "baked in" not in done.text
+    assert stack.live() == live
+    assert stack.states() == states
+    assert len(stack.find_machine_processes(live)) == 2
+    stack.assert_sealed(live)
+
+
+def test_destroy_leaves_the_images_alone(stack: LocalStack, world: World) -> None:
+    """After `destroy` no process, port or folder of the stack is left, and the images are."""
+    images = sorted((world.data / "images").glob("*/*/disk.qcow2"))
+    done = stack.destroy()
+    assert done.code == 0, done.text
+    assert not stack.find_machine_processes()
+    assert not stack.find_balancer_processes()
+    assert not answers(stack.port)
+    assert not stack.folder.exists()
+    assert sorted((world.data / "images").glob("*/*/disk.qcow2")) == images
+
+
+def wait_for(clients: list[Client], generation: str) -> None:
+    """Wait until each client was answered by a generation often enough to be sure."""
+    for client in clients:
+        client.wait_for(generation, ANSWERS)
+
+
+def holds(path: Path, text: str) -> bool:
+    """Say whether a file holds some text, without reading it as a whole."""
+    return not subprocess.run(["grep", "-qaF", "--", text, path], check=False).returncode
