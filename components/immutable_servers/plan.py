@@ -16,6 +16,8 @@ class Wish:
 
     Attributes:
         shape: Digest of what our code gives a server at launch.
+        keep_for: Seconds that a standby is kept after traffic left it; None is without a limit.
+        again: Why a live generation is to be made again as the next round; empty when it is not.
         now: Seconds since the epoch; only login windows are compared with it.
     """
 
@@ -29,6 +31,8 @@ class Wish:
     keep: int
     commit: str
     now: float
+    keep_for: float | None = None
+    again: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Plan:
         others: The other generations that stay: the live one, and standbys.
         going: Known generations with a fleet that this run does not declare.
         pin: What the ledger keeps of a pin, empty without one.
+        decided_at: When, in seconds since the epoch.
         notes: What a reader of the preview should know.
     """
 
@@ -49,6 +54,7 @@ class Plan:
     others: tuple[Record, ...]
     going: tuple[Record, ...]
     pin: dict[str, str] = field(default_factory=dict)
+    decided_at: int = 0
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -69,7 +75,7 @@ def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Pl
         for record in ledger.generations.values()
         if record.state is State.LIVE and record.generation != desired.generation
     ]
-    standbys = _find_standbys(ledger, fleets, desired, notes)
+    standbys = _find_standbys(wish, ledger, fleets, desired, notes)
     kept = (live + standbys)[: wish.keep]
     staying = {desired.generation, *(record.generation for record in kept)}
     going = [
@@ -77,7 +83,7 @@ def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Pl
         for generation, record in ledger.generations.items()
         if generation in fleets and generation not in staying
     ]
-    return Plan(desired, fresh, tuple(kept), tuple(going), pin, tuple(notes))
+    return Plan(desired, fresh, tuple(kept), tuple(going), pin, int(wish.now), tuple(notes))
 
 
 def _choose_by_pin(
@@ -142,6 +148,8 @@ def _choose(
     if last is None:
         return _begin(wish, ledger, 0), True
     unfit = _find_fault(last, fleets.get(last.generation), wish.now)
+    if not unfit and wish.again and last.state is State.LIVE:
+        unfit = f"is replaced by hand ({wish.again})"
     if unfit:
         notes.append(f"generation {last.generation} {unfit}: made again as round {last.round + 1}")
         return _begin(wish, ledger, last.round + 1), True
@@ -180,15 +188,21 @@ def _begin(wish: Wish, ledger: ServiceLedger, round_: int) -> Record:
 
 
 def _find_standbys(
-    ledger: ServiceLedger, fleets: Mapping[str, Fleet], desired: Record, notes: list[str]
+    wish: Wish,
+    ledger: ServiceLedger,
+    fleets: Mapping[str, Fleet],
+    desired: Record,
+    notes: list[str],
 ) -> list[Record]:
     """Return the standbys that can take traffic at once, the newest first."""
     found: list[Record] = []
     for record in sorted(ledger.generations.values(), key=lambda item: -item.order):
         if record.state is not State.STANDBY or record.generation == desired.generation:
             continue
-        if fleets[record.generation].whole:
-            found.append(record)
-        else:
+        if not fleets[record.generation].whole:
             notes.append(f"standby {record.generation} is not whole: it is dropped")
+        elif wish.keep_for and record.left_at and record.left_at + wish.keep_for < wish.now:
+            notes.append(f"standby {record.generation} was kept for long enough: it is retired")
+        else:
+            found.append(record)
     return found

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from immutable_servers.context import Place
 from immutable_servers.errors import SettingsError
@@ -85,6 +86,7 @@ def plan_stack(
     target: Target,
     exported: Mapping[str, ServiceLedger],
     *,
+    again: Mapping[str, str] = MappingProxyType({}),
     offline: bool = False,
 ) -> StackPlan:
     """Return the plan of a stack whose last run exported these ledgers.
@@ -95,6 +97,7 @@ def plan_stack(
         place: Target and scope of the stack.
         target: The target of that place; asked only when not `offline`.
         exported: By service, as `ledger.parse_ledgers` read them.
+        again: Why a service's live generation is to be made again, by service.
         offline: Believe the ledger, and ask neither catalog nor fleets nor balancer.
 
     Raises:
@@ -110,7 +113,9 @@ def plan_stack(
     for name, service in settings.services.items():
         ledgers[name] = complete(known[name], seen.fleets[name], seen.traffic[name])
         checks[name] = digest_checks([root / folder for folder in service.checks])
-        wish = _make_wish(service, target, settings, versions, checks[name], commit)
+        wish = _make_wish(
+            service, target, settings, versions, checks[name], commit, again.get(name, "")
+        )
         plans[name] = decide(wish, ledgers[name], seen.fleets[name])
     return StackPlan(settings, commit, versions, seen, known, ledgers, plans, checks)
 
@@ -176,6 +181,7 @@ def _make_wish(
     versions: Mapping[str, ImageVersion],
     checks: str,
     commit: Commit,
+    again: str,
 ) -> Wish:
     launch = make_launch(service)
     images = {name: versions[name].version for name in _find_chain(settings, service.image)}
@@ -189,6 +195,8 @@ def _make_wish(
         servers=service.servers,
         checks=checks,
         keep=service.keep,
+        keep_for=service.keep_for,
+        again=again,
         commit=commit.id,
         now=time.time(),
     )

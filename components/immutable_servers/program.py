@@ -16,10 +16,10 @@ from immutable_servers.generations.leftovers import Leftovers
 from immutable_servers.identity import ImageVersion
 from immutable_servers.images.component import MachineImage, MachineImageArgs
 from immutable_servers.ledger import parse_ledgers, read_last_output
-from immutable_servers.pins import apply_requests, read_requests
 from immutable_servers.plan import Plan
 from immutable_servers.planning import StackPlan, make_routes, plan_stack
 from immutable_servers.records import ServiceLedger
+from immutable_servers.requests import read_request
 from immutable_servers.service import Service, ServiceArgs
 from immutable_servers.settings import Settings, load_settings
 from immutable_servers.targets.contract import Scope, Target
@@ -87,14 +87,15 @@ class ImmutableStack:
         scope = Scope(pulumi.get_project(), pulumi.get_stack())
         place = Place(settings.target, settings.target_settings, scope)
         target = place.load()
-        exported = apply_requests(parse_ledgers(read_last_output()), read_requests())
+        request = read_request()
+        exported = request.apply_to(parse_ledgers(read_last_output()))
         return cls(
             root=root,
             settings=settings,
             place=place,
             target=target,
             exported=exported,
-            planned=plan_stack(root, settings, place, target, exported),
+            planned=plan_stack(root, settings, place, target, exported, again=request.again),
             balancer=target.declare_balancer(
                 scope, make_routes(settings), ResourceOptions(protect=True)
             ),

@@ -45,6 +45,7 @@ class Record:
         checks: Digest of the checks that verified it.
         verified: When and how it was verified, empty when it was not.
         window_ends: When its login window closes, in seconds since the epoch.
+        left_at: When traffic left it, in seconds since the epoch; 0 while that is not known.
     """
 
     generation: str
@@ -62,6 +63,7 @@ class Record:
     checks: str = ""
     verified: dict[str, str] = field(default_factory=dict)
     window_ends: int = 0
+    left_at: int = 0
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fields as plain values."""

@@ -115,6 +115,7 @@ def _render_ledger(
         record.generation: {
             **record.to_plain(),
             "state": live.apply(partial(_find_state_after, args.plan, record)),
+            "left_at": live.apply(partial(_find_left_at, args.plan, record)),
         }
         for record in newest[:KEPT_RECORDS]
     }
@@ -134,6 +135,12 @@ def _find_state_after(plan: Plan, record: Record, live: str) -> str:
     if live != plan.desired.generation or record.state is State.RETIRED:
         return str(record.state)
     return str(State.STANDBY if record in plan.others else State.RETIRED)
+
+
+def _find_left_at(plan: Plan, record: Record, live: str) -> int:
+    """Return when traffic left an earlier generation: in this run, or as it was recorded."""
+    leaves = record.state is State.LIVE and live == plan.desired.generation
+    return plan.decided_at if leaves else record.left_at
 
 
 def _find_desired_state(record: Mapping[str, Any], live: str) -> str:

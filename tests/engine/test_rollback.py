@@ -1,16 +1,14 @@
 """Going back without a source change: pins, on the real engine and the instant target."""
 
-import json
-
 import pytest
 from project import Project
 
-from immutable_servers import pins
+from immutable_servers.requests import VARIABLE, Request, release
 
 
 def set_pin(patch: pytest.MonkeyPatch, pin: dict[str, str]) -> None:
     """Ask the next runs for a pin, as `./immutable rollback` does."""
-    patch.setenv(pins.VARIABLE, json.dumps({"web": pin}))
+    patch.setenv(VARIABLE, Request(pins={"web": pin}).render())
 
 
 def make_pin(project: Project, generation: str) -> dict[str, str]:
@@ -43,7 +41,7 @@ def test_rollback_to_a_standby_and_resume(
     assert "pinned to generation" in done.text
     assert serving.live() == old
     with monkeypatch.context() as patch:
-        set_pin(patch, pins.release(pin))
+        set_pin(patch, release(pin))
         done = serving.up()
     assert done.code == 0, done.text
     assert serving.live() not in (old, left)
@@ -59,7 +57,7 @@ def test_resume_holds_the_version_that_was_left(
     serving.edit("app/server.txt", "two")
     assert serving.up().code == 0
     left, pin = serving.live(), make_pin(serving, old)
-    for asked, expected in ((pin, old), (pins.release(pin), old), ({}, left)):
+    for asked, expected in ((pin, old), (release(pin), old), ({}, left)):
         with monkeypatch.context() as patch:
             set_pin(patch, asked)
             done = serving.up()
@@ -86,6 +84,41 @@ def test_rollback_to_a_retired_generation(
     live = serving.live()
     assert serving.ledger()["generations"][live]["round"] == 1
     assert serving.ledger()["pin"]["generation"] == live
+    serving.ask_three_questions()
+
+
+def test_replace_by_hand(serving: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The live generation is made again as the next round of the same image: no bake."""
+    old = serving.live()
+    with monkeypatch.context() as patch:
+        patch.setenv(VARIABLE, Request(again={"web": "it leaks"}).render())
+        done = serving.up()
+    assert done.code == 0, done.text
+    assert "it leaks" in done.text
+    assert (done.count("bake"), done.count("boot")) == (0, 2)
+    assert serving.live() != old
+    assert serving.states()[old] == "standby"
+    serving.ask_three_questions()
+
+
+def test_keep_for_retires_a_standby_in_time(serving: Project) -> None:
+    """A standby goes once traffic left it longer ago than `keep_for`."""
+    old = serving.live()
+    serving.services["web"]["keep_for"] = "1h"
+    serving.write_settings()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    left_at = serving.ledger()["generations"][old]["left_at"]
+    serving.ask_three_questions()
+    state = serving.root.parent / "state.json"
+    serving.pulumi("stack", "export", "-s", "dev", "--file", str(state))
+    state.write_text(
+        state.read_text().replace(f'"left_at": {left_at}', f'"left_at": {left_at - 3601}')
+    )
+    serving.pulumi("stack", "import", "-s", "dev", "--file", str(state))
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert list(serving.fleets()) == [serving.live()]
     serving.ask_three_questions()
 
 

@@ -164,8 +164,9 @@ def test_the_order_of_the_graph() -> None:
         f"Retirement {name}": {f"InstantFleet {name}"},
         f"Verification {name}": {f"InstantFleet {name}", f"Retirement {name}", "Image app"},
         f"Seal {name}": {f"Verification {name}"},
-        "Traffic web": {f"Seal {name}", f"Retirement {name}", "InstantBalancer balancer"},
+        "Traffic web": {f"Seal {name}", f"Retirement {name}"},
         "Verdict verdict": {"Traffic web", f"Verification {name}"},
+        "Leftovers leftovers": {"Verdict verdict"},
     }
     for resource, wanted in expected.items():
         assert find_dependencies(recorder, resource) >= wanted, resource
@@ -180,14 +181,19 @@ def test_what_is_protected_and_what_is_retained() -> None:
     assert retained == {"Image base", "Image app"}
 
 
-def test_traffic_takes_the_generation_from_the_verification() -> None:
-    """The wish is an output of the verdict: a dependency alone would not hold it back."""
+def test_traffic_takes_the_generation_through_the_gate() -> None:
+    """The wish is an output of the verdict and of the seal: a dependency alone holds nothing back."""
     recorder, _ = run_program()
     name = f"web-{find_generation(recorder)}"
-    request = recorder.monitor.requests["Traffic web"]
-    sources = request.propertyDependencies["generation"].urns
-    assert [urn.rpartition("::")[2] for urn in sources] == [name]
-    assert "Verification" in sources[0]
+    for resource, field, source in (
+        ("Traffic web", "generation", "Seal"),
+        (f"Seal {name}", "passed", "Verification"),
+        (f"Verification {name}", "retirement", "Retirement"),
+        (f"Retirement {name}", "fleet", "InstantFleet"),
+    ):
+        request = recorder.monitor.requests[resource]
+        (urn,) = request.propertyDependencies[field].urns
+        assert urn.endswith(f":{source}::{name}"), resource
 
 
 def test_the_fleet_is_launched_from_the_bakes_output() -> None:

@@ -7,9 +7,9 @@ from builders import NOW, know, make_fleet, make_record, make_wish
 
 from immutable_servers.errors import LedgerError
 from immutable_servers.ledger import complete
-from immutable_servers.pins import release
 from immutable_servers.plan import decide
 from immutable_servers.records import ServiceLedger, State
+from immutable_servers.requests import release
 
 
 def test_nothing_known_begins_with_round_zero() -> None:

@@ -140,6 +140,19 @@ def resume(
 
 
 @app.command()
+def replace(
+    stack: Stack = DEFAULT_STACK,
+    service: Service = "",
+    *,
+    why: Annotated[str, typer.Option(help="Said in the run.")] = "asked for",
+) -> int:
+    """Make a service's live generation again: the same image, new servers."""
+    from immutable_servers.driver.rollback import run_replace  # noqa: PLC0415
+
+    return run_replace(find_root(), stack, service, why)
+
+
+@app.command()
 def status(stack: Stack = DEFAULT_STACK) -> int:
     """Show what exists and what serves, as the target says."""
     from immutable_servers.driver.status import show_status  # noqa: PLC0415

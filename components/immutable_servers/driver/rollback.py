@@ -1,14 +1,11 @@
-"""`rollback` and `resume`: a service goes back to an earlier generation, and is held there."""
+"""`rollback`, `resume` and `replace`: what a person asks of a service beside the source."""
 
 import getpass
-import json
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from immutable_servers import pins
 from immutable_servers.driver import console
 from immutable_servers.driver.project import read_project, read_values
 from immutable_servers.driver.runs import run_up
@@ -18,6 +15,7 @@ from immutable_servers.driver.status import read_outputs
 from immutable_servers.errors import SettingsError
 from immutable_servers.ledger import complete, parse_ledgers
 from immutable_servers.records import Record, ServiceLedger, State
+from immutable_servers.requests import VARIABLE, Request, release
 from immutable_servers.settings import load_settings
 from immutable_servers.targets import load_target
 from immutable_servers.targets.contract import Scope
@@ -65,7 +63,7 @@ def run_rollback(root: Path, stack: str, service: str, to: str, why: str) -> int
     }
     how = "its servers run" if chosen.state is State.STANDBY else "its artifact is launched again"
     console.say(f"{known.service} goes back to generation {chosen.generation}: {how}")
-    code = _run(root, stack, {known.service: pin})
+    code = _run(root, stack, Request(pins={known.service: pin}))
     if code == 0:
         console.say(
             f"{known.service} is pinned: later runs keep it, whatever the source says.\n"
@@ -87,13 +85,29 @@ def run_resume(root: Path, stack: str, service: str, *, now: bool) -> int:
             f"The service {known.service} of {stack} is not pinned",
             todo="Nothing needs to be resumed: `./immutable up` follows the source.",
         )
-    held = {} if now else pins.release(pin) or {key: pin[key] for key in ("held",) if key in pin}
+    held = {} if now else release(pin) or {key: pin[key] for key in ("held",) if key in pin}
     if held:
         console.say(
             f"{known.service} stays as it is until the source gives another version than"
             f" {held['held']}; to take that one: ./immutable resume {stack} {known.service} --now"
         )
-    return _run(root, stack, {known.service: held})
+    return _run(root, stack, Request(pins={known.service: held}))
+
+
+def run_replace(root: Path, stack: str, service: str, why: str) -> int:
+    """Make the live generation again as the next round: the same image, new servers.
+
+    Raises:
+        SettingsError: There is no such service, or it is pinned.
+    """
+    known = find_known(root, stack, service)
+    if known.ledger.pin.get("generation"):
+        raise SettingsError(
+            f"The service {known.service} of {stack} is pinned, so it is not replaced",
+            facts=[f"{key}: {value}" for key, value in known.ledger.pin.items()],
+            todo=f"First: ./immutable resume {stack} {known.service}",
+        )
+    return _run(root, stack, Request(again={known.service: why}))
 
 
 def find_known(root: Path, stack: str, service: str) -> Known:
@@ -148,6 +162,6 @@ def _describe(record: Record) -> str:
     return f"{record.generation}: {record.state}, {images}, verified {record.verified.get('at')}"
 
 
-def _run(root: Path, stack: str, requests: Mapping[str, Mapping[str, str]]) -> int:
-    os.environ[pins.VARIABLE] = json.dumps(requests)
+def _run(root: Path, stack: str, request: Request) -> int:
+    os.environ[VARIABLE] = request.render()
     return run_up(root, stack, yes=False)

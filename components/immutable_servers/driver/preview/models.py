@@ -1,4 +1,4 @@
-"""What a preview says, as `--json` writes it: docs/reference/preview.schema.json is made from it."""
+"""What a preview says, as `--json` writes it; its schema is made from these models."""
 
 from typing import Any, Literal
 
@@ -24,8 +24,8 @@ class Problem(_Model):
 
     kind: str = Field(description="Its name in the error tree.")
     what: str = Field(description="What failed.")
-    facts: tuple[str, ...] = Field((), description="Paths, values, what a tool printed.")
-    todo: str = Field("", description="What the reader does next.")
+    facts: tuple[str, ...] = Field(default=(), description="Paths, values, what a tool printed.")
+    todo: str = Field(default="", description="What the reader does next.")
     exit_code: int = Field(description="The exit code of its branch.")
 
 
@@ -39,7 +39,8 @@ class ImagePreview(_Model):
         description="Whether the catalog has the new version; `not asked` with --offline."
     )
     why: tuple[str, ...] = Field(
-        (), description="What differs between the two versions: files, parent, lock, variables."
+        default=(),
+        description="What differs between the two versions: files, parent, lock, variables.",
     )
 
 
@@ -51,7 +52,7 @@ class GenerationPreview(_Model):
     order: int = Field(description="Counts the generations of a service, from 1.")
     images: dict[str, str] = Field(description="Versions of its image and of the parents.")
     servers: int = Field(description="How many it has; of a new one, how many it is to have.")
-    commit: str = Field("", description="Git commit of its first launch.")
+    commit: str = Field(default="", description="Git commit of its first launch.")
 
 
 class ServerCounts(_Model):
@@ -60,11 +61,6 @@ class ServerCounts(_Model):
     now: int
     during: int = Field(description="While old and new exist together.")
     after: int
-
-    @property
-    def per_day(self) -> str:
-        """Return server-hours of a day now and after."""
-        return f"{24 * self.now} → {24 * self.after}"
 
 
 class PastUpdate(_Model):
@@ -86,9 +82,13 @@ class ServicePreview(_Model):
     )
     live: GenerationPreview | None = Field(description="What serves now.")
     desired: GenerationPreview = Field(description="What shall serve once it is verified.")
-    why: tuple[str, ...] = Field((), description="What differs between the two.")
-    standbys: tuple[GenerationPreview, ...] = Field((), description="What `keep` holds afterwards.")
-    going: tuple[GenerationPreview, ...] = Field((), description="What is retired, last of all.")
+    why: tuple[str, ...] = Field(default=(), description="What differs between the two.")
+    standbys: tuple[GenerationPreview, ...] = Field(
+        default=(), description="What `keep` holds afterwards."
+    )
+    going: tuple[GenerationPreview, ...] = Field(
+        default=(), description="What is retired, last of all."
+    )
     launched: int = Field(description="Servers that are launched.")
     retired: int = Field(description="Servers that are retired.")
     servers: ServerCounts
@@ -97,9 +97,11 @@ class ServicePreview(_Model):
     server_hours_of_update: float | None = Field(
         description="What the update itself takes, as long as the last one; null before the first."
     )
-    took: tuple[PastUpdate, ...] = Field((), description="The last updates, the newest first.")
-    pin: dict[str, str] = Field({}, description="Who pinned it to what, when and why.")
-    notes: tuple[str, ...] = Field((), description="What else a reader should know.")
+    took: tuple[PastUpdate, ...] = Field(
+        default=(), description="The last updates, the newest first."
+    )
+    pin: dict[str, str] = Field(default={}, description="Who pinned it to what, when and why.")
+    notes: tuple[str, ...] = Field(default=(), description="What else a reader should know.")
 
 
 class EngineStep(_Model):
@@ -114,7 +116,7 @@ class EnginePreview(_Model):
     """The engine's own words, so that nothing is hidden."""
 
     changes: dict[str, int] = Field(description="Number of resources by operation, `same` too.")
-    steps: tuple[EngineStep, ...] = Field((), description="All but what stays the same.")
+    steps: tuple[EngineStep, ...] = Field(default=(), description="All but what stays the same.")
     warnings: tuple[str, ...] = ()
     seconds: float = Field(description="How long its preview took.")
 
@@ -124,14 +126,16 @@ class StackPreview(_Model):
 
     stack: str
     project: str
-    target: str = Field("", description="Empty when the settings cannot be read.")
+    target: str = Field(default="", description="Empty when the settings cannot be read.")
     offline: bool = Field(description="Catalog, target and engine were not asked.")
-    commit: str = Field("", description="The checkout's git commit.")
+    commit: str = Field(default="", description="The checkout's git commit.")
     clean: bool = Field(default=True, description="Whether the tree is as committed.")
     images: tuple[ImagePreview, ...] = ()
     services: tuple[ServicePreview, ...] = ()
-    engine: EnginePreview | None = Field(None, description="Null with --offline or an error.")
-    problems: tuple[Problem, ...] = Field((), description="Why an update would not begin.")
+    engine: EnginePreview | None = Field(
+        default=None, description="Null with --offline or an error."
+    )
+    problems: tuple[Problem, ...] = Field(default=(), description="Why an update would not begin.")
     notes: tuple[str, ...] = ()
 
     @property

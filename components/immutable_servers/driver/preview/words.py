@@ -84,8 +84,11 @@ def word_hours(service: "ServicePreview") -> str:
     """Return server-hours of a day before and after, and of the update itself."""
     now, after = service.server_hours_per_day_now, service.server_hours_per_day_after
     during = service.server_hours_of_update
-    update = "" if during is None or not service.launched else f", about {during:g} for the update"
-    return f"{now} a day now, {after} a day after{update}"
+    words = f"{now} a day now, {after} a day after"
+    if during is None or not service.launched:
+        return words
+    about = f"about {during:g}" if during else "under 0.01"
+    return f"{words}, {about} for the update"
 
 
 def word_took(service: "ServicePreview") -> str:
