@@ -53,6 +53,7 @@ class Recorder(mocks.Mocks):
                 "verified": {"how": "1 passed"},
                 "failures": [],
             },
+            "Seal": {"ready_generation": args.inputs.get("passed")},
             "Traffic": {"live": args.inputs.get("generation")},
         }
         return f"{args.name}-id", {**args.inputs, **found.get(kind, {})}
@@ -182,7 +183,7 @@ def test_what_is_protected_and_what_is_retained() -> None:
 
 
 def test_traffic_takes_the_generation_through_the_gate() -> None:
-    """The wish is an output of the verdict and of the seal: a dependency alone holds nothing back."""
+    """The wish is an output of verdict and seal: a dependency alone holds nothing back."""
     recorder, _ = run_program()
     name = f"web-{find_generation(recorder)}"
     for resource, field, source in (

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from immutable_servers.driver import console
+from immutable_servers.driver.examples import render_examples
 from immutable_servers.driver.project import CHECKOUT, find_root
 from immutable_servers.errors import ImmutableError, SettingsError
 
@@ -217,6 +218,10 @@ def bench(
     from immutable_servers.driver.bench import run_bench  # noqa: PLC0415
 
     return run_bench(find_root(), stack, only=only, yes=yes or Answers.yes)
+
+
+for _info in app.registered_commands:
+    _info.epilog = render_examples(str(_info.name or getattr(_info.callback, "__name__", "")))
 
 
 def run(words: Sequence[str]) -> int:

@@ -1,12 +1,12 @@
 """Takes away the file backend's locks of runs that were killed on this machine."""
 
 import json
-import os
 import socket
 from pathlib import Path
 
 from immutable_servers.driver import console
 from immutable_servers.driver.environment import state_dir
+from immutable_servers.driver.holders import is_pulumi
 from immutable_servers.driver.project import read_project
 from immutable_servers.driver.stack import Stack
 
@@ -35,15 +35,4 @@ def _is_stale(file: Path) -> bool:
         pid, host = int(lock["pid"]), lock["hostname"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return host == socket.gethostname() and not _is_pulumi(pid)
-
-
-def _is_pulumi(pid: int) -> bool:
-    """Tell whether a process runs that can be the lock's: a number may have been given again."""
-    try:
-        os.kill(pid, 0)
-        return b"pulumi" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's process, or no /proc: it may be the lock's
-        return True
+    return host == socket.gethostname() and not is_pulumi(pid)

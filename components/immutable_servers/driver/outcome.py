@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from immutable_servers import errors
+from immutable_servers.driver.holders import find_holders
 from immutable_servers.errors import EXIT_CODES, BusyError, ImmutableError
 
 COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
@@ -39,7 +40,7 @@ def find_error(text: str) -> ImmutableError | None:
     if LOCKED in text:
         return BusyError(
             "Another run holds this stack",
-            facts=[line.strip() for line in text.splitlines() if "created by" in line],
+            facts=find_holders(text),
             todo="Wait for it to end. When it was killed on another machine, `pulumi cancel`"
             " takes its lock away.",
         )
