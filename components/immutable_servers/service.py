@@ -69,6 +69,7 @@ class Service(pulumi.ComponentResource):
             desired.ready_generation,
             plan.desired.launch,
             [generation.retirement.id for generation in [desired, *others]],
+            dict(args.settings.canary) if args.settings.canary else None,
             ResourceOptions(parent=self, protect=True),
         )
         self.live = self.traffic.live

@@ -1,5 +1,10 @@
 """Sample projects on the real engine and the instant target, one for each test."""
 
+import fcntl
+import json
+import os
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,10 +19,20 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return the one project that every `serving` is a copy of."""
-    project = Project.create(tmp_path_factory.mktemp("first-run"))
-    done = project.up()
-    assert done.code == 0, done.text
+    """Return the one project that every `serving` is a copy of; parallel processes share it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    place, made = shared / "first-run", shared / "first-run.made"
+    with (shared / "first-run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if made.exists():
+            kept = json.loads(made.read_text())
+            return Project(**{**kept, "root": Path(kept["root"])})
+        shutil.rmtree(place, ignore_errors=True)
+        project = Project.create(place)
+        done = project.up()
+        assert done.code == 0, done.text
+        made.write_text(json.dumps(asdict(project), default=str))
     return project
 
 

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from project import Project
 
 
@@ -18,6 +19,7 @@ def test_first_run_bakes_launches_verifies_and_serves(project: Project) -> None:
     project.ask_three_questions()
 
 
+@pytest.mark.core
 def test_nothing(serving: Project) -> None:
     """With nothing changed there is no diff, no bake and no boot, in a preview and an update."""
     for done in (serving.preview(), serving.up()):
@@ -26,6 +28,7 @@ def test_nothing(serving: Project) -> None:
         assert {event["event"] for event in done.events} <= {"catalog"}
 
 
+@pytest.mark.core
 def test_a_byte_of_the_source(serving: Project) -> None:
     """App image and release are replaced, the base is not; the old generation stays as standby."""
     old = serving.live()
@@ -167,6 +170,7 @@ def test_a_check_that_the_live_generation_breaks(serving: Project) -> None:
     serving.ask_three_questions()
 
 
+@pytest.mark.core
 def test_the_program_is_upgraded(serving: Project) -> None:
     """A program that shapes servers differently makes a generation; none that exists is touched."""
     old = serving.live()
@@ -181,6 +185,7 @@ def test_the_program_is_upgraded(serving: Project) -> None:
     serving.ask_three_questions()
 
 
+@pytest.mark.core
 def test_verification_fails_and_what_follows(serving: Project) -> None:
     """Traffic stays and nothing is deleted, again and again; a revert costs nothing."""
     old = serving.live()
@@ -229,6 +234,7 @@ def _rewrite_window(project: Project, ends: int) -> None:
     project.pulumi("stack", "import", "-s", "dev", "--file", str(state))
 
 
+@pytest.mark.core
 def test_revert_after_a_success(serving: Project) -> None:
     """Traffic goes back to the standby: one change of traffic, no bake, no boot."""
     old = serving.live()

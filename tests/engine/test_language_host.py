@@ -80,6 +80,7 @@ def call(
     )
 
 
+@pytest.mark.core
 def test_a_program_runs_with_its_configuration(
     tmp_path: Path, environment: Mapping[str, str]
 ) -> None:

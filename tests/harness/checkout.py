@@ -35,6 +35,12 @@ class Outcome:
     events: Sequence[Mapping[str, Any]]
     ended: Mapping[str, int]
 
+    def assert_failed(self, *words: str) -> None:
+        """Assert that the run failed, and said all of this."""
+        missing = [word for word in words if word not in self.text]
+        assert self.code != 0, self.text
+        assert not missing, f"not said: {missing}\n{self.text}"
+
     def count(self, event: str) -> int:
         """Return how often the target noted an event."""
         return sum(1 for noted in self.events if noted["event"] == event)
@@ -119,6 +125,8 @@ class Checkout:
         log.unlink(missing_ok=True)
         words = (*arguments, "-s", self.stack, "--event-log", str(log))
         done = self.pulumi(*words, check=False)
+        with (self.root.parent / "runs.log").open("a") as runs:
+            runs.write(f"$ pulumi {' '.join(words)}\n{done.stdout}\n")
         steps, changes, ended = _read_events(log)
         return Outcome(done.returncode, done.stdout, changes, steps, self._read_new(), ended)
 

@@ -54,7 +54,10 @@ class World:
 
     def find_bakes(self) -> dict[int, str]:
         """Return the machines of bakes, and the Packers, that run."""
-        return {**self.find_processes("qemu-system", "/images/"), **self.find_processes("packer ")}
+        return {
+            **self.find_processes("qemu-system", "/output/disk.qcow2"),
+            **self.find_processes("packer "),
+        }
 
     def find_halves(self) -> list[Path]:
         """Return folders of images that are not whole."""

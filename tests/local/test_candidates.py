@@ -23,7 +23,6 @@ def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) 
     with serving.start_clients() as clients:
         serving.set_env(PROMISE="broken")
         failed = serving.up()
-        assert failed.code != 0
         (candidate,) = serving.states().keys() - {live}
         assert serving.states() == {live: "live", candidate: "candidate"}
         answered: Counter[str] = sum((client.answers for client in clients), Counter())
@@ -31,9 +30,8 @@ def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) 
         machines = serving.find_machine_processes(candidate)
         serving.change("servers/test_sample.py", '== "kept"', '== "broken"')
         serving.update()
-    assert "test_the_promise_is_kept" in failed.text
-    assert f"web-{candidate}-0" in failed.text
-    assert "assert 'broken' == 'kept'" in failed.text
+    server = f"web-{candidate}-0"
+    failed.assert_failed("test_the_promise_is_kept", server, "assert 'broken' == 'kept'")
     assert serving.find_machine_processes(candidate) == machines
     assert serving.states() == {live: "standby", candidate: "live"}
     answered = sum((client.answers for client in clients), Counter())
@@ -44,14 +42,11 @@ def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) 
 def test_a_candidate_that_never_gets_healthy_gets_no_traffic(serving: LocalStack) -> None:
     """The run fails with what the server printed last; a revert retires it and boots nothing."""
     live, machines = serving.live(), serving.find_machine_processes()
-    serving.boot_deadline = 30
+    serving.boot_deadline = 5  # no more is needed to see that it answers 500
     with serving.start_clients() as clients:
         serving.set_env(HEALTH="500")
         failed = serving.up()
-    assert failed.code != 0
-    assert "500" in failed.text
-    assert "console.log" in failed.text
-    assert "-0 is 500" in failed.text
+    failed.assert_failed("500", "console.log", "-0 is 500")
     assert {answer for client in clients for answer in client.answers} == {live}
     serving.put_all_back()
     back = serving.update()
@@ -83,9 +78,7 @@ def test_a_port_of_somebody_else_is_named(serving: LocalStack) -> None:
         serving.services["web"]["route"] = {"port": port}
         serving.write_settings()
         done = serving.up()
-    assert done.code != 0
-    assert f"port {port} is in use" in done.text
-    assert f"pid {os.getpid()}" in done.text
+    done.assert_failed(f"port {port} is in use", f"pid {os.getpid()}")
     assert serving.live() == live
 
 
@@ -96,9 +89,9 @@ def test_nothing_is_launched_from_a_corrupted_artifact(serving: LocalStack) -> N
     with corrupt(folder / "disk.qcow2"):
         serving.set_env(GREETING="from a corrupted image")
         done = serving.up()
-        assert done.code != 0
-        assert "checksum" in done.text.lower() or "differs" in done.text
-        assert f"app/{version['images']['app']}" in done.text
+        done.assert_failed(
+            f"The artifact in {folder} is damaged", "disk.qcow2 is missing, or is not"
+        )
         assert serving.live() == version["generation"]
     assert len(serving.find_machine_processes(version["generation"])) == 1
 

@@ -198,7 +198,10 @@ def update(
 def run_tests(
     context: typer.Context,
     *,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out what boots machines.")] = False,
+    fast: Annotated[
+        bool,
+        typer.Option("--fast", help="No machines, and of tests/engine the core: under a minute."),
+    ] = False,
     yes: Yes = False,
 ) -> int:
     """Run the linters and all tests; words after -- go to pytest."""

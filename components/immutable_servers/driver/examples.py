@@ -12,6 +12,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "destroy": ("./immutable destroy dev", "./immutable destroy dev --remove --yes"),
     "rollback": ('./immutable rollback prod web --why "errors at checkout"',),
     "resume": ("./immutable resume prod web", "./immutable resume prod web --now"),
+    "replace": ("./immutable replace prod web",),
     "status": ("./immutable status prod",),
     "doctor": ("./immutable doctor",),
     "env": ('eval "$(./immutable env)"',),

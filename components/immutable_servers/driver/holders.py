@@ -21,7 +21,7 @@ def find_holders(text: str) -> list[str]:
 
 
 def _describe(found: "re.Match[str]") -> str:
-    who = f"Held by {found['who']}@{found['host']} (process {found['pid']}) since {found['at']}"
+    who = f"Held by {found['who']}@{found['host']} (pid {found['pid']}) since {found['at']}"
     if found["host"] != socket.gethostname():
         return f"{who}, on another machine"
     runs = is_pulumi(int(found["pid"]))

@@ -6,6 +6,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,11 @@ LINTERS: Mapping[str, Sequence[str]] = {
 }
 RINGS = ("unit", "program", "engine", "local")
 REAL = "local"
-"""The ring that boots machines."""
+"""The ring that boots machines. Its tests run one after the other: each takes the whole machine."""
+CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core")}
+"""What `--fast` takes of a ring that is longer than that."""
+MOST_WORKERS = 4
+"""So many processes run the tests of one ring side by side, where there are as many cores."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +45,29 @@ class Result:
 def run_rings(root: Path, more: Sequence[str], *, fast: bool, yes: bool) -> int:
     """Run everything and print the summary; `more` goes to pytest.
 
-    With `fast` the ring that boots machines is left out.
+    With `fast` the ring that boots machines is left out, and of `CORE` the core alone is run. The
+    linters run beside the first rings.
     """
     install_missing(list_parts(REAL, acts=not fast), yes=yes)
     environment = make_environment(root)
-    results = [_run_linter(root, name, words, environment) for name, words in LINTERS.items()]
-    rings = [ring for ring in RINGS if not (fast and ring == REAL)]
-    results += [run_ring(root, ring, more, environment) for ring in rings]
-    return summarize(results)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        linters = [
+            beside.submit(_run_linter, root, name, words, environment)
+            for name, words in LINTERS.items()
+        ]
+        rings = [
+            run_ring(root, ring, [*render_choice(ring, fast=fast), *more], environment)
+            for ring in RINGS
+            if not (fast and ring == REAL)
+        ]
+        return summarize([*(linter.result() for linter in linters), *rings])
+
+
+def render_choice(ring: str, *, fast: bool) -> list[str]:
+    """Return pytest's arguments for a ring: how many processes, and which of its tests."""
+    workers = min(MOST_WORKERS, os.cpu_count() or 1)
+    beside = ["-n", str(workers), "--dist", "worksteal"] if ring != REAL and workers > 1 else []
+    return [*beside, *(CORE.get(ring, ()) if fast else ())]
 
 
 def make_environment(root: Path) -> dict[str, str]:
@@ -59,9 +79,18 @@ def make_environment(root: Path) -> dict[str, str]:
 def _run_linter(
     root: Path, name: str, words: Sequence[str], environment: Mapping[str, str]
 ) -> Result:
-    console.say(f"== {name}")
+    """Run one linter; what it prints is shown in one piece, as others print meanwhile."""
     began = time.monotonic()
-    done = subprocess.run([sys.executable, *words], cwd=root, env=dict(environment), check=False)
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=root,
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    console.say(f"== {name}\n{done.stdout.rstrip()}")
     failed = int(done.returncode != 0)
     return Result(name, 1 - failed, failed, 0, time.monotonic() - began)
 

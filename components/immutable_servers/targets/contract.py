@@ -192,6 +192,18 @@ class Health(_Plain):
 
 
 @dataclass(frozen=True)
+class Answers(_Plain):
+    """What one of the balancer's processes counted for a generation since it began to count.
+
+    Attributes:
+        errors: Answers of class 5xx, the balancer's own for a dead server included.
+    """
+
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True)
 class BakeRequest:
     """All that a target needs to bake one image version.
 
@@ -350,6 +362,10 @@ class Target(ABC):
     @abstractmethod
     def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
         """Ask every server of a generation now, and the balancer's group which it holds."""
+
+    @abstractmethod
+    def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
+        """Return what a generation answered, by each process of the balancer that counts."""
 
     @abstractmethod
     def find_trouble(self, scope: Scope) -> Sequence[str]:

@@ -14,26 +14,27 @@ from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.errors import TrafficError
 from immutable_servers.health import wait_until_healthy
 from immutable_servers.progress import start_saying
-from immutable_servers.targets.contract import Launch, Target
+from immutable_servers.targets.contract import Launch, Say, Target
+from immutable_servers.traffic.canary import ALL, Canary, read_canary, try_canary
 
-ALL = 100
-"""The whole weight of a service's traffic."""
 HEALTH_DEADLINE = 60.0
 """How long a generation may take to answer before traffic would move to it, in seconds."""
 
 
-def move_traffic(place: Place, launch: Launch, *, deadline: float = HEALTH_DEADLINE) -> bool:
+def move_traffic(place: Place, launch: Launch, canary: Canary | None, say: Say) -> bool:
     """Point the service to the place's generation, unless it is there already.
 
-    Health of every server is asked in the same step. Returns whether traffic moved.
+    Health of every server is asked in the same step, before a canary too. Returns whether traffic
+    moved.
 
     Raises:
-        TrafficError: A server does not answer, or the balancer did not do as asked; traffic stays.
+        TrafficError: A server does not answer, the canary failed, or the balancer did not do as
+            asked; traffic stays.
     """
     target = place.load()
     if is_pointing(target, place):
         return False
-    sick = wait_until_healthy(place, launch, deadline)
+    sick = wait_until_healthy(place, launch, HEALTH_DEADLINE)
     if sick:
         raise TrafficError(
             f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"
@@ -41,8 +42,17 @@ def move_traffic(place: Place, launch: Launch, *, deadline: float = HEALTH_DEADL
             facts=[f"{health.server}: {health.detail}" for health in sick],
             todo="Look at the server's console log, then run `./immutable up` again.",
         )
+    live = find_live(target, place)
+    if canary and live and live != place.scope.generation:
+        try_canary(place, live, canary, say)
     target.set_traffic(place.scope, {place.scope.generation: ALL})
     return True
+
+
+def find_live(target: Target, place: Place) -> str:
+    """Return the generation with the most traffic, empty when there is none."""
+    weights = target.find_traffic(place.scope)
+    return max(weights, key=lambda generation: weights[generation], default="")
 
 
 def is_pointing(target: Target, place: Place) -> bool:
@@ -82,11 +92,11 @@ def _point(props: dict[str, Any]) -> dict[str, Any]:
     wish = props["generation"]
     say = start_saying("traffic", service.scope)
     if wish:
-        moved = move_traffic(service.at(wish), Launch.from_plain(props["launch"]))
+        launch, canary = Launch.from_plain(props["launch"]), read_canary(props.get("canary"))
+        moved = move_traffic(service.at(wish), launch, canary, say)
         say(f"{'moved to' if moved else 'stays at'} generation {wish}")
         return {**props, "live": wish}
-    weights = service.load().find_traffic(service.scope)
-    live = max(weights, key=lambda generation: weights[generation], default="")
+    live = find_live(service.load(), service)
     say(f"stays at generation {live}" if live else "points nowhere")
     return {**props, "live": live}
 
@@ -107,6 +117,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
         generation: Input[str],
         launch: Mapping[str, Any],
         retirements: Sequence[Input[str]],
+        canary: Mapping[str, Any] | None,
         opts: ResourceOptions,
     ) -> None:
         """Register under the service's name.
@@ -119,6 +130,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
             launch: The generation's launch spec, for the health check.
             retirements: Ids of every declared generation's retirement, so that a destroy takes
                 the traffic away first.
+            canary: The fields of `Canary`, None to move all at once.
             opts: The resource's options.
         """
         inputs = {
@@ -126,5 +138,6 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
             "generation": generation,
             "launch": launch,
             "retirements": retirements,
+            "canary": canary,
         }
         super().__init__(TrafficProvider(), service, inputs, ("live",), opts)

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from immutable_servers.errors import ImageError, LaunchError, SettingsError, TrafficError
 from immutable_servers.generations.retirement import refuse_if_serving
 from immutable_servers.targets.contract import (
+    Answers,
     Artifact,
     BakeRequest,
     Catalog,
@@ -217,6 +218,13 @@ class InstantTarget(Target):
             Health(server.name, ok=not sick, detail="500" if sick else "200")
             for server in self.find_servers(scope)
         ]
+
+    def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
+        """Read a file that a test writes: what each look finds beyond the one before."""
+        file = self.world.folder / "answers.json"
+        if not file.exists() or not self.find_traffic(scope).get(scope.generation):
+            return {"one": Answers(0, 0)}
+        return {"one": Answers(**json.loads(file.read_text()))}
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         """Name the folder."""

@@ -62,7 +62,8 @@ def _render_service(service: "ServicePreview") -> Iterator[Line]:
 
 
 def _render_engine(engine: "EnginePreview") -> Iterator[Line]:
-    yield 0, "The engine's own steps:"
+    if engine.steps:
+        yield 0, "The engine's own steps:"
     for step in engine.steps:
         sign = words.SIGNS.get(step.operation, step.operation)
         yield 2, f"{sign} {step.type} {step.name}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from immutable_servers.errors import SetupError
 from immutable_servers.targets.contract import (
+    Answers,
     Artifact,
     BakeRequest,
     Catalog,
@@ -119,6 +120,10 @@ class LocalTarget(Target):
         """Ask every server, and HAProxy which servers the generation's group holds."""
         machines = list(fleets.find_machines(scope).values())
         return boot.find_health(machines, launch.health, balancer.find_members(scope))
+
+    def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
+        """Ask every worker of HAProxy."""
+        return balancer.find_answers(scope)
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         """Return the end of each server's console log, with its path."""

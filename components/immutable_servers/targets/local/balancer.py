@@ -28,7 +28,7 @@ from immutable_servers.processes import (
     signal_process,
     write_process,
 )
-from immutable_servers.targets.contract import Route, Say, Scope
+from immutable_servers.targets.contract import Answers, Route, Say, Scope
 from immutable_servers.targets.local import layout, runtime
 from immutable_servers.targets.local.haproxy import (
     MAP,
@@ -153,6 +153,14 @@ def find_members(scope: Scope) -> dict[str, str]:
     if not find_balancer(scope):
         return {}
     return runtime.find_servers_state(find_master(folder), layout.backend_name(scope))
+
+
+def find_answers(scope: Scope) -> dict[str, Answers]:
+    """Return what a generation answered, by worker."""
+    if not find_balancer(scope):
+        return {}
+    master = find_master(layout.balancer_dir(scope))
+    return runtime.count_answers(master, layout.backend_name(scope))
 
 
 def drain(scope: Scope, seconds: float, say: Say) -> None:

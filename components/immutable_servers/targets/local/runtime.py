@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from immutable_servers.errors import TrafficError
+from immutable_servers.targets.contract import Answers
 from immutable_servers.targets.local.haproxy import CONFIG_MARK, MAP, parse_map, render_map
 
 Pointers = Mapping[str, Mapping[str, int]]
@@ -110,6 +111,20 @@ def count_sessions(master: Path, backend: str, servers: Sequence[str] = ("BACKEN
         for row in rows
         if row["pxname"] == backend and row["svname"] in servers
     )
+
+
+def count_answers(master: Path, backend: str) -> dict[str, Answers]:
+    """Return by worker how many requests of a backend were answered, and how many with 5xx."""
+    workers = find_workers(master)
+    return {
+        str(pid): Answers(
+            requests=sum(int(row[f"hrsp_{digit}xx"] or 0) for digit in range(1, 6)),
+            errors=int(row["hrsp_5xx"] or 0),
+        )
+        for pid in (workers.current, *workers.earlier)
+        for row in _read_stats(master, pid)
+        if row["pxname"] == backend and row["svname"] == "BACKEND"
+    }
 
 
 def find_stale_workers(master: Path, backend: str) -> list[int]:

@@ -48,6 +48,9 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, *_args: object) -> None:
+        """Print nothing: a balancer resets the connection of its health check."""
+
 
 if __name__ == "__main__":
     sys.stderr.write(f"the health of {LAUNCH['server']} is {HEALTH}\n")
