@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ SAMPLE = ROOT / "tests" / "local" / "sample"
 TOKEN = "the-secret-of-the-bake-5d1c7b"  # noqa: S105 - a made-up one, which the tests look for
 PORTS = (12000, 12999)
 """Not the default range: a developer's own stacks may run beside."""
+GONE_SECONDS = 60
+"""What was killed or interrupted may clean up for so long."""
 
 
 @dataclass(frozen=True)
@@ -260,10 +263,15 @@ class Run:
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def _said(self, word: str) -> bool:
+        return word in self.text
+
     def interrupt(self) -> int:
-        """Do what Ctrl-C does, and return the exit code."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(120)
+        """Do what Ctrl-C does, and again, for the engine waits for what is under way at first."""
+        for said in ("", "cancelling"):
+            wait_until(partial(self._said, said), GONE_SECONDS)
+            os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(GONE_SECONDS)
 
     def wait(self) -> int:
         """Return the exit code."""

@@ -1,10 +1,10 @@
 """Bakes that go wrong: a clear error, nothing left, and what served goes on serving."""
 
-from local_stack import LocalStack, wait_until
+from local_stack import GONE_SECONDS, LocalStack, wait_until
 
 PROVISION = "packer/app/provision.sh"
+BAKING = ("qemu-system", "/output/disk.qcow2")
 FIRST = "bake=/var/tmp/bake\n"
-GONE_SECONDS = 60
 
 
 def test_a_provisioning_script_that_fails(serving: LocalStack) -> None:
@@ -42,11 +42,11 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
     live = serving.live()
     serving.edit("app/server.py", "# interrupted")
     with serving.start_up() as run:
-        wait_until(lambda: serving.world.find_processes("qemu-system", "/output/disk.qcow2"))
+        wait_until(lambda: serving.world.find_processes(*BAKING))
         assert run.interrupt() != 0, run.text
     wait_until(lambda: not serving.world.find_bakes(), GONE_SECONDS)
     with serving.start_up() as run:
-        wait_until(lambda: serving.world.find_processes("qemu-system", "/output/disk.qcow2"))
+        wait_until(lambda: serving.world.find_processes(*BAKING))
         run.kill_engine()
     wait_until(lambda: not serving.world.find_bakes(), GONE_SECONDS)
     assert serving.live() == live

@@ -1,8 +1,6 @@
 """The engine is killed while a candidate boots, and while it is verified."""
 
-from local_stack import LocalStack, wait_until
-
-GONE_SECONDS = 60
+from local_stack import GONE_SECONDS, LocalStack, wait_until
 
 
 def test_a_killed_launch_and_a_killed_verification_are_taken_up(serving: LocalStack) -> None:

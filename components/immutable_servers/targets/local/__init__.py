@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ class LocalTarget(Target):
         """Declare the stack's HAProxy."""
         from immutable_servers.targets.local.resources import Balancer  # noqa: PLC0415 - imports Pulumi
 
-        return Balancer(scope, routes, opts)
+        return Balancer(scope, [self._place(route) for route in routes], opts)
 
     def declare_fleet(
         self,
@@ -134,8 +135,8 @@ class LocalTarget(Target):
         ]
 
     def find_address(self, route: Route, scope: Scope) -> str:  # noqa: ARG002 - all are here
-        """Return the balancer's address for a route."""
-        return f"http://{route.host or LOOPBACK}:{route.port}"
+        """Return the balancer's address for a route; a host's name is the user's to resolve."""
+        return f"http://{route.host or LOOPBACK}:{self._place(route).port}"
 
     # acting
     def make_key(self, scope: Scope) -> str:
@@ -184,6 +185,10 @@ class LocalTarget(Target):
             deadline=request.deadline,
             say=request.say,
         ).folder
+
+    def _place(self, route: Route) -> Route:
+        """Return a route with its port: a host name's is the shared one."""
+        return route if route.port else replace(route, port=self.settings.shared_port)
 
 
 def _require_linux() -> None:

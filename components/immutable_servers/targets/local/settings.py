@@ -51,6 +51,10 @@ class LocalSettings(BaseModel):
         default=(20000, 29999), description="First and last port of 127.0.0.1 that servers may have"
     )
 
+    shared_port: Port = Field(
+        default=8080, description="Port of 127.0.0.1 on which services are told apart by host name"
+    )
+
     def find_size(self, word: str) -> Size:
         """Return what a size means.
 

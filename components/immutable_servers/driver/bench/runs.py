@@ -1,0 +1,118 @@
+"""The runs that the measurements share: each is made once, when a measurement first asks for it.
+
+First run (one server) → nothing to do → a preview and an update with a changed source and two
+servers → an update with another `env` under load. Each builds on the one before.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from immutable_servers.driver.bench.client import Answer, start_clients
+from immutable_servers.driver.bench.memory import start_sampling
+from immutable_servers.driver.bench.scratch import MARK, Scratch
+from immutable_servers.driver.engine import run_engine
+from immutable_servers.driver.reporter import Reporter
+from immutable_servers.errors import ImmutableError
+
+RATE = 200
+"""Requests in a second while traffic moves."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One run of the engine.
+
+    Attributes:
+        seconds: From its start to its end.
+        began: Its start, on the monotonic clock.
+        spans: First start and last end of each phase, on the same clock.
+    """
+
+    seconds: float
+    began: float
+    reporter: Reporter
+
+    def phase(self, name: str) -> float:
+        """Return the seconds of a phase, 0 when there was none."""
+        start, end = self.reporter.spans.get(name, (0.0, 0.0))
+        return end - start
+
+    @property
+    def until_traffic(self) -> float:
+        """Seconds from the start until traffic had moved."""
+        _, end = self.reporter.spans.get("traffic", (0.0, self.began + self.seconds))
+        return end - self.began
+
+
+class Runs:
+    """The runs on one scratch stack."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self.scratch = scratch
+        self.memory = 0
+
+    @cached_property
+    def first(self) -> Timing:
+        """The first update: one server."""
+        self.scratch.write(1)
+        return self._run("up", "--yes", "--skip-preview")
+
+    @cached_property
+    def nothing(self) -> Timing:
+        """An update with nothing to do."""
+        _ = self.first
+        return self._run("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+    @cached_property
+    def preview(self) -> Timing:
+        """A preview after a change of the source."""
+        _ = self.nothing
+        self.scratch.change_source()
+        return self._run("preview", preview=True)
+
+    @cached_property
+    def changed(self) -> Timing:
+        """The update for that change, now with two servers; its memory is sampled."""
+        _ = self.preview
+        self.scratch.write(2)
+        with start_sampling(MARK) as memory:
+            timing = self._run("up", "--yes", "--skip-preview")
+        self.memory = memory.most
+        return timing
+
+    @cached_property
+    def moved(self) -> tuple[Timing, Sequence[Answer]]:
+        """A new generation while clients ask all the time, with what they were answered."""
+        _ = self.changed
+        address = find_address(self.changed.reporter.outputs, self.scratch.service)
+        self.scratch.write(2, MEASURED="cutover")
+        with start_clients(address, RATE) as answers:
+            timing = self._run("up", "--yes", "--skip-preview")
+        return timing, answers
+
+    def _run(self, *words: str, preview: bool = False) -> Timing:
+        reporter = Reporter(lambda _line: None, preview=preview)
+        began = time.monotonic()
+        ended = run_engine(self.scratch.stack, list(words), reporter)
+        took = time.monotonic() - began
+        if ended.code:
+            raise ImmutableError(
+                f"`pulumi {words[0]}` of the scratch stack failed",
+                facts=[*reporter.render_errors(), *ended.told],
+            )
+        return Timing(took, began, reporter)
+
+
+def find_address(outputs: object, service: str) -> str:
+    """Return where a service answers, as the stack's outputs say.
+
+    Raises:
+        ImmutableError: They do not.
+    """
+    services = outputs.get("services") if isinstance(outputs, dict) else None
+    found = services.get(service) if isinstance(services, dict) else None
+    if not isinstance(found, dict) or not found.get("address"):
+        raise ImmutableError("The run exported no address")
+    return str(found["address"])

@@ -1,0 +1,156 @@
+"""A scratch copy of the project with a stack of its own; the user's stacks are left alone.
+
+State, passphrase, port and stack name are its own. Images are the user's: they are shared by all
+stacks, and a base that is there need not be baked for a measurement.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from immutable_servers import places
+from immutable_servers.context import Place as Where
+from immutable_servers.driver import console
+from immutable_servers.driver.engine import run_engine
+from immutable_servers.driver.environment import (
+    BACKEND,
+    PASSPHRASES,
+    compute_environment,
+    state_dir,
+)
+from immutable_servers.driver.project import CHECKOUT, read_project, read_values
+from immutable_servers.driver.reporter import Reporter
+from immutable_servers.driver.stack import Stack
+from immutable_servers.errors import ImmutableError
+from immutable_servers.targets.contract import Artifact, Scope, Target
+
+LEFT_OUT = (places.PROJECT_FOLDER, ".git", "__pycache__", ".*_cache", "Pulumi.*.yaml")
+MARK = "IMMUTABLE_BENCH"
+"""In the environment of every process of a scratch run, wherever it was started from."""
+
+
+@dataclass
+class Scratch:
+    """A stack that may be changed as measurements need it.
+
+    Attributes:
+        settings: What its file says, by key.
+        service: The one service of the stack, the first of the user's.
+    """
+
+    stack: Stack
+    settings: dict[str, Any]
+    service: str
+
+    def write(self, servers: int, **env: str) -> None:
+        """Write the stack's file, with so many servers and more of `env`."""
+        import yaml  # noqa: PLC0415 - `--help` does without
+
+        service = self.settings["services"][self.service]
+        service["servers"] = servers
+        service["env"] = {**(service.get("env") or {}), **env}
+        prefix = read_project(self.stack.root)["name"]
+        config = {f"{prefix}:{key}": value for key, value in self.settings.items()}
+        file = self.stack.root / f"Pulumi.{self.stack.name}.yaml"
+        file.write_text(yaml.safe_dump({"config": config}))
+
+    def change_source(self) -> None:
+        """Add a file to the sources of the service's image."""
+        image = self.settings["images"][self.settings["services"][self.service]["image"]]
+        folder = self.stack.root / next(iter(image.get("sources") or ()), "app")
+        (folder / f"changed-by-{self.stack.name}").write_text(f"{self.stack.name}\n")
+
+    def load_target(self) -> Target:
+        """Return the target that the settings name."""
+        name = self.settings["target"]
+        scope = Scope(read_project(self.stack.root)["name"], self.stack.name)
+        return Where(name, self.settings.get(name) or {}, scope).load()
+
+
+@contextmanager
+def start_scratch(root: Path, like: str) -> Iterator[Scratch]:
+    """Yield a scratch stack with the settings of the stack `like`; destroy it, whatever happens."""
+    values = read_values(root, like)
+    name = f"bench-{os.getpid()}"
+    with tempfile.TemporaryDirectory(prefix="immutable-bench-") as folder:
+        copy = Path(folder, "project")
+        shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        settings, service = choose_settings(values, find_free_port())
+        scratch = Scratch(Stack(copy, name, make_environment(copy), own=True), settings, service)
+        scratch.write(1)
+        before = {artifact.id for artifact in scratch.load_target().catalog.list()}
+        try:
+            yield scratch
+        finally:
+            destroy(scratch, before)
+
+
+def choose_settings(values: Mapping[str, Any], port: int) -> tuple[dict[str, Any], str]:
+    """Return the settings with their first service alone, at this port, and its name.
+
+    Raises:
+        ImmutableError: There is no service.
+    """
+    services = values.get("services") or {}
+    if not services:
+        raise ImmutableError("The stack has no service to measure", todo="Name another stack.")
+    name = next(iter(services))
+    service = {**services[name], "route": {"port": port}}
+    return {**values, "services": {name: service}}, name
+
+
+def make_environment(copy: Path) -> dict[str, str]:
+    """Return the environment of the scratch stack's commands: nobody's login, no user's state."""
+    state = state_dir(copy)
+    state.mkdir(parents=True)
+    ours = {key: value for key, value in os.environ.items() if key not in PASSPHRASES}
+    return {
+        **ours,
+        **compute_environment(CHECKOUT),
+        BACKEND: f"file://{state}",
+        "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+        "PULUMI_CONFIG_PASSPHRASE": "bench",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": "",
+        MARK: str(os.getpid()),
+    }
+
+
+def destroy(scratch: Scratch, before: set[str]) -> None:
+    """Destroy the stack, and delete images that were not there before and that it changed.
+
+    Raises:
+        ImmutableError: Something of it is left.
+    """
+    console.say("destroying the scratch stack")
+    scratch.stack.run("state", "unprotect", "--all", "--yes")
+    reporter = Reporter(lambda _line: None)
+    ended = run_engine(scratch.stack, ["destroy", "--yes", "--skip-preview"], reporter)
+    if ended.code:
+        raise ImmutableError(
+            f"The scratch stack {scratch.stack.name} could not be destroyed",
+            facts=[*reporter.render_errors(), *ended.told],
+            todo="Look for its servers: their folder carries its name.",
+        )
+    catalog = scratch.load_target().catalog
+    image = scratch.settings["services"][scratch.service]["image"]
+    for artifact in find_made(catalog.list(), image, before):
+        catalog.delete(artifact)
+
+
+def find_made(now: Iterable[Artifact], image: str, before: set[str]) -> list[Artifact]:
+    """Return the artifacts of an image that were made since; its parents are kept for others."""
+    return [found for found in now if found.image == image and found.id not in before]
+
+
+def find_free_port() -> int:
+    """Return a port on 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
