@@ -170,7 +170,6 @@ def test_a_check_that_the_live_generation_breaks(serving: Project) -> None:
     serving.ask_three_questions()
 
 
-@pytest.mark.core
 def test_the_program_is_upgraded(serving: Project) -> None:
     """A program that shapes servers differently makes a generation; none that exists is touched."""
     old = serving.live()

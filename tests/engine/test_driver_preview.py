@@ -127,6 +127,11 @@ def test_offline_needs_neither_engine_nor_target(serving: Project, tmp_path: Pat
     assert said["images"][1]["why"] == ["app/server.txt changed"]
     assert {image["fate"] for image in said["images"]} == {"not asked"}
     assert said["engine"] is None
+    (serving.root.parent / "state").rename(tmp_path / "no-state")
+    blind = drive(serving, "preview", "--offline", "--exit-code")
+    assert blind.returncode == 20, blind.stderr
+    assert "what serves now is not known" in blind.stdout
+    assert "the first" not in blind.stdout
 
 
 def test_errors_in_the_settings_stand_in_the_comment(serving: Project) -> None:

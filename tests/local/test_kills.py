@@ -8,13 +8,17 @@ def test_a_killed_launch_and_a_killed_verification_are_taken_up(serving: LocalSt
 
     Live answers all the time; the checks of the killed run have ended, and nothing is made twice.
     """
-    live = serving.live()
+    live, before = serving.live(), read_pids(serving)
+
+    def find_new() -> set[str]:
+        return read_pids(serving) - before
+
     with serving.start_clients() as clients:
         serving.set_env(GREETING="killed")
         with serving.start_up() as run:
-            wait_until(lambda: find_new(serving, live))
+            wait_until(find_new)
             run.kill_engine()
-        (machine,) = find_new(serving, live)
+        made = find_new()
         with serving.start_up() as run:
             wait_until(lambda: find_checks(serving) or run.process.poll() is not None)
             assert find_checks(serving), run.text
@@ -22,16 +26,17 @@ def test_a_killed_launch_and_a_killed_verification_are_taken_up(serving: LocalSt
         wait_until(lambda: not find_checks(serving), GONE_SECONDS)
         assert serving.live() == live
         serving.update()
-    assert find_new(serving, live) == [machine]
     new = serving.live()
+    assert find_new() == made == set(map(str, serving.find_machine_processes(new)))
     assert serving.states() == {live: "standby", new: "live"}
     serving.assert_sealed(new)
     assert {answer for client in clients for answer in client.answers} <= {live, new}
 
 
-def find_new(stack: LocalStack, live: str) -> list[int]:
-    """Return the machines of the stack that are not the live generation's."""
-    return sorted(set(stack.find_machine_processes()) - set(stack.find_machine_processes(live)))
+def read_pids(stack: LocalStack) -> set[str]:
+    """Return the pids of the stack's machines, as their QEMUs wrote them when they had begun."""
+    files = stack.folder.glob("generations/*/servers/*/pid")
+    return {file.read_text().strip() for file in files} - {""}
 
 
 def find_checks(stack: LocalStack) -> list[int]:

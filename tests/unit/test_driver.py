@@ -13,6 +13,7 @@ import pytest
 
 from immutable_servers import errors
 from immutable_servers.driver import bench, cli, console, environment, rings, runs
+from immutable_servers.driver.bench import table
 from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import clean, find_error, find_exit_code
 from immutable_servers.driver.project import ROOT_VARIABLE, list_stacks, read_values
@@ -408,6 +409,24 @@ def test_a_ring_that_runs_nothing_has_failed(project: Path) -> None:
     assert empty.note
 
 
+def test_fast_takes_the_core_of_the_engine_and_machines_are_not_shared() -> None:
+    """`--fast` chooses the core of tests/engine and all of others; what boots runs alone."""
+    assert "core" in rings.render_choice("engine", fast=True)
+    assert "core" not in rings.render_choice("engine", fast=False)
+    assert "core" not in rings.render_choice("unit", fast=True)
+    assert rings.render_choice("local", fast=False) == []
+
+
+def test_what_a_linter_prints_is_shown_in_one_piece(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A linter runs beside the tests: its words come together, and its failure counts."""
+    words = ("-c", "print('one'); print('two'); raise SystemExit(1)")
+    result = rings._run_linter(project, "toy", words, os.environ)
+    assert (result.passed, result.failed) == (0, 1)
+    assert "== toy\none\ntwo\n" in capsys.readouterr().err
+
+
 def test_the_last_line_holds_the_sums_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """A reader, or a program, finds the sums on a line of their own."""
     good = [
@@ -425,14 +444,14 @@ def test_bench_measures_what_is_named(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`--only` runs one; an unknown name shows those there are."""
-    monkeypatch.setattr(bench, "MEASUREMENTS", {})
+    monkeypatch.setattr(table, "MEASUREMENTS", {})
     monkeypatch.setattr(bench, "install_missing", lambda _parts, *, yes: yes)
 
-    @bench.measurement("quick", "under 1 s")
-    def measure(_place: bench.Place) -> bench.Measured:
-        return bench.Measured(f"{time.monotonic() * 0:.0f} s", good=True)
+    @table.measurement("quick", "under 1 s")
+    def measure(_place: table.Place) -> table.Measured:
+        return table.Measured(f"{time.monotonic() * 0:.0f} s", good=True)
 
-    assert measure(bench.Place(project, "dev")).good
+    assert measure(table.Place(project, "dev")).good
     assert bench.run_bench(project, "dev", only="quick", yes=True) == 0
     shown = capsys.readouterr().out
     assert "under 1 s" in shown

@@ -74,11 +74,11 @@ def test_the_words_for_each_move() -> None:
     """Each way of a service is said in its own words."""
     said = {
         move: words.word_move(SERVICE.model_copy(update={"move": move}))
-        for move in ("first", "replace", "traffic", "verify", "resize", "nothing")
+        for move in ("first", "replace", "traffic", "verify", "resize", "nothing", "unknown")
     }
     assert said["replace"] == "generation 3f2a9c41 → dd37b6a2, create before destroy"
     assert "no bake, no boot" in said["traffic"]
-    assert len(set(said.values())) == 6
+    assert len(set(said.values())) == 7
 
 
 # the comment
@@ -234,5 +234,6 @@ def test_the_state_file_is_read_without_the_engine(
     file.parent.mkdir(parents=True)
     file.write_bytes(gzip.compress(text) if packed else text)
     assert read_state_outputs(tmp_path, "dev") == {"ledger": {"web": {}}}
+    assert read_state_outputs(tmp_path, "prod") == {}
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://bucket")
     assert read_state_outputs(tmp_path, "dev") is None

@@ -108,6 +108,7 @@ def destroy(
     return run_destroy(find_root(), stack, remove=remove, yes=yes or Answers.yes)
 
 
+StackOption = Annotated[str, typer.Option("--stack", help="The stack's name.")]
 Service = Annotated[str, typer.Argument(metavar="[SERVICE]", help="The service's name.")]
 
 
@@ -159,6 +160,34 @@ def status(stack: Stack = DEFAULT_STACK) -> int:
     from immutable_servers.driver.status import show_status  # noqa: PLC0415
 
     return show_status(find_root(), stack)
+
+
+@app.command()
+def verify(
+    service: Service = "",
+    *,
+    stack: StackOption = DEFAULT_STACK,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the server open.")] = False,
+    yes: Yes = False,
+) -> int:
+    """Run the checks on one server of the checkout's image; move nothing."""
+    from immutable_servers.driver.verify import run_verify  # noqa: PLC0415
+
+    return run_verify(find_root(), stack, service, keep=keep, yes=yes or Answers.yes)
+
+
+@app.command()
+def logs(
+    service: Service = "",
+    *,
+    stack: StackOption = DEFAULT_STACK,
+    generation: Annotated[str, typer.Option(help="Without it the live one.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+) -> int:
+    """Print what a service's servers wrote on their consoles."""
+    from immutable_servers.driver.logs import run_logs  # noqa: PLC0415
+
+    return run_logs(find_root(), stack, service, generation, follow=follow)
 
 
 @app.command()

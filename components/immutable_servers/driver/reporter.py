@@ -116,6 +116,8 @@ class Reporter:
         sign, verb = OPERATIONS[metadata["op"]]
         name = metadata["urn"].rsplit("::", 1)[1]
         kind = _find_kind(metadata)
+        if kind == "Image" and metadata["op"] in ("delete", "delete-replaced"):
+            verb = "forgotten, it stays in the catalog"
         self._line(f"{sign:>2} {kind} {name}{'' if self.preview else f' {verb}'}{took}")
 
     def _line(self, line: str) -> None:

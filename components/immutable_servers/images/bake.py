@@ -1,5 +1,7 @@
 """Provides one image version: found in the catalog, or baked from a staged copy of its inputs."""
 
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from immutable_servers.images.locks import hold_version
 from immutable_servers.images.order import Order
 from immutable_servers.images.packer import PackerRun, check_template
 from immutable_servers.places import PROJECT_FOLDER, cache_dir, logs_dir
+from immutable_servers.supervisor import read_stat
 from immutable_servers.targets.contract import Artifact, BakeRequest, Say, Target
 
 
@@ -97,12 +100,26 @@ def check_image(root: Path, order: Order) -> None:
 
 @contextmanager
 def start_staging(root: Path, order: Order) -> Iterator[Path]:
-    """Yield an empty folder for the copy of the inputs; it goes at the end."""
+    """Yield an empty folder for the copy of the inputs; it goes at the end.
+
+    Its name says who made it, so that what a killed run has left is removed by the next one.
+    """
     parent = root / PROJECT_FOLDER / "bakes"
     parent.mkdir(parents=True, exist_ok=True)
-    name = f"{order.image}-{order.version}-"
+    _remove_left_stagings(parent)
+    stat = read_stat(os.getpid())
+    name = f"{order.image}-{order.version}.{os.getpid()}.{stat.started if stat else 0}."
     with tempfile.TemporaryDirectory(prefix=name, dir=parent) as folder:
         yield Path(folder)
+
+
+def _remove_left_stagings(parent: Path) -> None:
+    for folder in parent.glob("*.*.*.*"):
+        _, pid, started, _ = folder.name.rsplit(".", 3)
+        if pid.isdigit() and started.isdigit():
+            stat = read_stat(int(pid))
+            if stat is None or stat.started != int(started):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def describe_lineage(root: Path, order: Order) -> dict[str, Any]:

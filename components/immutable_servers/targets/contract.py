@@ -371,6 +371,14 @@ class Target(ABC):
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         """Return what helps to see why a generation is not healthy: the end of its console logs."""
 
+    def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
+        """Return console logs by server name: a generation's, or with no generation a service's.
+
+        Not abstract: a target whose own tools show consoles keeps none here.
+        """
+        del scope
+        return {}
+
     @abstractmethod
     def find_address(self, route: Route, scope: Scope) -> str:
         """Return the URL where a service answers, such as `http://127.0.0.1:8080`."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 CLIENTS = 20
@@ -82,7 +83,7 @@ def _read_generation(text: bytes) -> str:
 def find_longest_gap(answers: Sequence[Answer]) -> float:
     """Return the longest time between two good answers, in seconds."""
     times = sorted(answer.at for answer in answers if answer.ok)
-    return max((after - before for before, after in zip(times, times[1:], strict=False)), default=0)
+    return max((after - before for before, after in pairwise(times)), default=0)
 
 
 def count_early(answers: Sequence[Answer], old: str, new: str, verified: float) -> int:

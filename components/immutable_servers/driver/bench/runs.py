@@ -52,6 +52,7 @@ class Runs:
     def __init__(self, scratch: Scratch) -> None:
         self.scratch = scratch
         self.memory = 0
+        self._failed: ImmutableError | None = None
 
     @cached_property
     def first(self) -> Timing:
@@ -93,15 +94,18 @@ class Runs:
         return timing, answers
 
     def _run(self, *words: str, preview: bool = False) -> Timing:
+        if self._failed:
+            raise self._failed  # what builds on a run that failed is not tried
         reporter = Reporter(lambda _line: None, preview=preview)
         began = time.monotonic()
         ended = run_engine(self.scratch.stack, list(words), reporter)
         took = time.monotonic() - began
         if ended.code:
-            raise ImmutableError(
+            self._failed = ImmutableError(
                 f"`pulumi {words[0]}` of the scratch stack failed",
                 facts=[*reporter.render_errors(), *ended.told],
             )
+            raise self._failed
         return Timing(took, began, reporter)
 
 

@@ -7,8 +7,9 @@ stacks, and a base that is there need not be baked for a measurement.
 import os
 import shutil
 import socket
+import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from immutable_servers.driver.project import CHECKOUT, read_project, read_values
 from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import Stack
 from immutable_servers.errors import ImmutableError
-from immutable_servers.targets.contract import Artifact, Scope, Target
+from immutable_servers.targets.contract import Scope, Target
 
 LEFT_OUT = (places.PROJECT_FOLDER, ".git", "__pycache__", ".*_cache", "Pulumi.*.yaml")
 MARK = "IMMUTABLE_BENCH"
@@ -60,11 +61,16 @@ class Scratch:
         file = self.stack.root / f"Pulumi.{self.stack.name}.yaml"
         file.write_text(yaml.safe_dump({"config": config}))
 
+    @property
+    def change(self) -> str:
+        """The name of the file that `change_source` adds."""
+        return f"changed-by-{self.stack.name}"
+
     def change_source(self) -> None:
         """Add a file to the sources of the service's image."""
         image = self.settings["images"][self.settings["services"][self.service]["image"]]
         folder = self.stack.root / next(iter(image.get("sources") or ()), "app")
-        (folder / f"changed-by-{self.stack.name}").write_text(f"{self.stack.name}\n")
+        (folder / self.change).write_text(f"{self.stack.name}\n")
 
     def load_target(self) -> Target:
         """Return the target that the settings name."""
@@ -81,14 +87,16 @@ def start_scratch(root: Path, like: str) -> Iterator[Scratch]:
     with tempfile.TemporaryDirectory(prefix="immutable-bench-") as folder:
         copy = Path(folder, "project")
         shutil.copytree(root, copy, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        venv = copy / places.PROJECT_FOLDER / "venv"  # what Pulumi.yaml names
+        venv.parent.mkdir()
+        venv.symlink_to(sys.prefix)
         settings, service = choose_settings(values, find_free_port())
         scratch = Scratch(Stack(copy, name, make_environment(copy), own=True), settings, service)
         scratch.write(1)
-        before = {artifact.id for artifact in scratch.load_target().catalog.list()}
         try:
             yield scratch
         finally:
-            destroy(scratch, before)
+            destroy(scratch)
 
 
 def choose_settings(values: Mapping[str, Any], port: int) -> tuple[dict[str, Any], str]:
@@ -121,8 +129,8 @@ def make_environment(copy: Path) -> dict[str, str]:
     }
 
 
-def destroy(scratch: Scratch, before: set[str]) -> None:
-    """Destroy the stack, and delete images that were not there before and that it changed.
+def destroy(scratch: Scratch) -> None:
+    """Destroy the stack, and delete the images of its changed source; others may be used by others.
 
     Raises:
         ImmutableError: Something of it is left.
@@ -138,14 +146,14 @@ def destroy(scratch: Scratch, before: set[str]) -> None:
             todo="Look for its servers: their folder carries its name.",
         )
     catalog = scratch.load_target().catalog
-    image = scratch.settings["services"][scratch.service]["image"]
-    for artifact in find_made(catalog.list(), image, before):
-        catalog.delete(artifact)
+    for artifact in catalog.list():
+        if was_made_of(scratch.change, catalog.find_manifest(artifact)):
+            catalog.delete(artifact)
 
 
-def find_made(now: Iterable[Artifact], image: str, before: set[str]) -> list[Artifact]:
-    """Return the artifacts of an image that were made since; its parents are kept for others."""
-    return [found for found in now if found.image == image and found.id not in before]
+def was_made_of(change: str, manifest: Mapping[str, Any]) -> bool:
+    """Tell whether an image's sources held the file `change`, which no user's checkout has."""
+    return any(change in files for files in (manifest.get("sources") or {}).values())
 
 
 def find_free_port() -> int:

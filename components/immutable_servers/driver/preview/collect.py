@@ -29,6 +29,7 @@ from immutable_servers.errors import ImmutableError
 from immutable_servers.git import read_commit
 from immutable_servers.ledger import OUTPUT, parse_ledgers
 from immutable_servers.planning import StackPlan, make_routes, plan_stack
+from immutable_servers.requests import read_request
 from immutable_servers.settings import Settings, load_settings
 from immutable_servers.targets.contract import Scope, Target
 
@@ -114,8 +115,9 @@ def _plan_online(root: Path, name: str, values: Mapping[str, Any]) -> StackPrevi
     settings = load_settings(values, root)
     place = _make_place(root, name, settings)
     target = place.load()
-    exported = parse_ledgers(read_outputs(root, name).get(OUTPUT))
-    planned = plan_stack(root, settings, place, target, exported)
+    request = read_request()
+    exported = request.apply_to(parse_ledgers(read_outputs(root, name).get(OUTPUT)))
+    planned = plan_stack(root, settings, place, target, exported, again=request.again)
     routes = {route.service: route for route in make_routes(settings)}
     addresses = {
         service: target.find_address(routes[service], place.of(service).scope)
@@ -130,8 +132,18 @@ def _plan_offline(root: Path, name: str, values: Mapping[str, Any]) -> StackPrev
     outputs = read_state_outputs(root, name)
     exported = parse_ledgers((outputs or {}).get(OUTPUT))
     planned = plan_stack(root, settings, place, place.load(), exported, offline=True)
-    note = NO_LEDGER if outputs is None else UNASKED
-    return _describe(root, place, planned, None, {}, (note,))
+    if outputs is None:
+        return _forget(_describe(root, place, planned, None, {}, (NO_LEDGER,)))
+    return _describe(root, place, planned, None, {}, (UNASKED,))
+
+
+def _forget(preview: StackPreview) -> StackPreview:
+    """Take back what was said of what serves: an unreadable ledger is never an empty one."""
+    return _with(
+        preview,
+        images=tuple(image.model_copy(update={"why": ()}) for image in preview.images),
+        services=tuple(s.model_copy(update={"move": "unknown"}) for s in preview.services),
+    )
 
 
 def _make_place(root: Path, name: str, settings: Settings) -> Place:

@@ -68,13 +68,15 @@ def _render_images(images: Sequence["ImagePreview"], details: int | None) -> Ite
         yield f"| {escape(image.name)} | `{versions}` | {words.word_fate(image)} |"
     yield ""
     for image in images:
-        if image.old != image.new:
+        if image.old != image.new and image.why:
             yield from _fold(f"Why {image.name} is new ({len(image.why)})", image.why, details)
 
 
 def _render_service(service: "ServicePreview") -> Iterator[str]:
     yield f"**{escape(service.name)}**: {words.word_move(service)}"
     yield ""
+    if service.move == "unknown":
+        return
     if service.why:
         yield f"- because {escape('; '.join(service.why))}"
     if words.word_pin(service):

@@ -12,7 +12,7 @@ CHANGES = 20
 """The exit code of `--exit-code` for changes: no branch of the error tree has it."""
 
 Fate = Literal["found", "to be baked", "not needed", "not asked"]
-Move = Literal["first", "replace", "traffic", "verify", "resize", "nothing"]
+Move = Literal["first", "replace", "traffic", "verify", "resize", "nothing", "unknown"]
 
 
 class _Model(BaseModel):
@@ -78,7 +78,8 @@ class ServicePreview(_Model):
     move: Move = Field(
         description="first: the first generation. replace: a new generation beside the live one, "
         "create before destroy. traffic: back to a standby. verify: checks run, nothing is "
-        "launched beside a probe. resize: the live fleet changes its count in place."
+        "launched beside a probe. resize: the live fleet changes its count in place. "
+        "unknown: offline, and the ledger cannot be read."
     )
     live: GenerationPreview | None = Field(description="What serves now.")
     desired: GenerationPreview = Field(description="What shall serve once it is verified.")
@@ -140,7 +141,10 @@ class StackPreview(_Model):
 
     @property
     def result(self) -> Literal["nothing", "changes", "error"]:
-        """Tell nothing to do, changes and error apart; the engine, where asked, has the word."""
+        """Tell nothing to do, changes and error apart; the engine, where asked, has the word.
+
+        What is not known counts as changes.
+        """
         if self.problems:
             return "error"
         if self.engine is not None:

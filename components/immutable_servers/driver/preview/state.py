@@ -16,7 +16,9 @@ SCHEME = "file://"
 
 
 def read_state_outputs(root: Path, stack: str) -> Mapping[str, Any] | None:
-    """Return the stack's outputs as the state file holds them; None when none can be read.
+    """Return the stack's outputs as the state file holds them; None when they cannot be read.
+
+    A state folder without the stack holds no outputs; without a state folder nothing is known.
 
     The layout is that of the engine's file backend:
     https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/backend/diy/store.go
@@ -27,6 +29,8 @@ def read_state_outputs(root: Path, stack: str) -> Mapping[str, Any] | None:
     project = str(read_project(root).get("name", ""))
     file = folder / ".pulumi" / "stacks" / project / f"{stack}.json"
     try:
+        if not file.exists() and not _pack(file).exists():
+            return {} if (folder / ".pulumi").is_dir() else None
         state = json.loads(_read(file))
         resources = (state["checkpoint"].get("latest") or {}).get("resources") or []
         itself = [resource for resource in resources if resource["type"] == STACK_TYPE]
@@ -46,5 +50,10 @@ def _find_state_dir(root: Path) -> Path | None:
 
 
 def _read(file: Path) -> bytes:
-    packed = file.with_name(f"{file.name}.gz")
+    packed = _pack(file)
     return gzip.decompress(packed.read_bytes()) if packed.exists() else file.read_bytes()
+
+
+def _pack(file: Path) -> Path:
+    """Return the name of a state file that the engine has packed."""
+    return file.with_name(f"{file.name}.gz")

@@ -47,6 +47,8 @@ def _render_service(service: "ServicePreview") -> Iterator[Line]:
         yield 2, f"because {reason}"
     if words.word_pin(service):
         yield 2, f"pinned to {words.word_pin(service)}"
+    if service.move == "unknown":
+        return
     yield 2, f"servers: {words.word_servers(service)}"
     yield 2, f"server-hours: {words.word_hours(service)}"
     if service.launched:

@@ -38,10 +38,10 @@ FATES: Mapping[str, str] = {"not asked": "to be baked unless found"}
 
 
 def word_versions(image: "ImagePreview") -> str:
-    """Return such as `9ed3c0d793ba → 1f2e3d4c5b6a`."""
-    if image.old == image.new:
+    """Return such as `9ed3c0d793ba → 1f2e3d4c5b6a`, or the new one alone."""
+    if image.old in ("", image.new):
         return image.new
-    return f"{image.old or 'none'} → {image.new}"
+    return f"{image.old} → {image.new}"
 
 
 def word_fate(image: "ImagePreview") -> str:
@@ -54,6 +54,8 @@ def word_fate(image: "ImagePreview") -> str:
 def word_move(service: "ServicePreview") -> str:
     """Return what happens to a service, in one line."""
     new, old = service.desired.id, service.live.id if service.live else ""
+    if service.move == "unknown":
+        return f"generation {new} for this checkout"
     if service.move == "first":
         return f"generation {new}, the first"
     if service.move == "replace":

@@ -25,7 +25,16 @@ from immutable_servers.targets.contract import (
     Server,
     Target,
 )
-from immutable_servers.targets.local import access, balancer, boot, fleets, layout, probes, qemu
+from immutable_servers.targets.local import (
+    access,
+    balancer,
+    boot,
+    consoles,
+    fleets,
+    layout,
+    probes,
+    qemu,
+)
 from immutable_servers.targets.local.artifacts import KERNEL, LocalCatalog
 from immutable_servers.targets.local.bake import bake_image
 from immutable_servers.targets.local.ports import LOOPBACK
@@ -133,6 +142,10 @@ class LocalTarget(Target):
             for folder in fleets.find_machines(scope)
             for line in (*boot.read_console(folder), f"console log: {folder / 'console.log'}")
         ]
+
+    def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
+        """Name the files, also those of servers that are gone."""
+        return consoles.find_consoles(scope)
 
     def find_address(self, route: Route, scope: Scope) -> str:  # noqa: ARG002 - all are here
         """Return the balancer's address for a route; a host's name is the user's to resolve."""

@@ -19,7 +19,7 @@ from typing import Any
 from immutable_servers import places
 from immutable_servers.errors import LaunchError, RetirementError
 from immutable_servers.targets.contract import Fleet, FleetSpec, Say, Scope
-from immutable_servers.targets.local import balancer, layout, ssh
+from immutable_servers.targets.local import balancer, consoles, layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.boot import boot_servers, make_wish
 from immutable_servers.targets.local.locks import hold_lock
@@ -242,6 +242,7 @@ def _shrink(folder: Path, record: FleetRecord, going: list[Path], say: Say) -> N
     say(f"removing {', '.join(names)}")
     balancer.register_backend(spec.scope, spec.launch.health, staying)
     balancer.drain_servers(spec.scope, names, _SHRINK_SECONDS)
+    consoles.keep_consoles(spec.scope, going)
     for path in going:
         remove_machine(path)
 
@@ -288,7 +289,9 @@ def _delete(folder: Path, scope: Scope) -> None:
         _write(folder, replace(record, leaving=True))
     balancer.remove_backend(scope)
     ssh.end_shared_connections(folder)
-    for path in _find_server_folders(folder):
+    going = list(_find_server_folders(folder))
+    consoles.keep_consoles(scope, going)
+    for path in going:
         remove_machine(path)
     layout.remove_folder(folder)
 

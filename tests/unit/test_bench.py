@@ -1,0 +1,254 @@
+"""The parts of `bench` that need no machine."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from immutable_servers.driver.bench import stacks, table
+from immutable_servers.driver.bench.client import (
+    Answer,
+    ask,
+    count_early,
+    find_longest_gap,
+    start_clients,
+)
+from immutable_servers.driver.bench.memory import measure, start_sampling
+from immutable_servers.driver.bench.runs import Runs, Timing, find_address
+from immutable_servers.driver.bench.scratch import (
+    MARK,
+    Scratch,
+    choose_settings,
+    make_environment,
+    was_made_of,
+)
+from immutable_servers.driver.engine import Ended
+from immutable_servers.driver.project import read_values
+from immutable_servers.driver.reporter import Reporter
+from immutable_servers.driver.stack import Stack
+from immutable_servers.errors import ImmutableError
+
+SERVICE = {"image": "app", "servers": 2, "route": {"port": 8080}, "env": {"GREETING": "hello"}}
+VALUES = {
+    "target": "local",
+    "images": {"base": {}, "app": {"parent": "base", "sources": ["source"]}},
+    "services": {"web": SERVICE, "api": SERVICE},
+}
+
+
+def test_the_numbers_of_the_project_are_measured() -> None:
+    """Each goal that the project states has a measurement."""
+    assert stacks
+    wanted = {"up-nothing", "preview-change", "app-change", "two-servers", "cutover", "memory"}
+    assert wanted <= set(table.MEASUREMENTS)
+
+
+# the scratch stack
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Scratch:
+    """A scratch stack in a folder."""
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    (tmp_path / "source").mkdir()
+    settings, service = choose_settings(VALUES, 4711)
+    return Scratch(Stack(tmp_path, "bench-1", {}, own=True), settings, service)
+
+
+def test_the_first_service_alone_is_measured_at_a_port_of_its_own() -> None:
+    """The user's port may be in use by the user's own stack; the user's values stay as they are."""
+    settings, service = choose_settings(VALUES, 4711)
+    assert service == "web"
+    assert settings["services"] == {"web": {**SERVICE, "route": {"port": 4711}}}
+    assert SERVICE["route"] == {"port": 8080}
+    with pytest.raises(ImmutableError, match="no service"):
+        choose_settings({"services": {}}, 4711)
+
+
+def test_the_stack_file_is_one_that_the_program_reads(scratch: Scratch) -> None:
+    """What is written comes back under the project's name, with the new count and env."""
+    scratch.write(3, MEASURED="yes")
+    read = read_values(scratch.stack.root, "bench-1")
+    service = read["services"]["web"]
+    assert service["servers"] == 3
+    assert service["env"] == {"GREETING": "hello", "MEASURED": "yes"}
+    assert read["images"] == VALUES["images"]
+
+
+def test_an_image_of_the_changed_source_is_known_by_its_manifest(scratch: Scratch) -> None:
+    """Only images that a measurement has made are deleted after it."""
+    scratch.change_source()
+    assert (scratch.stack.root / "source" / scratch.change).exists()
+    assert was_made_of(scratch.change, {"sources": {"source": {scratch.change: "sha256:1"}}})
+    assert not was_made_of(scratch.change, {"sources": {"source": {"server.py": "sha256:1"}}})
+    assert not was_made_of(scratch.change, {})
+
+
+def test_nobody_s_backend_or_passphrase_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scratch stack's state lies in its own folder, whoever is logged in."""
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///elsewhere")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "theirs")
+    made = make_environment(tmp_path)
+    assert made["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.immutable/state"
+    assert "theirs" not in made.values()
+    assert made[MARK] == str(os.getpid())
+
+
+# what the runs say
+
+
+def test_traffic_has_moved_before_the_run_ends() -> None:
+    """A phase lasts from its first start to its last end; without traffic the run's end counts."""
+    reporter = Reporter(lambda _line: None, spans={"bake": (11, 15), "traffic": (30, 31)})
+    timing = Timing(40, 10, reporter)
+    assert timing.phase("bake") == 4
+    assert timing.phase("launch") == 0
+    assert timing.until_traffic == 21
+    assert Timing(40, 10, Reporter(lambda _line: None)).until_traffic == 40
+
+
+def test_what_builds_on_a_failed_run_is_not_tried(
+    scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first failure is the answer to every measurement that needs the run."""
+    tried: list[object] = []
+
+    def fail(_stack: Stack, words: object, _reporter: Reporter) -> Ended:
+        tried.append(words)
+        return Ended(1, ["no luck"])
+
+    monkeypatch.setattr("immutable_servers.driver.bench.runs.run_engine", fail)
+    runs = Runs(scratch)
+    for _ in range(2):
+        with pytest.raises(ImmutableError, match="no luck"):
+            _ = runs.changed
+    assert len(tried) == 1
+
+
+def test_the_address_is_an_output_of_the_run() -> None:
+    """An output without it is an error, and not a request to nowhere."""
+    assert find_address({"services": {"web": {"address": "http://x"}}}, "web") == "http://x"
+    wrong: list[object] = [{}, {"services": {}}, {"services": {"web": {}}}, None]
+    for outputs in wrong:
+        with pytest.raises(ImmutableError, match="no address"):
+            find_address(outputs, "web")
+
+
+# the clients
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the sample does, except where it should fail."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        body = b'{"generation": "3f2a9c41"}'
+        self.send_response(200 if self.path == "/version" else 503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A server that answers."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_an_answer_names_its_generation_and_a_refusal_is_a_failure(address: str) -> None:
+    """A port where nobody listens fails at once, and raises nothing."""
+    answer = ask(address)
+    assert (answer.ok, answer.generation) == (True, "3f2a9c41")
+    refused = ask("http://127.0.0.1:9")
+    assert (refused.ok, refused.generation) == (False, "")
+
+
+def test_clients_ask_until_they_are_stopped(address: str) -> None:
+    """Every request's answer is kept, and none comes after the end."""
+    with start_clients(address, 200) as answers:
+        while len(answers) < 40:
+            threading.Event().wait(0.01)
+    kept = len(answers)
+    assert all(answer.ok for answer in answers)
+    assert len(answers) == kept
+    assert not [thread for thread in threading.enumerate() if "_ask_on" in thread.name]
+
+
+def test_the_longest_gap_is_between_good_answers() -> None:
+    """Failures between do not shorten it; answers come in any order."""
+    answers = [Answer(3, ok=True), Answer(1, ok=True), Answer(2, ok=False), Answer(3.5, ok=True)]
+    assert find_longest_gap(answers) == 2
+    assert find_longest_gap([]) == 0
+
+
+def test_answers_before_the_verification_or_of_strangers_are_counted() -> None:
+    """The old generation may always answer, the new one once it was verified, nobody else."""
+    answers = [
+        Answer(1, ok=True, generation="old"),
+        Answer(2, ok=True, generation="new"),
+        Answer(4, ok=True, generation="stranger"),
+        Answer(5, ok=True, generation="new"),
+        Answer(6, ok=False),
+    ]
+    assert count_early(answers, "old", "new", verified=3) == 2
+
+
+# memory
+
+
+def test_memory_counts_marked_processes_but_machines(tmp_path: Path) -> None:
+    """A child with the mark adds to the sum; one that is named like a machine does not."""
+    mark = f"{MARK}_TEST"
+    variable = f"{mark}={os.getpid()}"
+    alone = measure(variable)
+    assert alone > 0
+    program = "import sys; kept = bytes(64_000_000); print(len(kept), flush=True); sys.stdin.read()"
+    for name, counts in (("python", True), ("qemu-system-toy", False)):
+        link = tmp_path / name
+        link.symlink_to(sys.executable)
+        with subprocess.Popen(
+            [str(link), "-c", program],
+            env={**os.environ, mark: str(os.getpid())},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            grown = measure(variable) - alone
+            child.kill()
+        assert (grown > 4_000_000) == counts
+
+
+def test_the_most_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample that is less than one before changes nothing."""
+    samples = iter([5, 9, 3])
+    over = threading.Event()
+
+    def give(_variable: str) -> int:
+        try:
+            return next(samples)
+        except StopIteration:
+            over.set()
+            return 0
+
+    monkeypatch.setattr("immutable_servers.driver.bench.memory.measure", give)
+    monkeypatch.setattr("immutable_servers.driver.bench.memory.EVERY", 0.001)
+    with start_sampling(MARK) as memory:
+        assert over.wait(10)
+    assert memory.most == 9
