@@ -1,5 +1,7 @@
 """Bakes that go wrong: a clear error, nothing left, and what served goes on serving."""
 
+import secrets
+
 from local_stack import GONE_SECONDS, LocalStack, wait_until
 
 PROVISION = "packer/app/provision.sh"
@@ -40,7 +42,7 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
     While that one runs, a second `up` of the same stack says who holds it, and fails.
     """
     live = serving.live()
-    serving.edit("app/server.py", "# interrupted")
+    serving.edit("app/server.py", f"# {secrets.token_hex()}: no earlier session has baked this")
     with serving.start_up() as run:
         wait_until(lambda: serving.world.find_processes(*BAKING))
         assert run.interrupt() != 0, run.text

@@ -19,12 +19,13 @@ def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) 
     Clients that ask all the time are answered by the live generation alone, until the candidate,
     which is not made again, has passed.
     """
-    live = serving.live()
+    live, before = serving.live(), serving.states()
     with serving.start_clients() as clients:
         serving.set_env(PROMISE="broken")
         failed = serving.up()
-        (candidate,) = serving.states().keys() - {live}
-        assert serving.states() == {live: "live", candidate: "candidate"}
+        states = serving.states()
+        (candidate,) = states.keys() - before.keys()
+        assert (states[live], states[candidate]) == ("live", "candidate")
         answered: Counter[str] = sum((client.answers for client in clients), Counter())
         assert set(answered) == {live}
         machines = serving.find_machine_processes(candidate)
@@ -33,7 +34,8 @@ def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) 
     server = f"web-{candidate}-0"
     failed.assert_failed("test_the_promise_is_kept", server, "assert 'broken' == 'kept'")
     assert serving.find_machine_processes(candidate) == machines
-    assert serving.states() == {live: "standby", candidate: "live"}
+    states = serving.states()
+    assert (states[live], states[candidate]) == ("standby", "live")
     answered = sum((client.answers for client in clients), Counter())
     assert set(answered) <= {live, candidate}
     serving.assert_sealed(candidate)
@@ -41,7 +43,8 @@ def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) 
 
 def test_a_candidate_that_never_gets_healthy_gets_no_traffic(serving: LocalStack) -> None:
     """The run fails with what the server printed last; a revert retires it and boots nothing."""
-    live, machines = serving.live(), serving.find_machine_processes()
+    live = serving.live()
+    machines = serving.find_machine_processes(live)
     serving.boot_deadline = 5  # no more is needed to see that it answers 500
     with serving.start_clients() as clients:
         serving.set_env(HEALTH="500")
@@ -51,13 +54,14 @@ def test_a_candidate_that_never_gets_healthy_gets_no_traffic(serving: LocalStack
     serving.put_all_back()
     back = serving.update()
     assert "booting" not in back.text
-    assert serving.find_machine_processes() == [pid for pid in machines if pid]
+    assert serving.find_machine_processes(live) == machines
     assert serving.states()[live] == "live"
 
 
 def test_a_fleet_grows_in_place(serving: LocalStack) -> None:
     """A second server boots sealed and serves beside the first; no generation is made."""
-    live, machines = serving.live(), serving.find_machine_processes()
+    live = serving.live()
+    machines = serving.find_machine_processes(live)
     serving.services["web"]["servers"] = 2
     serving.write_settings()
     done = serving.update()
@@ -66,7 +70,7 @@ def test_a_fleet_grows_in_place(serving: LocalStack) -> None:
         f"web-{live}-0",
         f"web-{live}-1",
     }
-    assert set(machines) < set(serving.find_machine_processes())
+    assert set(machines) < set(serving.find_machine_processes(live))
     serving.assert_sealed(live)
 
 

@@ -28,7 +28,8 @@ def test_a_killed_launch_and_a_killed_verification_are_taken_up(serving: LocalSt
         serving.update()
     new = serving.live()
     assert find_new() == made == set(map(str, serving.find_machine_processes(new)))
-    assert serving.states() == {live: "standby", new: "live"}
+    states = serving.states()
+    assert (states[live], states[new]) == ("standby", "live")
     serving.assert_sealed(new)
     assert {answer for client in clients for answer in client.answers} <= {live, new}
 

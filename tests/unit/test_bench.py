@@ -177,6 +177,7 @@ def test_an_answer_names_its_generation_and_a_refusal_is_a_failure(address: str)
     assert (answer.ok, answer.generation) == (True, "3f2a9c41")
     refused = ask("http://127.0.0.1:9")
     assert (refused.ok, refused.generation) == (False, "")
+    assert "ConnectionRefusedError" in refused.why
 
 
 def test_clients_ask_until_they_are_stopped(address: str) -> None:
@@ -216,7 +217,7 @@ def test_memory_counts_marked_processes_but_machines(tmp_path: Path) -> None:
     """A child with the mark adds to the sum; one that is named like a machine does not."""
     mark = f"{MARK}_TEST"
     variable = f"{mark}={os.getpid()}"
-    alone = measure(variable)
+    alone = sum(measure(variable).values())
     assert alone > 0
     program = "import sys; kept = bytes(64_000_000); print(len(kept), flush=True); sys.stdin.read()"
     for name, counts in (("python", True), ("qemu-system-toy", False)):
@@ -230,7 +231,7 @@ def test_memory_counts_marked_processes_but_machines(tmp_path: Path) -> None:
         ) as child:
             assert child.stdout is not None
             child.stdout.readline()
-            grown = measure(variable) - alone
+            grown = sum(measure(variable).values()) - alone
             child.kill()
         assert (grown > 4_000_000) == counts
 
@@ -240,15 +241,16 @@ def test_the_most_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = iter([5, 9, 3])
     over = threading.Event()
 
-    def give(_variable: str) -> int:
+    def give(_variable: str) -> dict[str, int]:
         try:
-            return next(samples)
+            return {"pulumi": next(samples), "python": 1}
         except StopIteration:
             over.set()
-            return 0
+            return {}
 
     monkeypatch.setattr("immutable_servers.driver.bench.memory.measure", give)
     monkeypatch.setattr("immutable_servers.driver.bench.memory.EVERY", 0.001)
     with start_sampling(MARK) as memory:
         assert over.wait(10)
-    assert memory.most == 9
+    assert memory.most == 10
+    assert memory.parts == {"pulumi": 9, "python": 1}

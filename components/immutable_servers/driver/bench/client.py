@@ -22,11 +22,13 @@ class Answer:
     Attributes:
         at: When the answer was there, on the monotonic clock.
         generation: Who answered; empty for a failed request, or where `/version` does not say.
+        why: Why it failed.
     """
 
     at: float
     ok: bool
     generation: str = ""
+    why: str = ""
 
 
 @contextmanager
@@ -64,12 +66,13 @@ def ask(address: str) -> Answer:
         connection.request("GET", "/version", headers={"Connection": "close"})
         response = connection.getresponse()
         text = response.read()
-    except (OSError, http.client.HTTPException):
-        return Answer(time.monotonic(), ok=False)
+    except (OSError, http.client.HTTPException) as error:
+        return Answer(time.monotonic(), ok=False, why=f"{type(error).__name__}: {error}")
     finally:
         connection.close()
-    ok = response.status == OK
-    return Answer(time.monotonic(), ok=ok, generation=_read_generation(text) if ok else "")
+    if response.status != OK:
+        return Answer(time.monotonic(), ok=False, why=f"status {response.status}")
+    return Answer(time.monotonic(), ok=True, generation=_read_generation(text))
 
 
 def _read_generation(text: bytes) -> str:

@@ -3,9 +3,9 @@
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 EVERY = 0.5
@@ -17,9 +17,10 @@ PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 @dataclass
 class Memory:
-    """The most that was seen, in bytes."""
+    """The most that was seen, in bytes, and of which programs it was the sum."""
 
     most: int = 0
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -32,7 +33,9 @@ def start_sampling(mark: str) -> Iterator[Memory]:
 
     def sample() -> None:
         while not stop.wait(EVERY):
-            memory.most = max(memory.most, measure(f"{mark}={os.getpid()}"))
+            parts = measure(f"{mark}={os.getpid()}")
+            if sum(parts.values()) > memory.most:
+                memory.most, memory.parts = sum(parts.values()), parts
 
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()
@@ -43,15 +46,18 @@ def start_sampling(mark: str) -> Iterator[Memory]:
         thread.join()
 
 
-def measure(variable: str) -> int:
-    """Return the bytes that this process and those with this variable take now."""
+def measure(variable: str) -> dict[str, int]:
+    """Return the bytes that this process and those with this variable take now, by program."""
     wanted = b"\0" + variable.encode() + b"\0"
-    total = read_pss(Path("/proc/self"))
+    parts = {"this process": read_pss(Path("/proc/self"))}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if wanted in b"\0" + (folder / "environ").read_bytes() and _counts(folder):
-                total += read_pss(folder)
-    return total
+            if wanted in b"\0" + (folder / "environ").read_bytes():
+                words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                if not Path(words[0]).name.startswith(NOT_COUNTED):
+                    name = f"{folder.name} {' '.join(Path(word).name for word in words[:4])}"
+                    parts[name] = read_pss(folder)
+    return parts
 
 
 def read_pss(folder: Path) -> int:
@@ -60,8 +66,3 @@ def read_pss(folder: Path) -> int:
         found = PSS.search((folder / "smaps_rollup").read_text())
         return int(found[1]) * 1024 if found else 0
     return 0
-
-
-def _counts(folder: Path) -> bool:
-    program = (folder / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-    return not Path(program).name.startswith(NOT_COUNTED)

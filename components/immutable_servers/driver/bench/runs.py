@@ -5,7 +5,7 @@ servers → an update with another `env` under load. Each builds on the one befo
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,6 +52,7 @@ class Runs:
     def __init__(self, scratch: Scratch) -> None:
         self.scratch = scratch
         self.memory = 0
+        self.memory_parts: Mapping[str, int] = {}
         self._failed: ImmutableError | None = None
 
     @cached_property
@@ -80,7 +81,7 @@ class Runs:
         self.scratch.write(2)
         with start_sampling(MARK) as memory:
             timing = self._run("up", "--yes", "--skip-preview")
-        self.memory = memory.most
+        self.memory, self.memory_parts = memory.most, memory.parts
         return timing
 
     @cached_property

@@ -5,6 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from immutable_servers.driver import console
 from immutable_servers.driver.bench.client import count_early, find_longest_gap
 from immutable_servers.driver.bench.runs import RATE
 from immutable_servers.driver.bench.scratch import make_environment
@@ -83,6 +84,10 @@ def measure_cutover(place: Place) -> Measured:
     timing, answers = place.runs.moved
     new = timing.reporter.outputs["services"][place.runs.scratch.service]["live"]
     failed = sum(1 for answer in answers if not answer.ok)
+    traffic, _ = timing.reporter.spans.get("traffic", (0.0, 0.0))
+    for answer in answers:
+        if not answer.ok:
+            console.say(f"  {answer.at - traffic:+.1f} s from the move of traffic: {answer.why}")
     _, verified = timing.reporter.spans["verify"]
     early = count_early(answers, old, new, verified)
     words = (
@@ -96,5 +101,7 @@ def measure_cutover(place: Place) -> Measured:
 def measure_memory(place: Place) -> Measured:
     """Report the most that an update with a bake, a boot and a verification took."""
     _ = place.runs.changed
+    for program, size in place.runs.memory_parts.items():
+        console.say(f"  {size / MEGABYTE:.0f} MB {program}")
     most = place.runs.memory / MEGABYTE
     return Measured(f"{most:.0f} MB", most < 400)  # noqa: PLR2004 - the goal

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         EnginePreview,
         GenerationPreview,
         ImagePreview,
+        Move,
         Problem,
         ServicePreview,
         StackPreview,
@@ -53,22 +54,18 @@ def word_fate(image: "ImagePreview") -> str:
 
 def word_move(service: "ServicePreview") -> str:
     """Return what happens to a service, in one line."""
-    new, old = service.desired.id, service.live.id if service.live else ""
-    if service.move == "unknown":
-        return f"generation {new} for this checkout"
-    if service.move == "first":
-        return f"generation {new}, the first"
-    if service.move == "replace":
-        return f"generation {old} → {new}, create before destroy"
-    if service.move == "traffic":
-        return f"generation {old or 'none'} → {new}, a standby: no bake, no boot"
-    if service.move == "verify":
-        return (
-            f"generation {new} is verified{' again' if new == old else ', then gets the traffic'}"
-        )
-    if service.move == "resize":
-        return f"generation {new} stays and changes its count in place"
-    return f"generation {new} stays"
+    new, old = service.desired.id, service.live.id if service.live else "none"
+    then = " again" if new == old else ", then gets the traffic"
+    said: Mapping[Move, str] = {
+        "unknown": f"generation {new} for this checkout",
+        "first": f"generation {new}, the first",
+        "replace": f"generation {old} → {new}, create before destroy",
+        "traffic": f"generation {old} → {new}, which stands by: no bake, no boot",
+        "verify": f"generation {new} is verified{then}",
+        "resize": f"generation {new} stays and changes its count in place",
+        "nothing": f"generation {new} stays",
+    }
+    return said[service.move]
 
 
 def word_servers(service: "ServicePreview") -> str:
