@@ -239,23 +239,26 @@ def test_a_half_deletion_is_seen_and_finished() -> None:
     assert fleets.find_fleets(SCOPE) == {}
 
 
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [("panic", "its kernel panicked"), ("refuse", "the accelerator is not there")],
-)
-def test_a_server_that_does_not_serve_is_told_with_its_console(
-    world: Path, fault: str, words: str
-) -> None:
-    """The error has QEMU's words or the console's; the next launch, of a mended image, works."""
-    (world / "fault").write_text(fault)
-    with pytest.raises(LaunchError, match=words):
+def test_a_machine_that_cannot_be_started_is_told_in_qemus_words(world: Path) -> None:
+    """The error has QEMU's own words; the next launch, of a mended image, works."""
+    (world / "fault").write_text("refuse")
+    with pytest.raises(LaunchError, match="the accelerator is not there"):
         _launch(_spec(2))
     assert "aaaaaaaa" in fleets.find_fleets(SCOPE)
-    for folder in fleets.find_machines(SCOPE):
-        end_process(find_machine_process(folder), 10)
     (world / "fault").write_text("")
     _launch(_spec(2))
     assert fleets.find_fleets(SCOPE)["aaaaaaaa"].running == 2
+
+
+def test_a_server_that_does_not_serve_stays_for_inspection(world: Path) -> None:
+    """A launch says it and goes on, so that the verification records it; growing a fleet fails."""
+    (world / "fault").write_text("panic")
+    said: list[str] = []
+    fleets.launch_fleet(_spec(1), LocalSettings(), said.append)
+    assert "its kernel panicked; it stays for inspection" in said[-1]
+    assert fleets.find_fleets(SCOPE)["aaaaaaaa"].running == 1
+    with pytest.raises(LaunchError, match="its kernel panicked"):
+        fleets.resize_fleet(SCOPE, 2, LocalSettings(), said.append)
 
 
 def test_a_corrupted_artifact_starts_nothing(world: Path) -> None:
