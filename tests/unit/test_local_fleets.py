@@ -254,11 +254,11 @@ def test_a_server_that_does_not_serve_stays_for_inspection(world: Path) -> None:
     """A launch says it and goes on, so that the verification records it; growing a fleet fails."""
     (world / "fault").write_text("panic")
     said: list[str] = []
-    fleets.launch_fleet(_spec(1), LocalSettings(), said.append)
+    fleets.launch_fleet(_spec(1), SETTINGS, said.append)
     assert "its kernel panicked; it stays for inspection" in said[-1]
     assert fleets.find_fleets(SCOPE)["aaaaaaaa"].running == 1
     with pytest.raises(LaunchError, match="its kernel panicked"):
-        fleets.resize_fleet(SCOPE, 2, LocalSettings(), said.append)
+        fleets.resize_fleet(SCOPE, 2, SETTINGS, said.append)
 
 
 def test_a_corrupted_artifact_starts_nothing(world: Path) -> None:
