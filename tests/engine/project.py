@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,11 @@ SAMPLE = Path(__file__).parent / "sample"
 INSTANT = Path(__file__).parent / "instant"
 
 
+def make_images() -> dict[str, dict[str, Any]]:
+    """Return the images of the sample."""
+    return {"base": {}, "app": {"parent": "base", "sources": ["app"]}}
+
+
 @dataclass
 class Project(Checkout):
     """The copy of the sample and its world of files."""
@@ -21,6 +26,7 @@ class Project(Checkout):
     sample: ClassVar[Path] = SAMPLE
     code: str = "1"
     read: int = 0
+    images: dict[str, dict[str, Any]] = field(default_factory=make_images)
 
     @classmethod
     def create(cls, folder: Path) -> "Project":
@@ -65,7 +71,7 @@ class Project(Checkout):
         """Return the settings from `services` and `code`."""
         return {
             "target": "instant",
-            "images": {"base": {}, "app": {"parent": "base", "sources": ["app"]}},
+            "images": self.images,
             "services": self.services,
             "instant": {"folder": "../world", "code": self.code},
         }

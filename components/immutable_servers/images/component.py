@@ -1,7 +1,7 @@
 """`MachineImage`: one image version under a fixed name, so that a new version is a replacement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -22,7 +22,6 @@ class MachineImageArgs:
         version: Computed from the checkout; the bake computes it again and refuses another.
         parent: The image that it is baked from.
         wanted: This run needs the artifact: it is baked when the catalog lacks it.
-        secrets: Sensitive template variables, no input of the version.
     """
 
     settings: ImageSettings
@@ -30,7 +29,6 @@ class MachineImageArgs:
     place: Place
     parent: "MachineImage | None"
     wanted: bool
-    secrets: Mapping[str, Input[str]] = field(default_factory=dict)
 
 
 class Image(Resource, module="immutable-servers", name="Image"):
@@ -69,7 +67,6 @@ class MachineImage(pulumi.ComponentResource):
             "wanted": args.wanted,
             "parent": args.parent.details if args.parent else None,
             "image_settings": args.settings.model_dump(mode="json"),
-            "secrets": {key: Output.secret(value) for key, value in args.secrets.items()},
         }
         image = Image(name, inputs, ResourceOptions(parent=self, retain_on_delete=True))
         self.artifact = image.artifact

@@ -1,10 +1,11 @@
 """What one image resource asks for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from immutable_servers.context import Place, read_place
+from immutable_servers.errors import SettingsError
 from immutable_servers.settings import ImageSettings
 from immutable_servers.targets.contract import Artifact, Scope
 
@@ -42,5 +43,21 @@ def read_order(props: Mapping[str, Any]) -> Order:
         place=read_place(props),
         parent=Artifact.from_plain(parent) if parent else None,
         wanted=bool(props["wanted"]),
-        secrets=dict(props.get("secrets") or {}),
     )
+
+
+def read_secrets(order: Order, get: Callable[[str], Any]) -> dict[str, str]:
+    """Return the values of the secrets that an image names; `get` looks one up by its key.
+
+    Raises:
+        SettingsError: The stack's configuration lacks one.
+    """
+    found = {name: get(name) for name in order.settings.secrets}
+    missing = [name for name, value in found.items() if value is None]
+    if missing:
+        raise SettingsError(
+            f"The bake of image {order.image} lacks {', '.join(missing)}",
+            facts=[f"images.{order.image}.secrets names keys of this stack's configuration"],
+            todo=f"pulumi config set --secret {missing[0]} --stack {order.place.scope.stack}",
+        )
+    return {name: str(value) for name, value in found.items()}

@@ -27,7 +27,11 @@ SAY_EVERY = 1.0
 """At most one of Packer's lines in this many seconds is progress; the log has all."""
 BUILDER = re.compile(r"^(==>)?\s*([a-z0-9-]+\.[a-z0-9_-]+:)?")
 """What Packer puts before each line of a build: an arrow, and the source's name."""
-NOISE = ("Warning: A checksum of 'none'", "a checksum is highly recommended", "Not using a NetBridge")
+NOISE = (
+    "Warning: A checksum of 'none'",
+    "a checksum is highly recommended",
+    "Not using a NetBridge",
+)
 """Beginnings of lines that say nothing to a reader of the progress."""
 
 

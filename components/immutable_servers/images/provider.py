@@ -1,6 +1,7 @@
 """`Image <name>`: a shell over `images.bake`; its diff looks at version and catalog only."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,23 @@ from immutable_servers.context import read_place
 from immutable_servers.dynamic import Provider
 from immutable_servers.errors import ImageError
 from immutable_servers.images.bake import check_image, provide_image
-from immutable_servers.images.order import read_order
+from immutable_servers.images.order import read_order, read_secrets
 from immutable_servers.progress import start_saying
 
 
 class ImageProvider(Provider):
-    """Bakes a version that a generation needs, or finds it; deletes nothing, ever."""
+    """Bakes a version that a generation needs, or finds it; deletes nothing, ever.
+
+    Secrets for a bake are read from the configuration that the engine gives the provider's process:
+    they are no input, so they are in no state, not even encrypted.
+    """
 
     replaces = ("version",)
+    config: dynamic.Config | None = None
+
+    def configure(self, req: dynamic.ConfigureRequest) -> None:
+        """Take the stack's configuration."""
+        self.config = req.config
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
         """Fail a preview for a template that Packer does not accept."""
@@ -29,24 +39,27 @@ class ImageProvider(Provider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
         """Replace for another version, and for an artifact that is needed and gone."""
-        replace = olds["version"] != news["version"] or _is_missing(news)
+        again = olds["version"] != news["version"] or _is_missing(news)
         return dynamic.DiffResult(
-            changes=replace,
-            replaces=["version"] if replace else [],
+            changes=again,
+            replaces=["version"] if again else [],
             delete_before_replace=False,
         )
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Bake or find the version."""
         order = read_order(props)
+        order = replace(order, secrets=read_secrets(order, self._find_setting))
         artifact = provide_image(Path.cwd(), order, start_saying("bake", order.scope))
         outputs = {
             **props,
-            "secrets": {},
             "artifact": artifact.id if artifact else "",
             "details": artifact.to_plain() if artifact else {},
         }
         return dynamic.CreateResult(f"{order.image}-{order.version}", outputs)
+
+    def _find_setting(self, key: str) -> Any:  # noqa: ANN401 - whatever the stack file holds
+        return self.config.get(key) if self.config else None
 
 
 def _is_missing(news: Mapping[str, Any]) -> bool:

@@ -139,7 +139,8 @@ class InstantTarget(Target):
         """Write a file; Packer runs in the tests of images and in those of the local target."""
         if self.world.fault("bake"):
             raise ImageError("The bake failed", todo="Try again.")
-        self.world.note("bake", image=request.image, version=request.version)
+        lengths = {name: len(value) for name, value in request.secrets.items()}
+        self.world.note("bake", image=request.image, version=request.version, secrets=lengths)
         parents = dict(request.lineage["parents"])
         artifact = Artifact(
             image=request.image,
