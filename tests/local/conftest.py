@@ -47,6 +47,8 @@ def new_stack(world: World) -> Iterator[NewStack]:
 
     yield make
     left = [stack for stack in made if stack.folder.exists()]
+    for stack in left:  # An interrupted session may have left the engine's lock.
+        stack.pulumi("cancel", "--yes", "-s", stack.stack, check=False)
     assert [done.text for stack in left if (done := stack.destroy()).code] == []
 
 
