@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pulumi import Input, ResourceOptions, dynamic
 
+from immutable_servers.errors import ImmutableError
 from immutable_servers.watch import end_with_engine
 
 # On import, since every process that runs a program or a provider of ours loads this module, and
@@ -22,10 +23,30 @@ class Provider(dynamic.ResourceProvider):
     Attributes:
         updates: Inputs whose change is made in place.
         replaces: Inputs whose change makes a new resource, created before the old one is deleted.
+        needs: Inputs that are outputs of the resources that come first.
     """
 
     updates: ClassVar[Sequence[str]] = ()
     replaces: ClassVar[Sequence[str]] = ()
+    needs: ClassVar[Sequence[str]] = ()
+
+    def require(self, props: Mapping[str, Any]) -> None:
+        """Refuse to go on without what should come first.
+
+        Under `--exclude` and `--target` the engine leaves a resource out, and calls those that
+        depend on it all the same, without its outputs. What they then made would refer to a
+        resource that is not in the state, which the engine never reads again.
+
+        Raises:
+            ImmutableError: An output of what comes first is missing.
+        """
+        missing = [name for name in self.needs if props.get(name) is None]
+        if missing:
+            raise ImmutableError(
+                "This run leaves out what has to come first",
+                facts=[f"missing: {', '.join(missing)}"],
+                todo="Run `./immutable up` without --target and --exclude.",
+            )
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
         """Accept the inputs; a provider whose mistakes should fail the preview refines this."""
@@ -33,6 +54,7 @@ class Provider(dynamic.ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
         """Say what changed of the declared inputs, and of what the target says (`find_drift`)."""
+        self.require(news)
         replaces = changed(self.replaces, olds, news)
         drift = [] if replaces else self.find_drift(olds, news)
         changes = bool(replaces or drift or changed(self.updates, olds, news))

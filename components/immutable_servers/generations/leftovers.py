@@ -19,12 +19,15 @@ NAME = "leftovers"
 class LeftoversProvider(Provider):
     """Has something to do only while there is something to delete."""
 
+    needs = ("verdict",)
+
     def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Name the services that have some."""
         return [service for service, generations in news["generations"].items() if generations]
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Delete what there is."""
+        self.require(props)
         _delete_all(props)
         return dynamic.CreateResult(NAME, props)
 

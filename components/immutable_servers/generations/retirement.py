@@ -33,8 +33,11 @@ def refuse_if_serving(target: Target, scope: Scope) -> None:
 class RetirementProvider(Provider):
     """Drains on delete, and does nothing before."""
 
+    needs = ("fleet",)
+
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Remember how to ask and how long to wait."""
+        self.require(props)
         return dynamic.CreateResult(read_place(props).scope.name, props)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:

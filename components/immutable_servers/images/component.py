@@ -1,8 +1,8 @@
 """`MachineImage`: one image version under a fixed name, so that a new version is a replacement."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
@@ -11,6 +11,8 @@ from immutable_servers.context import Place
 from immutable_servers.dynamic import Resource
 from immutable_servers.images.provider import ImageProvider
 from immutable_servers.settings import ImageSettings
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class Image(Resource, module="immutable-servers", name="Image"):
         super().__init__(ImageProvider(), name, inputs, ("artifact", "details"), opts)
 
 
+def _drop_dependency(output: Output[Value]) -> Output[Value]:
+    """Return the output's value without the resource that it came from.
+
+    Who waits for it still does. But no resource depends on an image in the state: images outlive
+    what is launched from them, and a targeted update that replaces an image would leave a live
+    fleet before its dependency, which the engine refuses to read ("snapshot integrity error").
+    """
+    future = cast("Awaitable[Value]", output.future())
+    return Output(set(), future, output.is_known(), output.is_secret())
+
+
 class MachineImage(pulumi.ComponentResource):
     """A versioned machine image.
 
@@ -69,6 +82,6 @@ class MachineImage(pulumi.ComponentResource):
             "image_settings": args.settings.model_dump(mode="json"),
         }
         image = Image(name, inputs, ResourceOptions(parent=self, retain_on_delete=True))
-        self.artifact = image.artifact
-        self.details = image.details
+        self.artifact = _drop_dependency(image.artifact)
+        self.details = _drop_dependency(image.details)
         self.register_outputs({"version": args.version, "artifact": self.artifact})

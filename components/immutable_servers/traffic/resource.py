@@ -63,6 +63,8 @@ def is_pointing(target: Target, place: Place) -> bool:
 class TrafficProvider(Provider):
     """Moves the pointer; a wish for nobody (a failed candidate) leaves it where it is."""
 
+    needs = ("generation", "retirements")
+
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Compare the wish with the balancer, not with the last run."""
         wish = news["generation"]
@@ -75,6 +77,7 @@ class TrafficProvider(Provider):
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Point the service for the first time."""
+        self.require(props)
         return dynamic.CreateResult(read_place(props).scope.name, _point(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:

@@ -27,6 +27,7 @@ class VerificationProvider(Provider):
     """Runs the checks on the fleet once, and later on one fresh server when they change."""
 
     updates = ("checks",)
+    needs = ("retirement", "artifact")
 
     def find_drift(self, olds: Mapping[str, Any], _news: Mapping[str, Any]) -> Sequence[str]:
         """Run a recorded failure again."""
@@ -38,6 +39,7 @@ class VerificationProvider(Provider):
         A generation that was verified is sealed: where the state lost this resource, a fresh server
         is verified.
         """
+        self.require(props)
         report = _run(props, on_fleet=not props["was_verified"])
         return dynamic.CreateResult(read_place(props).scope.name, report)
 

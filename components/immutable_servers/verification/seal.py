@@ -13,12 +13,15 @@ from immutable_servers.progress import start_saying
 class SealProvider(Provider):
     """Seals once the verification has passed; a failed candidate stays open for inspection."""
 
+    needs = ("passed",)
+
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Follow the verdict: seal what passes now, and hold back what fails now."""
         return () if news["passed"] == olds["ready_generation"] else ("passed",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Seal the servers when they passed."""
+        self.require(props)
         return dynamic.CreateResult(read_place(props).scope.name, _seal(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:

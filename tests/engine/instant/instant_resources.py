@@ -41,6 +41,7 @@ class FleetProvider(Provider):
     """Makes, grows, mends and deletes a fleet."""
 
     updates = ("servers",)
+    needs = ("artifact", "balancer", "public_key", "window_ends")
 
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Compare the folder with what it should hold."""
@@ -50,6 +51,7 @@ class FleetProvider(Provider):
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch, or adopt what a killed launch left."""
+        self.require(props)
         spec = FleetSpec.from_plain(props)
         _find_target(props).launch(spec)
         return dynamic.CreateResult(spec.scope.name, props)

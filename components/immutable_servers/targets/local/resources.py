@@ -55,6 +55,7 @@ class LocalFleetProvider(Provider):
     """Launches a fleet, resizes and repairs it in place, deletes it to the end."""
 
     updates = ("servers",)
+    needs = ("artifact", "balancer", "public_key", "window_ends")
 
     def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Name the servers that should run and do not."""
@@ -62,6 +63,7 @@ class LocalFleetProvider(Provider):
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch it, or adopt what a killed launch left."""
+        self.require(props)
         spec = FleetSpec.from_plain(restore_numbers(props))
         fleets.launch_fleet(spec, _read_settings(props), start_saying("launch", spec.scope))
         return dynamic.CreateResult(spec.scope.name, {**props, **_refer(spec.scope, props)})
