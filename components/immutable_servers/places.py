@@ -40,13 +40,14 @@ def reports_dir(project_root: Path) -> Path:
 def runtime_dir(folder: Path) -> Path:
     """Return a short private folder for the sockets of `folder`, made when missing.
 
-    A Unix socket's path holds at most 107 bytes (unix(7)), which a data folder may exceed.
+    A Unix socket's path holds at most 107 bytes (unix(7)), which a data folder may exceed. ssh takes
+    17 of them beside a socket's name while it makes one.
 
     Raises:
         SetupError: Somebody else owns the folder of that name.
     """
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp")  # noqa: S108 - owner and mode are checked
-    parent = base / f"{NAME}-{os.getuid()}"
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    parent = Path(own, "immutable") if own else Path(f"/tmp/immutable-{os.getuid()}")  # noqa: S108 - owner and mode are checked
     parent.mkdir(mode=0o700, exist_ok=True)
     found = parent.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
@@ -57,6 +58,6 @@ def runtime_dir(folder: Path) -> Path:
             ],
             todo="Remove it, or set XDG_RUNTIME_DIR to a folder of your own.",
         )
-    made = parent / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    made = parent / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     made.mkdir(mode=0o700, exist_ok=True)
     return made
