@@ -47,7 +47,8 @@ def runtime_dir(folder: Path) -> Path:
         SetupError: Somebody else owns the folder of that name.
     """
     own = os.environ.get("XDG_RUNTIME_DIR")
-    parent = Path(own, "immutable") if own else Path(f"/tmp/immutable-{os.getuid()}")  # noqa: S108 - owner and mode are checked
+    shared = f"/tmp/immutable-{os.getuid()}"  # noqa: S108 - owner and mode are checked
+    parent = Path(own, "immutable") if own else Path(shared)
     parent.mkdir(mode=0o700, exist_ok=True)
     found = parent.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
