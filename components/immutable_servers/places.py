@@ -40,8 +40,8 @@ def reports_dir(project_root: Path) -> Path:
 def runtime_dir(folder: Path) -> Path:
     """Return a short private folder for the sockets of `folder`, made when missing.
 
-    A Unix socket's path holds at most 107 bytes (unix(7)), which a data folder may exceed. ssh takes
-    17 of them beside a socket's name while it makes one.
+    A Unix socket's path holds at most 107 bytes (unix(7)), which a data folder may exceed. ssh
+    takes 17 of them beside a socket's name while it makes one.
 
     Raises:
         SetupError: Somebody else owns the folder of that name.
