@@ -127,7 +127,7 @@ def test_up_prints_what_serves_and_leaves_the_stack_file_alone(project: Path) ->
     assert (project / "Pulumi.dev.yaml").read_text() == before
     again = run_driver(project, "up")
     assert again.returncode == 0
-    assert "unchanged" in again.stderr
+    assert "nothing to do" in again.stderr
     assert "Thing" not in again.stderr
 
 

@@ -64,11 +64,14 @@ def test_keep_leaves_the_server_open_until_an_interrupt(serving: Project, tmp_pa
             stderr=out,
         ) as process,
     ):
-        deadline = time.monotonic() + 60
-        while "open until Ctrl-C" not in told.read_text():
-            assert time.monotonic() < deadline, told.read_text()
-            assert process.poll() is None, told.read_text()
-            time.sleep(0.05)
-        os.kill(process.pid, signal.SIGINT)
-        assert process.wait(60) == 0, told.read_text()
+        try:
+            deadline = time.monotonic() + 60
+            while "open until Ctrl-C" not in told.read_text():
+                assert time.monotonic() < deadline, told.read_text()
+                assert process.poll() is None, told.read_text()
+                time.sleep(0.05)
+            os.kill(process.pid, signal.SIGINT)
+            assert process.wait(60) == 0, told.read_text()
+        finally:
+            process.kill()
     assert [event["event"] for event in serving._read_new()].count("probe-removed") == 1
