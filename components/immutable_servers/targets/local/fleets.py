@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import tenacity
+
 from immutable_servers import places
 from immutable_servers.errors import LaunchError, RetirementError
 from immutable_servers.targets.contract import Fleet, FleetSpec, Say, Scope
@@ -35,6 +37,8 @@ from immutable_servers.targets.local.settings import LocalSettings, Size
 
 _LOCK_SECONDS = 300.0
 _SHRINK_SECONDS = 30.0
+_SEEN_SECONDS = 10.0
+"""The balancer asks every 2 s."""
 _WINDOW_SECONDS = 10 * 60
 """How long the login window of an adopted server must still be open."""
 _FREE_FOR_ALL = 512 * 2**20
@@ -228,9 +232,27 @@ def _boot(
     servers = {machine.name: machine.http_port for machine in machines.values()}
     balancer.register_backend(spec.scope, spec.launch.health, servers)
     _write(folder, replace(record, launched=not failures))
+    if missing and not failures:
+        _wait_until_seen(spec.scope)
     if missing:
         say(f"{len(machines) - len(failures)} of {spec.servers} servers serve")
     return failures
+
+
+def _wait_until_seen(scope: Scope) -> None:
+    """Wait until the balancer has asked the servers that serve now: it may know them as down."""
+
+    def find_down() -> list[str]:
+        members = balancer.find_members(scope)
+        return [name for name, state in members.items() if state.startswith("DOWN")]
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_result(bool),
+        wait=tenacity.wait_fixed(0.2),
+        stop=tenacity.stop_after_delay(_SEEN_SECONDS),
+        retry_error_callback=lambda _state: None,
+    )
+    attempts(find_down)
 
 
 def _shrink(folder: Path, record: FleetRecord, going: list[Path], say: Say) -> None:
