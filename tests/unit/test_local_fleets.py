@@ -167,7 +167,7 @@ def test_a_dead_server_is_started_again_where_it_was() -> None:
     folder = _kill(0)
     disk = (folder / "overlay.qcow2").stat().st_ino
     assert fleets.find_missing(SCOPE, 2) == ["web-aaaaaaaa-0"]
-    fleets.repair_fleet(SCOPE, SETTINGS, lambda _line: None)
+    fleets.resize_fleet(SCOPE, 2, SETTINGS, lambda _line: None)
     assert fleets.find_missing(SCOPE, 2) == []
     assert fleets.find_machines(SCOPE) == before
     assert (folder / "overlay.qcow2").stat().st_ino == disk
@@ -178,7 +178,7 @@ def test_a_removed_server_is_made_again() -> None:
     _launch(_spec(2))
     shutil.rmtree(_kill(1))
     assert not fleets.find_fleets(SCOPE)["aaaaaaaa"].whole
-    fleets.repair_fleet(SCOPE, SETTINGS, lambda _line: None)
+    fleets.resize_fleet(SCOPE, 2, SETTINGS, lambda _line: None)
     assert fleets.find_fleets(SCOPE)["aaaaaaaa"].whole
 
 

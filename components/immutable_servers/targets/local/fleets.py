@@ -128,16 +128,6 @@ def resize_fleet(scope: Scope, servers: int, settings: LocalSettings, say: Say) 
             raise failure
 
 
-def repair_fleet(scope: Scope, settings: LocalSettings, say: Say) -> None:
-    """Start a fleet's servers that do not run, on their disks, and make the missing ones again.
-
-    Raises:
-        LaunchError: As `resize_fleet`.
-    """
-    found = read_record(layout.generation_dir(scope))
-    resize_fleet(scope, found.spec.servers if found else 0, settings, say)
-
-
 def delete_fleet(scope: Scope) -> None:
     """Delete a fleet, or what an earlier deletion left of it; a missing one is no error.
 
