@@ -58,7 +58,7 @@ source "qemu" "local" {
   accelerator      = var.accelerator
   machine_type     = "pc"
   cpu_model        = var.accelerator == "kvm" ? "host" : "max"
-  cpus             = 2
+  cpus             = 1
   memory           = 1024
   headless         = true
   disable_vnc      = true
@@ -103,26 +103,13 @@ source "qemu" "local" {
 build {
   sources = ["source.qemu.local"]
 
-  provisioner "shell" {
-    inline = ["mkdir -m 0700 /var/tmp/bake"]
-  }
-
   provisioner "file" {
-    source      = "${path.root}/files"
-    destination = "/var/tmp/bake"
-  }
-
-  provisioner "file" {
-    source      = var.sources
-    destination = "/var/tmp/bake"
-  }
-
-  provisioner "file" {
-    content     = var.lineage
-    destination = "/var/tmp/bake/image.json"
+    sources     = ["${path.root}/files", var.sources]
+    destination = "/var/tmp"
   }
 
   provisioner "shell" {
+    environment_vars = ["LINEAGE=${var.lineage}"]
     scripts = [
       "${path.root}/provision.sh",
       "${path.root}/clean.sh",

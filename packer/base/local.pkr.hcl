@@ -58,7 +58,7 @@ source "qemu" "local" {
   accelerator      = var.accelerator
   machine_type     = "pc"
   cpu_model        = var.accelerator == "kvm" ? "host" : "max"
-  cpus             = 2
+  cpus             = 1
   memory           = 1024
   headless         = true
   disable_vnc      = true
@@ -175,22 +175,14 @@ locals {
 build {
   sources = ["source.qemu.local"]
 
-  provisioner "shell" {
-    inline = ["mkdir -m 0700 /var/tmp/bake"]
-  }
-
   provisioner "file" {
     source      = "${path.root}/files"
-    destination = "/var/tmp/bake"
-  }
-
-  provisioner "file" {
-    content     = var.lineage
-    destination = "/var/tmp/bake/image.json"
+    destination = "/var/tmp"
   }
 
   provisioner "shell" {
-    script = "${path.root}/provision.sh"
+    environment_vars = ["LINEAGE=${var.lineage}"]
+    script           = "${path.root}/provision.sh"
   }
 
   provisioner "shell" {

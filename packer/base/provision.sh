@@ -1,9 +1,9 @@
 #!/bin/sh -eu
 # Makes the base out of the upstream distribution's image; the same on every target.
 #
-# Reads /var/tmp/bake: `files/`, laid over the root, and `image.json`.
+# Reads /var/tmp/files, laid over the root, and the facts from LINEAGE.
 
-bake=/var/tmp/bake
+files=/var/tmp/files
 export DEBIAN_FRONTEND=noninteractive
 # Units are only linked, not loaded: the machine that they are for has yet to boot.
 export SYSTEMD_OFFLINE=1
@@ -24,13 +24,15 @@ if ! ls /var/lib/apt/lists/*_Packages >/dev/null 2>&1 || ! install_packages; the
 fi
 
 # Every file has root as its owner; only /usr/local/sbin holds programs.
-chown -R root:root "$bake/files"
-find "$bake/files" -type d -exec chmod 0755 {} +
-find "$bake/files" -type f -exec chmod 0644 {} +
-chmod 0755 "$bake/files/usr/local/sbin/"*
-cp -a "$bake/files/." /
+chown -R root:root "$files"
+find "$files" -type d -exec chmod 0755 {} +
+find "$files" -type f -exec chmod 0644 {} +
+chmod 0755 "$files/usr/local/sbin/"*
+cp -a "$files/." /
 python3 -IS -m compileall -q /usr/local/lib/immutable
-install -D -m 0644 "$bake/image.json" /etc/immutable/image.json
+install -d /etc/immutable
+printf '%s\n' "$LINEAGE" >/etc/immutable/image.json
+chmod 0644 /etc/immutable/image.json
 
 # A server is never upgraded in place, and holds nothing that needs care.
 mkdir -p /etc/systemd/system-generators

@@ -6,7 +6,7 @@ from local_stack import GONE_SECONDS, LocalStack, wait_until
 
 PROVISION = "packer/app/provision.sh"
 BAKING = ("qemu-system", "/output/disk.qcow2")
-FIRST = "bake=/var/tmp/bake\n"
+FIRST = "sources=/var/tmp/sources\n"
 
 
 def test_a_provisioning_script_that_fails(serving: LocalStack) -> None:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from immutable_servers.driver.bench.table import Measured, Place, measurement
@@ -50,19 +51,24 @@ def measure_second_start(place: Place) -> Measured:
 def measure_hashing(place: Place) -> Measured:
     """Time the hashing of a made-up source, twice."""
     del place
+    with ProcessPoolExecutor(max_workers=1) as pool:  # its memory is not the next measurement's
+        cold, again = pool.submit(_hash_twice).result()
+    good = cold < 1 and again < 0.3  # noqa: PLR2004 - the goal
+    return Measured(f"{cold:.2f} s cold, {again:.2f} s again", good)
+
+
+def _hash_twice() -> tuple[float, float]:
     from immutable_servers.identity.files import read_manifest  # noqa: PLC0415 - this one only
+
+    def hash_once(folder: Path) -> float:
+        began = time.monotonic()
+        read_manifest(folder)
+        return time.monotonic() - began
 
     with tempfile.TemporaryDirectory(prefix="immutable-bench-") as folder:
         _write_files(Path(folder), 10_000, 10_000)
         time.sleep(SETTLED)
-        times = []
-        for _ in range(2):
-            began = time.monotonic()
-            read_manifest(Path(folder))
-            times.append(time.monotonic() - began)
-    cold, again = times
-    good = cold < 1 and again < 0.3  # noqa: PLR2004 - the goal
-    return Measured(f"{cold:.2f} s cold, {again:.2f} s again", good)
+        return hash_once(Path(folder)), hash_once(Path(folder))
 
 
 def _write_files(folder: Path, count: int, size: int) -> None:

@@ -20,7 +20,7 @@ class Size(BaseModel):
 
 
 SIZES: Mapping[str, Size] = {
-    "small": Size(memory=512, cpus=2),
+    "small": Size(memory=512, cpus=1),
     "medium": Size(memory=1024, cpus=2),
     "large": Size(memory=2048, cpus=4),
 }

@@ -31,7 +31,7 @@ source "qemu" "local" {
   accelerator      = var.accelerator
   machine_type     = "pc"
   cpu_model        = var.accelerator == "kvm" ? "host" : "max"
-  cpus             = 2
+  cpus             = 1
   memory           = 1024
   headless         = true
   disable_vnc      = true
@@ -71,19 +71,12 @@ source "qemu" "local" {
 build {
   sources = ["source.qemu.local"]
 
-  provisioner "shell" {
-    inline = ["mkdir -m 0700 /var/tmp/bake"]
-  }
   provisioner "file" {
     source      = var.sources
-    destination = "/var/tmp/bake"
-  }
-  provisioner "file" {
-    content     = var.lineage
-    destination = "/var/tmp/bake/image.json"
+    destination = "/var/tmp"
   }
   provisioner "shell" {
-    environment_vars = ["TOKEN=${var.token}"]
+    environment_vars = ["LINEAGE=${var.lineage}", "TOKEN=${var.token}"]
     script           = "${path.root}/provision.sh"
   }
   post-processor "manifest" {

@@ -1,12 +1,12 @@
 #!/bin/sh -eu
 # Puts the application on top of the base, and leaves nothing of the bake.
 
-bake=/var/tmp/bake
+sources=/var/tmp/sources
 export SYSTEMD_OFFLINE=1
-cp -a "$bake/sources/app" /opt/app
+cp -a "$sources/app" /opt/app
 chown -R root:root /opt/app
 chmod -R a+rX /opt/app
-install -m 0644 "$bake/image.json" /etc/immutable/image.json
+printf '%s\n' "$LINEAGE" >/etc/immutable/image.json
 # A secret is used in the bake, and only what it was used for stays.
 printf %s "$TOKEN" | sha256sum >/opt/app/token.sha256
 cat >/etc/systemd/system/app.service <<'UNIT'
@@ -23,7 +23,7 @@ WantedBy=multi-user.target
 UNIT
 systemctl enable --quiet app.service
 systemctl disable --quiet nginx.service
-rm -rf "$bake" /root/.ssh
+rm -rf "$sources" /root/.ssh
 : >/etc/machine-id
 touch /etc/.updated /var/.updated
 sync
