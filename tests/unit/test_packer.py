@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -271,3 +272,13 @@ def test_check_leaves_values_to_the_bake(request_for: Bake, tmp_path: Path) -> N
 def test_explain_without_a_message() -> None:
     """Output in which Packer names no error is shown by its last lines."""
     assert explain([str(at) for at in range(9)]) == ["4", "5", "6", "7", "8"]
+
+
+def test_only_lines_of_the_build_are_progress() -> None:
+    """A warning of Packer's, with its place in the template, is in the log and not in progress."""
+    said: list[str] = []
+    follower = module._Follower(deque(), said.append)
+    for line in ("Warning: no checksum", "  on local.pkr.hcl line 57:", "==> qemu.local: Boots"):
+        follower(line)
+    assert said == ["Boots"]
+    assert len(follower.lines) == 3

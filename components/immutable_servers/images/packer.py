@@ -25,14 +25,8 @@ __all__ = ["PackerRun", "check_template"]
 KEPT_LINES = 400
 SAY_EVERY = 1.0
 """At most one of Packer's lines in this many seconds is progress; the log has all."""
-BUILDER = re.compile(r"^(==>)?\s*([a-z0-9-]+\.[a-z0-9_-]+:)?")
-"""What Packer puts before each line of a build: an arrow, and the source's name."""
-NOISE = (
-    "Warning: A checksum of 'none'",
-    "a checksum is highly recommended",
-    "Not using a NetBridge",
-)
-"""Beginnings of lines that say nothing to a reader of the progress."""
+BUILDER = re.compile(r"^(?:==>|   ) +[a-z0-9-]+\.[a-z0-9_-]+:")
+"""What Packer puts before each line of a build: an arrow or spaces, and the source's name."""
 
 
 class PackerRun(Packer):
@@ -163,9 +157,8 @@ class _Follower:
     def __call__(self, line: str) -> None:
         """Take one line."""
         self.lines.append(line)
-        text = BUILDER.sub("", line).strip()
-        if text.startswith(NOISE):
-            return
+        builder = BUILDER.match(line)  # other lines are warnings: the log has them
+        text = line[builder.end() :].strip() if builder else ""
         if self.say and text and time.monotonic() - self.said >= SAY_EVERY:
             self.said = time.monotonic()
             self.say(text)
