@@ -7,20 +7,26 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from immutable_servers.context import Place
-from immutable_servers.errors import SettingsError
+from immutable_servers.errors import ImageError, SettingsError
 from immutable_servers.git import Commit, read_commit
 from immutable_servers.identity import ImageVersion, compute_versions
 from immutable_servers.ledger import complete
-from immutable_servers.plan import Plan, Wish, decide
+from immutable_servers.plan import Plan, decide
 from immutable_servers.records import Record, ServiceLedger, State
+from immutable_servers.requests import Request
 from immutable_servers.settings import ServiceSettings, Settings
-from immutable_servers.targets.contract import Artifact, Fleet, Launch, Route, Target
+from immutable_servers.standbys import Policy, find_lost
+from immutable_servers.targets.contract import Artifact, Catalog, Fleet, Launch, Route, Target
 from immutable_servers.verification.digest import digest_checks
+from immutable_servers.wish import Wish
+
+NO_REQUEST = Request()
+REVOKED = "revoked"
+"""The mark of an artifact that nothing is launched from any more; its value is the reason."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,8 @@ class StackPlan:
         known: Each service's ledger as the last run left it.
         ledgers: The same, completed by what the target says.
         plans: What a run declares for each service.
-        checks: Digest of each service's checks.
+        checks: Digest of the checks that each desired generation must have passed.
+        servers: How many servers each desired generation shall have.
     """
 
     settings: Settings
@@ -58,6 +65,7 @@ class StackPlan:
     ledgers: dict[str, ServiceLedger]
     plans: dict[str, Plan]
     checks: dict[str, str]
+    servers: dict[str, int]
 
     def is_wanted(self, name: str) -> bool:
         """Tell whether a run needs the image's artifact."""
@@ -86,7 +94,7 @@ def plan_stack(
     target: Target,
     exported: Mapping[str, ServiceLedger],
     *,
-    again: Mapping[str, str] = MappingProxyType({}),
+    request: Request = NO_REQUEST,
     offline: bool = False,
 ) -> StackPlan:
     """Return the plan of a stack whose last run exported these ledgers.
@@ -96,8 +104,8 @@ def plan_stack(
         settings: The stack's, parsed.
         place: Target and scope of the stack.
         target: The target of that place; asked only when not `offline`.
-        exported: By service, as `ledger.parse_ledgers` read them.
-        again: Why a service's live generation is to be made again, by service.
+        exported: By service, as `ledger.parse_ledgers` read them; without the request's pins.
+        request: What this run was asked for beside the source.
         offline: Believe the ledger, and ask neither catalog nor fleets nor balancer.
 
     Raises:
@@ -105,19 +113,51 @@ def plan_stack(
     """
     commit = read_commit(root)
     versions = compute_versions(root, settings, target.architecture)
-    known = {name: exported.get(name, ServiceLedger()) for name in settings.services}
+    asked = request.apply_to(exported)
+    known = {name: asked.get(name, ServiceLedger()) for name in settings.services}
     seen = believe(known) if offline else ask_target(settings, versions, place, target)
     ledgers: dict[str, ServiceLedger] = {}
     plans: dict[str, Plan] = {}
     checks: dict[str, str] = {}
+    servers: dict[str, int] = {}
     for name, service in settings.services.items():
         ledgers[name] = complete(known[name], seen.fleets[name], seen.traffic[name])
-        checks[name] = digest_checks([root / folder for folder in service.checks])
-        wish = _make_wish(
-            service, target, settings, versions, checks[name], commit, again.get(name, "")
+        digest = digest_checks([root / folder for folder in service.checks])
+        wish = _make_wish(name, settings, target, versions, digest, commit, request)
+        plan = decide(wish, ledgers[name], seen.fleets[name])
+        if plan.fresh and plan.desired.artifact and not offline:
+            refuse_unusable(plan.desired, target.catalog)
+        lost = find_lost(known[name], seen.fleets[name])
+        plans[name] = replace(plan, notes=(*plan.notes, *lost))
+        runs_checks = plan.follows or plan.fresh
+        checks[name] = digest if runs_checks else plan.desired.checks
+        servers[name] = plan.desired.servers if wish.stays and not plan.fresh else service.servers
+    return StackPlan(settings, commit, versions, seen, known, ledgers, plans, checks, servers)
+
+
+def refuse_unusable(record: Record, catalog: Catalog) -> None:
+    """Refuse to launch a generation again whose artifact is revoked or gone.
+
+    Raises:
+        ImageError: It is.
+    """
+    fault = find_image_fault(record, catalog, launched=True)
+    if fault:
+        raise ImageError(
+            f"Another round of generation {record.generation} cannot be launched: {fault}",
+            todo="`./immutable rollback` lists what a service can go back to; `./immutable resume`"
+            " follows the source again.",
         )
-        plans[name] = decide(wish, ledgers[name], seen.fleets[name])
-    return StackPlan(settings, commit, versions, seen, known, ledgers, plans, checks)
+
+
+def find_image_fault(record: Record, catalog: Catalog, *, launched: bool) -> str:
+    """Say why a generation's image must not be used, or nothing; `launched` needs the image."""
+    artifact = catalog.find(record.image, record.version)
+    if artifact is None:
+        gone = f"image {record.image} {record.version} is not in the catalog any more"
+        return gone if launched else ""
+    reason = artifact.marks.get(REVOKED)
+    return f"image {record.image} {record.version} is revoked ({reason})" if reason else ""
 
 
 def ask_target(
@@ -175,14 +215,15 @@ def make_routes(settings: Settings) -> list[Route]:
 
 
 def _make_wish(
-    service: ServiceSettings,
-    target: Target,
+    name: str,
     settings: Settings,
+    target: Target,
     versions: Mapping[str, ImageVersion],
     checks: str,
     commit: Commit,
-    again: str,
+    request: Request,
 ) -> Wish:
+    service = settings.services[name]
     launch = make_launch(service)
     images = {name: versions[name].version for name in _find_chain(settings, service.image)}
     shape = json.dumps(target.describe_shape(launch), sort_keys=True)
@@ -194,12 +235,21 @@ def _make_wish(
         shape=hashlib.sha256(shape.encode()).hexdigest()[:12],
         servers=service.servers,
         checks=checks,
-        keep=service.keep,
-        keep_for=service.keep_for,
-        again=again,
+        standbys=make_policy(service, target),
         commit=commit.id,
         now=time.time(),
+        data_version=service.data_version,
+        max_age=service.max_age,
+        again=request.again.get(name, ""),
+        stays=request.is_to_stay(name),
+        retiring=tuple(request.retire.get(name, ())) if request.retire else None,
     )
+
+
+def make_policy(service: ServiceSettings, target: Target) -> Policy:
+    """Return how standbys are kept: as the settings say, else as the target has it."""
+    keep_for = target.keep_for if service.keep_for is None else service.keep_for
+    return Policy(service.keep, keep_for)
 
 
 def _find_chain(settings: Settings, image: str | None) -> list[str]:

@@ -18,8 +18,8 @@ from immutable_servers.images.component import MachineImage, MachineImageArgs
 from immutable_servers.ledger import parse_ledgers, read_last_output
 from immutable_servers.plan import Plan
 from immutable_servers.planning import StackPlan, make_routes, plan_stack
-from immutable_servers.records import ServiceLedger
-from immutable_servers.requests import read_request
+from immutable_servers.records import ServiceLedger, State
+from immutable_servers.requests import Request, read_request
 from immutable_servers.service import Service, ServiceArgs
 from immutable_servers.settings import Settings, load_settings
 from immutable_servers.targets.contract import Scope, Target
@@ -62,6 +62,7 @@ class ImmutableStack:
 
     Attributes:
         exported: The ledgers of the last run, with the pins that this run was asked for.
+        request: What this run was asked for beside the source.
         planned: What was decided before anything is registered.
     """
 
@@ -70,6 +71,7 @@ class ImmutableStack:
     place: Place
     target: Target
     exported: dict[str, ServiceLedger]
+    request: Request
     planned: StackPlan
     balancer: pulumi.CustomResource
     images: dict[str, MachineImage] = field(default_factory=dict)
@@ -88,14 +90,15 @@ class ImmutableStack:
         place = Place(settings.target, settings.target_settings, scope)
         target = place.load()
         request = read_request()
-        exported = request.apply_to(parse_ledgers(read_last_output()))
+        exported = parse_ledgers(read_last_output())
         return cls(
             root=root,
             settings=settings,
             place=place,
             target=target,
-            exported=exported,
-            planned=plan_stack(root, settings, place, target, exported, again=request.again),
+            exported=request.apply_to(exported),
+            request=request,
+            planned=plan_stack(root, settings, place, target, exported, request=request),
             balancer=target.declare_balancer(
                 scope, make_routes(settings), ResourceOptions(protect=True)
             ),
@@ -125,26 +128,32 @@ class ImmutableStack:
         self.images[name] = image
         return image
 
-    def declare_service(self, name: str) -> Service:
-        """Declare a service; its image must have been declared."""
+    def declare_service(self, name: str) -> None:
+        """Declare a service; its image must have been declared.
+
+        A run that only retires leaves a service alone that never served.
+        """
+        plan = self.planned.plans[name]
+        if self.request.retire and plan.desired.state is not State.LIVE:
+            return
         settings = self.settings.services[name]
         service = Service(
             name,
             ServiceArgs(
                 settings=settings,
-                plan=self.planned.plans[name],
+                plan=plan,
                 ledger=self.planned.ledgers[name],
                 artifact=self.images[settings.image].artifact,
                 checks=self.planned.checks[name],
+                servers=self.planned.servers[name],
                 place=self.place.of(name),
                 balancer=self.balancer,
                 target=self.target,
             ),
         )
-        for note in self.planned.plans[name].notes:
+        for note in plan.notes:
             pulumi.log.warn(f"{name}: {note}", service)
         self.services[name] = service
-        return service
 
     def declare_verdict(self) -> None:
         """Declare what ends the run: it fails for a failed candidate, else leftovers go."""
@@ -165,7 +174,7 @@ class ImmutableStack:
             name: {
                 "address": self.target.find_address(routes[name], self.place.of(name).scope),
                 "live": service.live,
-                "servers": self.settings.services[name].servers,
+                "servers": self.planned.servers[name],
                 "images": self.planned.plans[name].desired.images,
             }
             for name, service in self.services.items()

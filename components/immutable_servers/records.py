@@ -45,7 +45,10 @@ class Record:
         checks: Digest of the checks that verified it.
         verified: When and how it was verified, empty when it was not.
         window_ends: When its login window closes, in seconds since the epoch.
-        left_at: When traffic left it, in seconds since the epoch; 0 while that is not known.
+        left_at: When traffic left it, or when it was first seen to stand by, in seconds since the
+            epoch; 0 while it serves, and before it ever did.
+        launched_at: When it was launched, in seconds since the epoch; 0 while that is not known.
+        data_version: What the settings named when they last asked for it.
     """
 
     generation: str
@@ -64,6 +67,8 @@ class Record:
     verified: dict[str, str] = field(default_factory=dict)
     window_ends: int = 0
     left_at: int = 0
+    launched_at: int = 0
+    data_version: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fields as plain values."""

@@ -1,12 +1,14 @@
-"""Pins: a service held at a generation, whatever the source says, until it is resumed.
+"""What a run is asked for beside the source, through a variable of its environment.
 
-The driver's `rollback` and `resume` ask for a pin through a variable of the run. The run writes it
-into the ledger, and with the ledger every later run reads it, from any checkout.
+A pin holds a service at a generation, whatever the source says, until it is resumed: the run writes
+it into the ledger, and with the ledger every later run reads it, from any checkout. All else counts
+for the one run.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 
 from immutable_servers.errors import SettingsError
@@ -23,14 +25,23 @@ class Request:
     Attributes:
         pins: `generation`, `who`, `at`, `why` and `left`; or `held`; an empty one unpins.
         again: Why the live generation is to be made again.
+        others_stay: Services without a request of their own do not follow the source in this run.
+        retire: Generations that are deleted; no service follows the source, nothing else is done.
     """
 
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
     again: dict[str, str] = field(default_factory=dict)
+    others_stay: bool = False
+    retire: dict[str, list[str]] = field(default_factory=dict)
 
     def render(self) -> str:
         """Return the variable's value."""
         return json.dumps(asdict(self))
+
+    def is_to_stay(self, service: str) -> bool:
+        """Tell whether a service goes on serving what it serves."""
+        asked = service in self.pins or service in self.again
+        return bool(self.retire) or (self.others_stay and not asked)
 
     def apply_to(self, ledgers: Mapping[str, ServiceLedger]) -> dict[str, ServiceLedger]:
         """Return the ledgers with the requested pins in the place of theirs."""
@@ -52,13 +63,28 @@ def read_request() -> Request:
     try:
         found = json.loads(text)
         pins = {str(name): dict(pin) for name, pin in found.get("pins", {}).items()}
-        return Request(pins, dict(found.get("again", {})))
+        retire = {str(name): list(going) for name, going in found.get("retire", {}).items()}
+        again = dict(found.get("again", {}))
+        return Request(pins, again, found.get("others_stay") is True, retire)
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"The variable {VARIABLE} cannot be read",
             facts=[str(error)],
-            todo="Use `./immutable rollback`, `resume` and `replace`, which set it.",
+            todo="Use `./immutable rollback`, `resume`, `replace` and `retire`, which set it.",
         ) from error
+
+
+@contextmanager
+def start_asking(request: Request) -> Iterator[None]:
+    """Ask the runs that this process starts; what was asked before is put back at the end."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = request.render()
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def release(pin: Mapping[str, str]) -> dict[str, str]:

@@ -27,7 +27,8 @@ class ServiceArgs:
         plan: What this run declares.
         ledger: What is known of its generations.
         artifact: The id of the image that a fresh generation is launched from.
-        checks: Digest of its checks.
+        checks: Digest of the checks that the desired generation must have passed.
+        servers: How many servers the desired generation shall have.
         balancer: The stack's load balancer.
     """
 
@@ -36,6 +37,7 @@ class ServiceArgs:
     ledger: ServiceLedger
     artifact: Input[str]
     checks: str
+    servers: int
     place: Place
     balancer: pulumi.CustomResource
     target: Target = field(repr=False)
@@ -83,7 +85,7 @@ class Service(pulumi.ComponentResource):
         self.register_outputs({"live": self.live})
 
     def _declare(self, args: ServiceArgs, record: Record) -> Generation:
-        """Declare a generation; only the desired one takes servers and checks from the settings."""
+        """Declare a generation; only the desired one takes servers and checks from the plan."""
         fresh = args.plan.fresh and record is args.plan.desired
         wished = record is args.plan.desired
         return Generation(
@@ -91,7 +93,7 @@ class Service(pulumi.ComponentResource):
                 record=record,
                 artifact=record.artifact or args.artifact,
                 frozen=not fresh,
-                servers=args.settings.servers if wished else record.servers,
+                servers=args.servers if wished else record.servers,
                 checks=args.checks if wished else record.checks,
                 folders=tuple(args.settings.checks),
                 drain=args.settings.drain,
@@ -123,7 +125,7 @@ def _render_ledger(
     generations[args.plan.desired.generation] = Output.all(desired, live).apply(
         lambda found: {
             **found[0],
-            "state": _find_desired_state(found[0], found[1]),
+            **_find_desired_state(found[0], found[1]),
         }
     )
     return {"pin": args.plan.pin, "generations": generations}
@@ -135,16 +137,24 @@ def _find_state_after(plan: Plan, record: Record, live: str) -> str:
         return str(State.LIVE)
     if live != plan.desired.generation or record.state is State.RETIRED:
         return str(record.state)
-    return str(State.STANDBY if record in plan.others else State.RETIRED)
+    if record in plan.going:
+        return str(State.RETIRED)
+    return str(State.STANDBY if record.verified else State.CANDIDATE)
 
 
 def _find_left_at(plan: Plan, record: Record, live: str) -> int:
-    """Return when traffic left an earlier generation: in this run, or as it was recorded."""
-    leaves = record.state is State.LIVE and live == plan.desired.generation
-    return plan.decided_at if leaves else record.left_at
+    """Return when traffic left an earlier generation: in this run, or as it was recorded.
+
+    For a standby of which nobody recorded it (the run that moved the traffic died) it is now.
+    """
+    if live == record.generation:
+        return 0
+    left = record.state is State.LIVE and live == plan.desired.generation
+    unknown = not record.left_at and record in plan.others
+    return plan.decided_at if left or unknown else record.left_at
 
 
-def _find_desired_state(record: Mapping[str, Any], live: str) -> str:
+def _find_desired_state(record: Mapping[str, Any], live: str) -> dict[str, Any]:
     if live == record["generation"]:
-        return str(State.LIVE)
-    return str(State.STANDBY if record["verified"] else State.CANDIDATE)
+        return {"state": str(State.LIVE), "left_at": 0}
+    return {"state": str(State.STANDBY if record["verified"] else State.CANDIDATE)}

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from immutable_servers.ledger import complete
-from immutable_servers.plan import Wish
 from immutable_servers.records import Record, ServiceLedger, State
+from immutable_servers.standbys import Policy
 from immutable_servers.targets.contract import Fleet
+from immutable_servers.wish import Wish
 
 NOW = 1_000_000.0
 LAUNCH = {"size": "small", "port": 80, "health": "/", "env": {}, "overrides": {}}
@@ -22,7 +23,7 @@ def make_wish(version: str = "v1", keep: int = 1) -> Wish:
         shape="shape",
         servers=2,
         checks="checks",
-        keep=keep,
+        standbys=Policy(keep),
         commit="c",
         now=NOW,
     )

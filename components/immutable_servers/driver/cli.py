@@ -59,7 +59,7 @@ def begin(
 @app.command()
 def up(stack: Stack = DEFAULT_STACK, *, yes: Yes = False) -> int:
     """Bake, launch, verify and serve what the checkout says."""
-    from immutable_servers.driver.runs import run_up  # noqa: PLC0415 - see the module's docstring
+    from immutable_servers.driver.retire import run_up  # noqa: PLC0415 - see the docstring
 
     return run_up(find_root(), stack, yes=yes or Answers.yes)
 
@@ -119,11 +119,14 @@ def rollback(
     *,
     to: Annotated[str, typer.Option(help="The generation; without it the newest standby.")] = "",
     why: Annotated[str, typer.Option(help="Kept with the pin, for whoever finds it.")],
+    across: Annotated[
+        bool, typer.Option("--across-data-version", help="Although the data's version differs.")
+    ] = False,
 ) -> int:
     """Go back to an earlier generation at once, and stay there until `resume`."""
     from immutable_servers.driver.rollback import run_rollback  # noqa: PLC0415
 
-    return run_rollback(find_root(), stack, service, to, why)
+    return run_rollback(find_root(), stack, service, to, why, across=across)
 
 
 @app.command()
@@ -152,6 +155,14 @@ def replace(
     from immutable_servers.driver.rollback import run_replace  # noqa: PLC0415
 
     return run_replace(find_root(), stack, service, why)
+
+
+@app.command()
+def retire(stack: Stack = DEFAULT_STACK, service: Service = "") -> int:
+    """Retire the standbys whose time is over, and touch nothing else."""
+    from immutable_servers.driver.retire import run_retire  # noqa: PLC0415
+
+    return run_retire(find_root(), stack, service)
 
 
 @app.command()

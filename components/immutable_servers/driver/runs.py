@@ -1,7 +1,7 @@
 """The commands that run the engine: `up`, `preview`, `destroy`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,16 @@ from immutable_servers.driver.stack import load_stack
 from immutable_servers.errors import ImmutableError, SettingsError
 
 
-def run_up(root: Path, name: str, *, yes: bool) -> int:
-    """Set up what is missing, run `pulumi up`, and print what serves."""
+def run_up(root: Path, name: str, *, yes: bool, targets: Sequence[str] = ()) -> int:
+    """Set up what is missing, run `pulumi up`, and print what serves.
+
+    With `targets`, patterns of URNs, the engine looks at nothing else.
+    """
     target = str(read_values(root, name).get("target", ""))
     install_missing(list_parts(target, acts=True), yes=yes)
     reporter = Reporter(console.say)
-    ended = run_engine(load_stack(root, name), ["up", "--yes", "--skip-preview"], reporter)
+    words = ["up", "--yes", "--skip-preview", *(f"--target={pattern}" for pattern in targets)]
+    ended = run_engine(load_stack(root, name), words, reporter)
     if ended.code:
         return _fail(ended, reporter)
     _say_summary(reporter)

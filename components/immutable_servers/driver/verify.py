@@ -113,9 +113,8 @@ def _check(root: Path, chosen: Chosen, artifact: Artifact, login: Login) -> Repo
 
 def _wait(login: Login) -> None:
     """Leave the server open until Ctrl-C."""
-    host = login.host.removeprefix("ssh://")
-    if login.ssh_config:
-        console.show(f"ssh -F {login.ssh_config} {host}")
+    if login.command:
+        console.show(login.command)
     console.say("The server is open until Ctrl-C, its logins for 30 minutes; then it goes")
     with suppress(KeyboardInterrupt):
         threading.Event().wait()

@@ -43,3 +43,8 @@ class Access(Resource, module="immutable-servers", name="Access"):
         """Register under the generation's name."""
         outputs = ("public_key", "window_ends")
         super().__init__(AccessProvider(), name, place.to_inputs(), outputs, opts)
+
+    @property
+    def launched_at(self) -> Output[int]:
+        """When the window opened, in seconds since the epoch; 0 in a run that leaves it out."""
+        return self.window_ends.apply(lambda ends: int(ends) - WINDOW if ends else 0)

@@ -104,6 +104,7 @@ class Generation(pulumi.ComponentResource):
             **args.record.to_plain(),
             "artifact": args.artifact,
             "window_ends": access.window_ends,
+            "launched_at": access.launched_at,
         }
         spec: dict[str, Input[Any]] = {
             "scope": args.place.scope.to_plain(),
@@ -152,6 +153,7 @@ class Generation(pulumi.ComponentResource):
         return Output.all(
             artifact=args.artifact,
             window_ends=access.window_ends,
+            launched_at=access.launched_at,
             verified=verification.verified,
         ).apply(
             lambda found: {**plain, **found, "verified": found["verified"] or plain["verified"]}

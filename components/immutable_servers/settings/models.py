@@ -1,7 +1,7 @@
 """The shape of a stack's settings. A field's `errorMessage` is its rule, for us and for editors."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -177,7 +177,23 @@ class ServiceSettings(_Model):
         1, "Standbys kept beside the live one.", "must be a whole number from 0 to 10", ge=0, le=10
     )
     keep_for: Duration | None = _field(
-        None, "How long standbys are kept; without it as long as `keep` holds.", durations.RULE
+        None,
+        "How long standbys are kept after traffic left them; without it as the target has it.",
+        durations.RULE,
+    )
+    on_failure: Literal["keep", "remove"] = _field(
+        "keep", "What `./immutable up` does with a failed candidate.", "must be keep or remove"
+    )
+    max_age: Duration | None = _field(
+        None,
+        "The live generation is made again, by the next run, when it is older than this.",
+        durations.RULE,
+        gt=0,
+    )
+    data_version: str = _field(
+        "",
+        "Which version of the data beside the servers the source works with.",
+        "must be text: put a number in quotes",
     )
     drain: Duration = _field(
         30.0, "How long open requests may take to end.", durations.RULE, shown="30s"

@@ -5,6 +5,7 @@ provider and the driver each make their own from the plain values that resources
 imports Pulumi at run time: the graph part receives resource options and returns resources.
 """
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -58,7 +59,8 @@ class Artifact(_Plain):
     Attributes:
         id: The target's own word: an AMI id, an image link, `app/3f2a9c41d0e7` on `local`.
         parents: Image name to version, nearest parent first.
-        facts: What was recorded at the bake (git commit, time, archive digests).
+        facts: What was recorded at the bake (git commit, time, archive digests), and under
+            `marks` what `Catalog.mark` wrote.
     """
 
     image: str
@@ -66,6 +68,12 @@ class Artifact(_Plain):
     id: str
     parents: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """The marks by key, such as `revoked` with the reason."""
+        found = self.facts.get("marks")
+        return found if isinstance(found, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,12 @@ class Login(_Plain):
     server: str
     host: str
     ssh_config: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command that logs in by hand; empty for a backend without ssh."""
+        name = self.host.removeprefix("ssh://")
+        return f"ssh -F {shlex.quote(self.ssh_config)} {name}" if self.ssh_config else ""
 
 
 @dataclass(frozen=True)
@@ -289,6 +303,9 @@ class Target(ABC):
     """The target's own settings, under its name in the stack file."""
     architecture: str
     """The lock's key beside the target's name, such as `x86_64`."""
+    keep_for: ClassVar[float | None] = 24 * 3600.0
+    """How long a standby is kept where the settings do not say, in seconds: a server that serves
+    nobody costs money. None is without a limit."""
 
     @abstractmethod
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -402,6 +419,15 @@ class Target(ABC):
         Raises:
             LaunchError: A server does not take logins before the target's deadline.
         """
+
+    def describe_logins(self, scope: Scope) -> Sequence[Login]:
+        """Return how to log in to a generation's servers, whether they answer or not.
+
+        Empty once the window is closed. Not abstract: a target that has nothing to write down
+        beforehand says nothing here.
+        """
+        del scope
+        return ()
 
     @abstractmethod
     def start_probe(self, spec: FleetSpec, say: Say) -> AbstractContextManager[Login]:

@@ -59,7 +59,7 @@ def judge(results: Mapping[str, Any]) -> None:
         " deleted",
         facts=facts,
         todo="Mend the source and run `./immutable up` again, or revert it. The candidate stays"
-        " for inspection until then.",
+        " for inspection until then, unless the service has `on_failure: remove`.",
     )
 
 

@@ -15,8 +15,8 @@ from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.places import reports_dir
 from immutable_servers.progress import start_saying
-from immutable_servers.targets.contract import Say
 from immutable_servers.verification.candidate import verify_fleet, verify_fresh_server
+from immutable_servers.verification.inspection import describe_inspection
 from immutable_servers.verification.runner import Report
 
 PASSED = "passed"
@@ -56,23 +56,21 @@ def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
     verify = verify_fleet if on_fleet else verify_fresh_server
     began = time.monotonic()
     report = verify(place, props, report_dir, say)
-    _say_report(report, say)
+    failures = report.describe_failures()
+    if failures and on_fleet:
+        failures += describe_inspection(place, report)
+    for line in (report.summary(), *failures):
+        say(line)
     return {
         **props,
         "verdict": PASSED if report.ok else FAILED,
         "passed_generation": place.scope.generation if report.ok else "",
         "verified_once": report.ok or not on_fleet,
         "seconds": round(time.monotonic() - began, 1),
-        "failures": report.describe_failures(),
+        "failures": failures,
         "report": report.to_plain(),
         "verified": _remember(report, on_fleet=on_fleet),
     }
-
-
-def _say_report(report: Report, say: Say) -> None:
-    say(report.summary())
-    for line in report.describe_failures():
-        say(line)
 
 
 def _remember(report: Report, *, on_fleet: bool) -> dict[str, str]:
@@ -92,7 +90,8 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
         verdict: `passed` or `failed`.
         passed_generation: The generation's id, only when it passed; Traffic takes this.
         verified: When and how, empty when it failed.
-        failures: One line for each failed check, with its server and assertion.
+        failures: One line for each failed check, with its server and assertion; then how to look
+            at the servers.
     """
 
     verdict: Output[str]

@@ -101,7 +101,7 @@ class InstantCatalog(Catalog):
 
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
         """Write a mark among the facts."""
-        facts = {**artifact.facts, key: value}
+        facts = {**artifact.facts, "marks": {**artifact.marks, key: value}}
         self.write(Artifact(**{**artifact.to_plain(), "facts": facts}))
 
     def delete(self, artifact: Artifact) -> None:
@@ -227,6 +227,10 @@ class InstantTarget(Target):
             return {"one": Answers(0, 0)}
         return {"one": Answers(**json.loads(file.read_text()))}
 
+    def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
+        """Name the servers' files."""
+        return {server.name: Path(server.url) for server in self.find_servers(scope)}
+
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         """Name the folder."""
         return [f"console of {scope.name}: nothing to see"]
@@ -250,6 +254,12 @@ class InstantTarget(Target):
         if not self.world.path("keys", scope.name).exists():
             raise LaunchError(f"The servers of {scope.generation} are sealed")
         return [Login(server.name, "local://") for server in self.find_servers(scope)]
+
+    def describe_logins(self, scope: Scope) -> Sequence[Login]:
+        """Name the key while it exists."""
+        key = self.world.path("keys", scope.name)
+        servers = self.find_servers(scope) if key.exists() else ()
+        return [Login(server.name, f"ssh://{server.name}", str(key)) for server in servers]
 
     @contextmanager
     def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:

@@ -116,8 +116,8 @@ def _plan_online(root: Path, name: str, values: Mapping[str, Any]) -> StackPrevi
     place = _make_place(root, name, settings)
     target = place.load()
     request = read_request()
-    exported = request.apply_to(parse_ledgers(read_outputs(root, name).get(OUTPUT)))
-    planned = plan_stack(root, settings, place, target, exported, again=request.again)
+    exported = parse_ledgers(read_outputs(root, name).get(OUTPUT))
+    planned = plan_stack(root, settings, place, target, exported, request=request)
     routes = {route.service: route for route in make_routes(settings)}
     addresses = {
         service: target.find_address(routes[service], place.of(service).scope)

@@ -36,7 +36,7 @@ def _preview_service(
     planned: StackPlan, name: str, address: str, took: tuple[PastUpdate, ...]
 ) -> ServicePreview:
     plan, ledger, fleets = planned.plans[name], planned.ledgers[name], planned.seen.fleets[name]
-    wished = planned.settings.services[name].servers
+    wished = planned.servers[name]
     live = _find_live(planned, name)
     move = _find_move(plan, live, fleets, wished, planned.checks[name])
     launched, retired = _count_changes(plan, fleets, wished)

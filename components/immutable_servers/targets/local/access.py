@@ -42,17 +42,27 @@ def find_logins(scope: Scope, settings: LocalSettings) -> list[Login]:
     Raises:
         LaunchError: The window is closed, or a server takes no login before the deadline.
     """
-    folder, machines = layout.generation_dir(scope), find_machines(scope)
-    closed = [machine.name for machine in machines.values() if not machine.ssh_port]
-    if closed or not machines or not (folder / "key").exists():
+    logins = describe_logins(scope)
+    if not logins:
+        machines = find_machines(scope).values()
+        closed = [machine.name for machine in machines if not machine.ssh_port]
         raise LaunchError(
             f"The login window of {layout.backend_name(scope)} is closed",
             facts=[f"no route to: {', '.join(closed) or 'any server'}"],
             todo="Run ./immutable up: what has to be verified again is made again.",
         )
+    ssh.wait_until_logins(logins, settings.boot_deadline)
+    return logins
+
+
+def describe_logins(scope: Scope) -> list[Login]:
+    """Write how to log in to each server of a generation; nothing once its window is closed."""
+    folder, machines = layout.generation_dir(scope), find_machines(scope)
+    closed = [machine for machine in machines.values() if not machine.ssh_port]
+    if closed or not machines or not (folder / "key").exists():
+        return []
     config = ssh.write_ssh_config(folder, {one.name: (path, one) for path, one in machines.items()})
-    names = [machine.name for machine in machines.values()]
-    return ssh.wait_until_logins(config, names, settings.boot_deadline)
+    return [Login(one.name, f"ssh://{one.name}", str(config)) for one in machines.values()]
 
 
 def close_window(scope: Scope, say: Say) -> None:

@@ -69,7 +69,9 @@ def _boot(folder: Path, spec: FleetSpec, settings: LocalSettings) -> Login:
     for failure in failures:
         raise failure
     config = ssh.write_ssh_config(folder, {name: (place, machines[place])})
-    return ssh.wait_until_logins(config, [name], settings.boot_deadline)[0]
+    login = Login(name, f"ssh://{name}", str(config))
+    ssh.wait_until_logins([login], settings.boot_deadline)
+    return login
 
 
 def _remove(folder: Path) -> None:

@@ -48,18 +48,18 @@ def write_ssh_config(folder: Path, machines: Mapping[str, tuple[Path, Machine]])
     return folder / "ssh_config"
 
 
-def wait_until_logins(config: Path, names: Sequence[str], seconds: float) -> list[Login]:
+def wait_until_logins(logins: Sequence[Login], seconds: float) -> None:
     """Wait until each server takes a login, side by side.
 
     Raises:
         LaunchError: One does not before `seconds` are over.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda name: _wait_until_login(config, name, seconds), names))
-    return [Login(name, f"ssh://{name}", str(config)) for name in names]
+        list(pool.map(lambda login: _wait_until_login(login, seconds), logins))
 
 
-def _wait_until_login(config: Path, name: str, seconds: float) -> None:
+def _wait_until_login(login: Login, seconds: float) -> None:
+    config, name = Path(login.ssh_config), login.server
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda said: said != ""),
         wait=tenacity.wait_fixed(0.3),

@@ -1,0 +1,185 @@
+"""Chooses the generation that a service shall have: by a request, a pin, or the source."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from immutable_servers.durations import render_duration
+from immutable_servers.errors import LedgerError
+from immutable_servers.identity.generation import compute_generation_id
+from immutable_servers.records import Record, ServiceLedger, State
+from immutable_servers.targets.contract import Fleet
+from immutable_servers.wish import Wish
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where traffic is to go.
+
+    Attributes:
+        fresh: It was never launched: this run makes it.
+        pin: What the ledger keeps of a pin from now on.
+        notes: What a reader of the preview should know.
+        follows: The source asks for it.
+    """
+
+    record: Record
+    fresh: bool
+    pin: dict[str, str]
+    notes: tuple[str, ...] = ()
+    follows: bool = True
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a service: its completed ledger, and its fleets by generation."""
+
+    ledger: ServiceLedger
+    fleets: Mapping[str, Fleet]
+
+    def find_live(self) -> Record | None:
+        """Return the generation that has the traffic."""
+        records = self.ledger.generations.values()
+        return next((record for record in records if record.state is State.LIVE), None)
+
+    def find_rounds(self, wish: Wish) -> list[Record]:
+        """Return the generations of the wished make, the first round first."""
+        records = self.ledger.generations.values()
+        made = (r for r in records if r.is_same_make(wish.version, wish.launch, wish.shape))
+        return sorted(made, key=lambda record: record.round)
+
+    def find_fault(self, record: Record, now: float) -> str:
+        """Say why a generation cannot be used any more, or nothing."""
+        fleet = self.fleets.get(record.generation)
+        if fleet is None:
+            return "has no fleet any more"
+        if fleet.leaving:
+            return "is being deleted"
+        if record.state is State.LIVE:
+            return ""
+        if record.verified:
+            return "" if fleet.whole else "is not whole"
+        return "" if record.window_ends > now else "was not verified within its login window"
+
+
+def choose(wish: Wish, known: Known) -> Choice:
+    """Return what the pin says, else what was asked for by hand, else what the source says.
+
+    Raises:
+        LedgerError: The pin names a generation that nobody knows.
+    """
+    live, pin = known.find_live(), known.ledger.pin
+    if live and wish.stays:
+        return Choice(live, fresh=False, pin=pin, follows=False)
+    if "generation" in pin:
+        return _choose_pinned(pin, wish, known)
+    if live and wish.again:
+        return _make_again(live, f"is replaced by hand ({wish.again})", wish, known, pin)
+    if live and pin.get("held") == wish.version:
+        note = (
+            f"version {wish.version} was left by a rollback: generation {live.generation} stays"
+            " until the source gives another, or `./immutable resume --now`"
+        )
+        chosen = Choice(live, fresh=False, pin=pin, notes=(note,))
+    else:
+        chosen = _choose_by_source(wish, known)
+    if live and chosen.record.generation == live.generation and _is_too_old(live, wish):
+        why = f"is older than {render_duration(wish.max_age or 0)}"
+        return _make_again(live, why, wish, known, chosen.pin)
+    return chosen
+
+
+def _is_too_old(live: Record, wish: Wish) -> bool:
+    if wish.max_age is None or not live.launched_at:
+        return False
+    return live.launched_at + wish.max_age < wish.now
+
+
+def _choose_pinned(pin: dict[str, str], wish: Wish, known: Known) -> Choice:
+    """Choose the pinned generation, or where it cannot be used another round of its artifact."""
+    generation = pin["generation"]
+    pinned = known.ledger.generations.get(generation)
+    if pinned is None:
+        raise LedgerError(
+            f"The pin names generation {generation}, which the ledger does not know",
+            todo="Run `./immutable resume`, or roll back to one that `./immutable status` lists.",
+        )
+    if known.find_fault(pinned, wish.now):
+        chosen = _choose_by_source(_wish_for(pinned, wish), known)
+        record = replace(chosen.record, artifact=pinned.artifact)
+        chosen = replace(chosen, record=record if chosen.fresh else chosen.record)
+    else:
+        chosen = Choice(pinned, fresh=False, pin={})
+    note = (
+        f"pinned to generation {chosen.record.generation} by {pin.get('who')} at {pin.get('at')}"
+        f" ({pin.get('why')}): the source is not followed until `./immutable resume`"
+    )
+    return replace(
+        chosen,
+        pin={**pin, "generation": chosen.record.generation},
+        notes=(*chosen.notes, note),
+        follows=False,
+    )
+
+
+def _choose_by_source(wish: Wish, known: Known) -> Choice:
+    """Choose the live one or the last round of the wished make, else begin the next round."""
+    rounds = known.find_rounds(wish)
+    if not rounds:
+        return Choice(_begin(wish, known.ledger, 0), fresh=True, pin={})
+    live = [record for record in rounds if record.state is State.LIVE]
+    last = (live or rounds)[-1]
+    unfit = known.find_fault(last, wish.now)
+    if not unfit:
+        return Choice(replace(last, data_version=wish.data_version), fresh=False, pin={})
+    next_round = rounds[-1].round + 1
+    note = f"generation {last.generation} {unfit}: made again as round {next_round}"
+    return Choice(_begin(wish, known.ledger, next_round), fresh=True, pin={}, notes=(note,))
+
+
+def _make_again(live: Record, why: str, wish: Wish, known: Known, pin: dict[str, str]) -> Choice:
+    """Choose the round after the live one, of the same image: one that never served, or a new."""
+    again = _wish_for(live, wish)
+    rounds = known.find_rounds(again)
+    last = rounds[-1] if rounds else None
+    is_unused = last is not None and last.generation != live.generation and not last.left_at
+    if last and is_unused and not known.find_fault(last, wish.now):
+        note = f"generation {live.generation} {why}: round {last.round} was made already"
+        return Choice(last, fresh=False, pin=pin, notes=(note,))
+    next_round = last.round + 1 if last else 0
+    note = f"generation {live.generation} {why}: made again as round {next_round}"
+    record = _begin(again, known.ledger, next_round)
+    if live.version != wish.version:  # else the checkout can bake it, should it be gone
+        record = replace(record, artifact=live.artifact)
+    return Choice(record, fresh=True, pin=pin, notes=(note,))
+
+
+def _wish_for(record: Record, wish: Wish) -> Wish:
+    """Return the wish for another round of a generation, whatever the source says."""
+    return replace(
+        wish,
+        image=record.image,
+        version=record.version,
+        images=record.images,
+        launch=record.launch,
+        commit=record.commit,
+        data_version=record.data_version,
+    )
+
+
+def _begin(wish: Wish, ledger: ServiceLedger, round_: int) -> Record:
+    return Record(
+        generation=compute_generation_id(wish.version, wish.launch, {"digest": wish.shape}, round_),
+        order=ledger.last_order + 1,
+        state=State.CANDIDATE,
+        image=wish.image,
+        version=wish.version,
+        images=wish.images,
+        artifact="",
+        launch=wish.launch,
+        shape=wish.shape,
+        servers=wish.servers,
+        round=round_,
+        commit=wish.commit,
+        checks=wish.checks,
+        data_version=wish.data_version,
+    )
