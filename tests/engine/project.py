@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -75,6 +77,30 @@ class Project(Checkout):
             "services": self.services,
             "instant": {"folder": "../world", "code": self.code},
         }
+
+    def drive(self, *words: str) -> Outcome:
+        """Run the driver in the project."""
+        done = subprocess.run(
+            [sys.executable, "-m", "immutable_servers.driver", *words],
+            cwd=self.root,
+            env={**self.environment, "IMMUTABLE_PROJECT": str(self.root)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=self.timeout,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, {}, [], self._read_new(), {})
+
+    def rewrite_state(self, old: str, new: str) -> None:
+        """Replace a text everywhere in the stack's state."""
+        file = self.root.parent / "state.json"
+        self.pulumi("stack", "export", "-s", self.stack, "--file", str(file))
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        self.pulumi("stack", "import", "-s", self.stack, "--file", str(file))
 
     def _read_new(self) -> list[dict[str, Any]]:
         journal = self.world / "journal.jsonl"
