@@ -1,7 +1,11 @@
 """Candidates that do not make it, and a fleet that grows: what served goes on serving."""
 
+import json
 import os
+import re
+import shlex
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +18,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) -> None:
-    """The run names server, check and assertion, and fails; with the check mended it passes.
+    """The run says what failed where and how to log in; with the check mended it passes.
 
     Clients that ask all the time are answered by the live generation alone, until the candidate,
     which is not made again, has passed.
@@ -29,16 +33,28 @@ def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) 
         answered: Counter[str] = sum((client.answers for client in clients), Counter())
         assert set(answered) == {live}
         machines = serving.find_machine_processes(candidate)
+        logged_in_to = log_in(failed.text)
         serving.change("servers/test_sample.py", '== "kept"', '== "broken"')
         serving.update()
     server = f"web-{candidate}-0"
     failed.assert_failed("test_the_promise_is_kept", server, "assert 'broken' == 'kept'")
+    assert f"{server}: console log: {serving.generation_folder(candidate)}/" in failed.text
+    assert logged_in_to == server
     assert serving.find_machine_processes(candidate) == machines
     states = serving.states()
     assert (states[live], states[candidate]) == ("standby", "live")
     answered = sum((client.answers for client in clients), Counter())
     assert set(answered) <= {live, candidate}
     serving.assert_sealed(candidate)
+
+
+def log_in(text: str) -> str:
+    """Log in to the failed server as the run said, and return whom the server takes itself for."""
+    (command,) = set(re.findall(r"log in until \d\d:\d\d UTC: (ssh .+)", text))
+    words = [*shlex.split(command), "cat /run/immutable/launch.json"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    server: str = json.loads(done.stdout)["server"]
+    return server
 
 
 def test_a_candidate_that_never_gets_healthy_gets_no_traffic(serving: LocalStack) -> None:

@@ -19,7 +19,7 @@ from immutable_servers.driver.bench.client import (
     start_clients,
 )
 from immutable_servers.driver.bench.memory import measure, start_sampling
-from immutable_servers.driver.bench.runs import Runs, Timing, find_address
+from immutable_servers.driver.bench.runs import Rollback, Runs, Timing, find_address
 from immutable_servers.driver.bench.scratch import (
     MARK,
     Scratch,
@@ -45,7 +45,7 @@ def test_the_numbers_of_the_project_are_measured() -> None:
     """Each goal that the project states has a measurement."""
     assert stacks
     wanted = {"up-nothing", "preview-change", "app-change", "two-servers", "cutover", "memory"}
-    assert wanted <= set(table.MEASUREMENTS)
+    assert wanted | {"rollback"} <= set(table.MEASUREMENTS)
 
 
 # the scratch stack
@@ -208,6 +208,19 @@ def test_answers_before_the_verification_or_of_strangers_are_counted() -> None:
         Answer(6, ok=False),
     ]
     assert count_early(answers, "old", "new", verified=3) == 2
+
+
+def test_a_rollback_is_timed_until_the_standby_answers() -> None:
+    """A standby that never answered took for ever; failures are counted."""
+    answers = [
+        Answer(11, ok=True, generation="live"),
+        Answer(12.5, ok=True, generation="standby"),
+        Answer(12, ok=False),
+        Answer(13, ok=True, generation="standby"),
+    ]
+    found = Rollback(10, "standby", answers)
+    assert (found.seconds, found.failed) == (2.5, 1)
+    assert Rollback(10, "other", answers).seconds == float("inf")
 
 
 # memory

@@ -16,6 +16,17 @@ def make_output(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - what a hand
     return {"web": {"pin": {}, "generations": {"3f2a9c41": {**record, **changes}}}}
 
 
+def test_the_ledger_of_an_earlier_program_is_read() -> None:
+    """Fields that came later may be missing, and ones that went may be there."""
+    output = make_output(once="known")
+    later = ("left_at", "launched_at", "data_version", "window_ends")
+    record = output["web"]["generations"]["3f2a9c41"]
+    for name in later:
+        del record[name]
+    read = parse_ledgers(output)["web"].generations["3f2a9c41"]
+    assert [getattr(read, name) for name in later] == [0, 0, "", 0]
+
+
 def test_nothing_exported_is_empty() -> None:
     """Before the first run there is no ledger."""
     assert parse_ledgers(None) == {}

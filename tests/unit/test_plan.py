@@ -8,7 +8,7 @@ from builders import NOW, know, make_fleet, make_record, make_wish
 from immutable_servers.errors import LedgerError
 from immutable_servers.ledger import complete
 from immutable_servers.plan import decide
-from immutable_servers.records import ServiceLedger, State
+from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.requests import release
 
 
@@ -105,7 +105,7 @@ def test_a_standby_that_is_not_whole_is_dropped_with_a_note() -> None:
     old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
     plan = decide(make_wish(), *know([old, live], "live", broken=("old",)))
     assert plan.others == ()
-    assert "old" in plan.notes[0]
+    assert plan.notes == ("standby old is not whole: it is dropped",)
 
 
 def test_what_serves_is_read_from_the_balancer() -> None:
@@ -160,3 +160,100 @@ def test_resume_holds_the_version_that_was_left() -> None:
     assert (plan.desired.generation, plan.pin) == ("old", {"held": "v1"})
     plan = decide(make_wish("v2"), held, fleets)
     assert (plan.fresh, plan.pin) == (True, {})
+
+
+DAY = 86400.0
+
+
+def make_live(**changes: object) -> Record:
+    """Return a live record that is a day old."""
+    return make_record("live", "v1", 2, launched_at=int(NOW - DAY), **changes)
+
+
+def test_a_live_generation_that_is_too_old_is_made_again() -> None:
+    """The next round of the same image; younger, of unknown age, or pinned it stays."""
+    old, live = make_record("old", "v0", 1), make_live()
+    ledger, fleets = know([old, live], "live")
+    wish = replace(make_wish("v1"), max_age=DAY - 1)
+    plan = decide(wish, ledger, fleets)
+    assert (plan.fresh, plan.desired.round, plan.desired.version) == (True, 1, "v1")
+    assert [record.generation for record in plan.others] == ["live"]
+    assert plan.notes == ("generation live is older than 86399s: made again as round 1",)
+    assert not decide(replace(wish, max_age=DAY), ledger, fleets).fresh
+    assert not decide(wish, replace(ledger, pin={**PIN, "generation": "live"}), fleets).fresh
+    assert not decide(wish, *know([replace(live, launched_at=0)], "live")).fresh
+
+
+def test_a_newer_source_comes_before_age() -> None:
+    """What is new is launched anyway, so the old image is not launched again."""
+    plan = decide(replace(make_wish("v2"), max_age=1.0), *know([make_live()], "live"))
+    assert (plan.desired.version, plan.desired.round) == ("v2", 0)
+
+
+def test_a_round_made_already_is_taken_instead_of_another() -> None:
+    """A replacement that failed is verified again in its window; one that once served is not."""
+    live = make_live()
+    failed = make_record(
+        "again", "v1", 3, round=1, verified={}, state=State.CANDIDATE, window_ends=int(NOW) + 60
+    )
+    wish = replace(make_wish("v1"), max_age=1.0)
+    plan = decide(wish, *know([live, failed], "live"))
+    assert (plan.desired.generation, plan.fresh) == ("again", False)
+    left = make_record("again", "v1", 3, round=1, left_at=int(NOW) - 60)
+    plan = decide(wish, *know([live, left], "live"))
+    assert (plan.fresh, plan.desired.round) == (True, 2)
+
+
+def test_a_live_generation_is_preferred_to_a_later_round() -> None:
+    """A round that failed beside it is no reason for another once nobody asks for it."""
+    live = make_live()
+    failed = make_record("again", "v1", 3, round=1, verified={}, state=State.CANDIDATE)
+    plan = decide(make_wish("v1"), *know([live, failed], "live"))
+    assert (plan.desired.generation, plan.fresh) == ("live", False)
+    assert [record.generation for record in plan.going] == ["again"]
+
+
+def test_by_hand_the_live_image_is_launched_again_whatever_the_source_says() -> None:
+    """Neither a newer source nor a version that is held off keeps it from that."""
+    ledger, fleets = know([make_live(data_version="7")], "live")
+    for pin in ({}, {"held": "v2"}):
+        wish = replace(make_wish("v2"), again="it leaks", data_version="8")
+        plan = decide(wish, replace(ledger, pin=pin), fleets)
+        assert (plan.fresh, plan.bakes, plan.pin) == (True, False, pin)
+        assert (plan.desired.version, plan.desired.artifact) == ("v1", "app/v1")
+        assert plan.desired.data_version == "7"
+        assert "(it leaks)" in plan.notes[0]
+
+
+def test_a_service_that_stays_follows_nothing() -> None:
+    """Neither source, age nor pin moves it, and its standbys are kept."""
+    old, live = make_record("old", "v0", 1), make_live()
+    ledger, fleets = know([old, live], "live")
+    wish = replace(make_wish("v2"), stays=True, max_age=1.0)
+    for pin in ({}, PIN):
+        plan = decide(wish, replace(ledger, pin=pin), fleets)
+        assert plan.desired == live.with_state(State.LIVE)
+        assert (plan.fresh, plan.follows) == (False, False)
+        assert [record.generation for record in plan.others] == ["old"]
+        assert plan.pin == pin
+
+
+def test_retiring_names_what_goes_and_declares_nothing_else() -> None:
+    """Only what is named goes, never the live one; what is not declared is left alone."""
+    records = [make_record("old", "v0", 1), make_record("older", "v", 0), make_live()]
+    wish = replace(make_wish("v2"), stays=True, retiring=("old", "live", "unknown"))
+    plan = decide(wish, *know(records, "live"))
+    assert plan.desired.generation == "live"
+    assert [record.generation for record in plan.going] == ["old"]
+    assert plan.others == ()
+
+
+def test_the_source_says_which_data_a_generation_works_with() -> None:
+    """It is no part of what makes a generation; a pinned one keeps what it was made for."""
+    old, live = make_record("old", "v0", 1, data_version="1"), make_live(data_version="1")
+    ledger, fleets = know([old, live], "live")
+    wish = replace(make_wish("v1"), data_version="2")
+    plan = decide(wish, ledger, fleets)
+    assert (plan.desired.generation, plan.desired.data_version) == ("live", "2")
+    plan = decide(wish, replace(ledger, pin=PIN), fleets)
+    assert (plan.desired.generation, plan.desired.data_version) == ("old", "1")

@@ -99,8 +99,10 @@ def test_reads_every_setting_of_the_design(root: Path) -> None:
     values = put(make_values(), "services.web.keep_for", "24h")
     canary = {"weight": 10, "watch": "5m", "max_error_rate": 0.01, "min_requests": 200}
     values = put(values, "services.web.canary", canary)
+    values = put(values, "services.web.max_age", "14d")
     web = load_settings(values, root).services["web"]
-    assert web.keep_for == 86400.0
+    assert (web.keep_for, web.max_age) == (86400.0, 14 * 86400.0)
+    assert (web.on_failure, web.data_version) == ("keep", "")
     assert web.canary is not None
     assert (web.canary.weight, web.canary.watch) == (10, 300.0)
 
@@ -138,6 +140,11 @@ MISTAKES = [
     ("services.web.port", 65536, "65536 must be a whole number from 1 to 65535"),
     ("services.web.health", "healthz", "'healthz' must be a path that starts with /"),
     ("services.web.keep", 11, "11 must be a whole number from 0 to 10"),
+    ("services.web.keep", -1, "-1 must be a whole number from 0 to 10"),
+    ("services.web.keep_for", "ever", "'ever' must be a duration such as 30s, 5m, 24h or 14d"),
+    ("services.web.max_age", "0d", "must be a duration such as 30s, 5m, 24h or 14d"),
+    ("services.web.on_failure", "stop", "'stop' must be keep or remove"),
+    ("services.web.data_version", 2, "2 must be text: put a number in quotes"),
     ("services.web.drain", "soon", "'soon' must be a duration such as 30s, 5m, 24h or 14d"),
     ("services.web.server", 2, "is no setting; did you mean servers?"),
     ("services.web.image", "ap", "'ap' is no image of this stack; did you mean app?"),
@@ -147,6 +154,7 @@ MISTAKES = [
     ("services.web.checks", ["../x"], "[0]: '../x' must be a folder, relative to the repository"),
     ("services.api.route", {"port": 8080}, "port: 8080 is the port of service web already"),
     ("services.Web", {}, "must be a name of at most 20 lower-case letters"),
+    ("services.web.canary", {"weight": 0}, "weight: 0 must be a whole number from 1 to 99"),
     ("services.web.canary", {"weight": 100}, "weight: 100 must be a whole number from 1 to 99"),
     ("images.app.parent", "bsae", "'bsae' is no image of this stack; did you mean base?"),
     ("images.base.parent", "app", "must not lead back to itself: base → app → base"),

@@ -1,7 +1,8 @@
 """The runs that the measurements share: each is made once, when a measurement first asks for it.
 
 First run (one server) → nothing to do → a preview and an update with a changed source and two
-servers → an update with another `env` under load. Each builds on the one before.
+servers → an update with another `env` under load → a rollback under load. Each builds on the one
+before.
 """
 
 import time
@@ -44,6 +45,31 @@ class Timing:
         """Seconds from the start until traffic had moved."""
         _, end = self.reporter.spans.get("traffic", (0.0, self.began + self.seconds))
         return end - self.began
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What clients saw of a rollback.
+
+    Attributes:
+        began: When the command was given, on the monotonic clock.
+        standby: The generation that it goes back to.
+    """
+
+    began: float
+    standby: str
+    answers: Sequence[Answer]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds until the standby answered first; it was never launched again by then."""
+        times = [answer.at for answer in self.answers if answer.generation == self.standby]
+        return min(times, default=float("inf")) - self.began
+
+    @property
+    def failed(self) -> int:
+        """How many requests failed."""
+        return sum(1 for answer in self.answers if not answer.ok)
 
 
 class Runs:
@@ -93,6 +119,19 @@ class Runs:
         with start_clients(address, RATE) as answers:
             timing = self._run("up", "--yes", "--skip-preview")
         return timing, answers
+
+    @cached_property
+    def rolled_back(self) -> "Rollback":
+        """A rollback to the standby, by the driver's command, while clients ask."""
+        _ = self.moved
+        service = self.scratch.service
+        outputs = self.changed.reporter.outputs
+        standby = str(outputs["services"][service]["live"])
+        words = ("rollback", self.scratch.stack.name, service, "--why", "measured")
+        with start_clients(find_address(outputs, service), RATE) as answers:
+            began = time.monotonic()
+            self.scratch.drive(*words)
+        return Rollback(began, standby, answers)
 
     def _run(self, *words: str, preview: bool = False) -> Timing:
         if self._failed:

@@ -7,6 +7,7 @@ stacks, and a base that is there need not be baked for a measurement.
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ from immutable_servers.driver.environment import (
     compute_environment,
     state_dir,
 )
-from immutable_servers.driver.project import CHECKOUT, read_project, read_values
+from immutable_servers.driver.project import CHECKOUT, ROOT_VARIABLE, read_project, read_values
 from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import Stack
 from immutable_servers.errors import ImmutableError
@@ -60,6 +61,24 @@ class Scratch:
         config = {f"{prefix}:{key}": value for key, value in self.settings.items()}
         file = self.stack.root / f"Pulumi.{self.stack.name}.yaml"
         file.write_text(yaml.safe_dump({"config": config}))
+
+    def drive(self, *words: str) -> None:
+        """Run a command of the driver on the copy of the project.
+
+        Raises:
+            ImmutableError: It fails.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "immutable_servers.driver", *words],
+            cwd=self.stack.root,
+            env={**self.stack.environment, ROOT_VARIABLE: str(self.stack.root)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ImmutableError(f"`{words[0]}` failed", facts=done.stderr.splitlines()[-5:])
 
     @property
     def change(self) -> str:

@@ -97,6 +97,14 @@ def measure_cutover(place: Place) -> Measured:
     return Measured(words, not failed and not early)
 
 
+@measurement("rollback", "to a standby: traffic moved within 5 s of the command, 0 failed requests")
+def measure_rollback(place: Place) -> Measured:
+    """Time a rollback from the command until the standby answers; its servers are not made anew."""
+    found = place.runs.rolled_back
+    words = f"{found.seconds:.2f} s, {found.failed} of {len(found.answers)} requests failed"
+    return Measured(words, found.seconds < 5 and not found.failed)  # noqa: PLR2004 - the goal
+
+
 @measurement("memory", "of the run beside the machines: under 400 MB")
 def measure_memory(place: Place) -> Measured:
     """Report the most that an update with a bake, a boot and a verification took."""

@@ -1,0 +1,64 @@
+"""Which standbys stay, which go, and why."""
+
+from typing import cast
+
+import pytest
+from builders import NOW, know, make_record
+
+from immutable_servers.planning import make_policy
+from immutable_servers.settings import ServiceSettings
+from immutable_servers.standbys import Policy, find_lost, sort_standbys
+from immutable_servers.targets import find_target_class
+from immutable_servers.targets.contract import Target
+
+RECORDS = [
+    make_record("live", "v4", 4),
+    make_record("new", "v3", 3, left_at=int(NOW) - 60),
+    make_record("mid", "v2", 2, left_at=int(NOW) - 600),
+    make_record("old", "v1", 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept", "due", "beyond"),
+    [
+        (Policy(3), ["new", "mid", "old"], [], []),
+        (Policy(1), ["new"], [], ["mid", "old"]),
+        (Policy(3, 300), ["new", "old"], ["mid"], []),
+        (Policy(1, 300), ["new"], ["mid"], ["old"]),
+        (Policy(3, 0), ["old"], ["new", "mid"], []),
+    ],
+)
+def test_the_newest_stay_for_their_time(
+    policy: Policy, kept: list[str], due: list[str], beyond: list[str]
+) -> None:
+    """Time counts from when traffic left; of whom nobody knows that, it does not run."""
+    found = sort_standbys(*know(RECORDS, "live"), policy, NOW, "live")
+    assert [record.generation for record in found.kept] == kept
+    assert list(found.due) == due
+    assert [record.generation for record in found.beyond] == beyond
+
+
+def test_a_live_generation_that_is_about_to_be_left_takes_a_place() -> None:
+    """Once the traffic has moved it stands by, the newest of all."""
+    found = sort_standbys(*know(RECORDS, "live"), Policy(2), NOW, "candidate")
+    assert [record.generation for record in found.kept] == ["new"]
+
+
+def test_what_is_not_whole_or_gone_is_told() -> None:
+    """Both are dropped; of a fleet that is gone only the last run's ledger knows."""
+    ledger, fleets = know(RECORDS, "live", broken=("mid",), gone=("old",))
+    found = sort_standbys(ledger, fleets, Policy(3), NOW, "live")
+    assert found.due == {"mid": "is not whole: it is dropped"}
+    before, _ = know(RECORDS, "live")
+    assert find_lost(before, fleets) == ["standby old has no fleet any more: it is dropped"]
+
+
+@pytest.mark.parametrize(("said", "days"), [(None, 1), ("36h", 1.5), ("0s", 0)])
+def test_a_target_whose_servers_cost_money_keeps_them_a_day(said: str | None, days: float) -> None:
+    """Where the settings say nothing the target does: 24 hours, on `local` without a limit."""
+    service = {"image": "app", "servers": 1, "port": 80, "route": {"port": 80}, "keep_for": said}
+    settings = ServiceSettings.model_validate(service)
+    local = cast("Target", find_target_class("local"))
+    assert make_policy(settings, cast("Target", Target)).keep_for == days * 86400
+    assert make_policy(settings, local).keep_for == (days * 86400 if said else None)
