@@ -118,7 +118,7 @@ def _render_ledger(
         record.generation: {
             **record.to_plain(),
             "state": live.apply(partial(_find_state_after, args.plan, record)),
-            "left_at": live.apply(partial(_find_left_at, args.plan, record)),
+            "left_at": live.apply(partial(find_left_at, args.plan, record)),
         }
         for record in newest[:KEPT_RECORDS]
     }
@@ -142,7 +142,7 @@ def _find_state_after(plan: Plan, record: Record, live: str) -> str:
     return str(State.STANDBY if record.verified else State.CANDIDATE)
 
 
-def _find_left_at(plan: Plan, record: Record, live: str) -> int:
+def find_left_at(plan: Plan, record: Record, live: str) -> int:
     """Return when traffic left an earlier generation: in this run, or as it was recorded.
 
     For a standby of which nobody recorded it (the run that moved the traffic died) it is now.

@@ -1,11 +1,14 @@
 """Which standbys stay, which go, and why."""
 
+from dataclasses import replace
 from typing import cast
 
 import pytest
-from builders import NOW, know, make_record
+from builders import NOW, know, make_record, make_wish
 
+from immutable_servers.plan import decide
 from immutable_servers.planning import make_policy
+from immutable_servers.service import find_left_at
 from immutable_servers.settings import ServiceSettings
 from immutable_servers.standbys import Policy, find_lost, sort_standbys
 from immutable_servers.targets import find_target_class
@@ -62,3 +65,17 @@ def test_a_target_whose_servers_cost_money_keeps_them_a_day(said: str | None, da
     local = cast("Target", find_target_class("local"))
     assert make_policy(settings, cast("Target", Target)).keep_for == days * 86400
     assert make_policy(settings, local).keep_for == (days * 86400 if said else None)
+
+
+def test_the_time_begins_when_traffic_leaves_or_when_that_is_first_seen() -> None:
+    """What a run that died did not write down, the next one begins to count."""
+    old, live = make_record("old", "v1", 1), make_record("live", "v2", 2, left_at=7)
+    ledger, fleets = know([old, live], "live")
+    records = ledger.generations
+    plan = decide(make_wish("v2"), ledger, fleets)
+    assert find_left_at(plan, records["old"], "live") == NOW
+    assert find_left_at(plan, records["live"], "live") == 0
+    assert find_left_at(plan, replace(records["old"], left_at=9), "live") == 9
+    back = decide(make_wish("v1"), ledger, fleets)
+    assert find_left_at(back, records["live"], "old") == NOW
+    assert find_left_at(back, records["live"], "live") == 0
