@@ -11,22 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from immutable_servers.context import Place
-from immutable_servers.errors import ImageError, SettingsError
+from immutable_servers.errors import SettingsError
 from immutable_servers.git import Commit, read_commit
 from immutable_servers.identity import ImageVersion, compute_versions
+from immutable_servers.images.usable import refuse_unusable
 from immutable_servers.ledger import complete
 from immutable_servers.plan import Plan, decide
 from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.requests import Request
 from immutable_servers.settings import ServiceSettings, Settings
 from immutable_servers.standbys import Policy, find_lost
-from immutable_servers.targets.contract import Artifact, Catalog, Fleet, Launch, Route, Target
+from immutable_servers.targets.contract import Artifact, Fleet, Launch, Route, Target
 from immutable_servers.verification.digest import digest_checks
 from immutable_servers.wish import Wish
 
 NO_REQUEST = Request()
-REVOKED = "revoked"
-"""The mark of an artifact that nothing is launched from any more; its value is the reason."""
 
 
 @dataclass(frozen=True)
@@ -133,31 +132,6 @@ def plan_stack(
         checks[name] = digest if runs_checks else plan.desired.checks
         servers[name] = plan.desired.servers if wish.stays and not plan.fresh else service.servers
     return StackPlan(settings, commit, versions, seen, known, ledgers, plans, checks, servers)
-
-
-def refuse_unusable(record: Record, catalog: Catalog) -> None:
-    """Refuse to launch a generation again whose artifact is revoked or gone.
-
-    Raises:
-        ImageError: It is.
-    """
-    fault = find_image_fault(record, catalog, launched=True)
-    if fault:
-        raise ImageError(
-            f"Another round of generation {record.generation} cannot be launched: {fault}",
-            todo="`./immutable rollback` lists what a service can go back to; `./immutable resume`"
-            " follows the source again.",
-        )
-
-
-def find_image_fault(record: Record, catalog: Catalog, *, launched: bool) -> str:
-    """Say why a generation's image must not be used, or nothing; `launched` needs the image."""
-    artifact = catalog.find(record.image, record.version)
-    if artifact is None:
-        gone = f"image {record.image} {record.version} is not in the catalog any more"
-        return gone if launched else ""
-    reason = artifact.marks.get(REVOKED)
-    return f"image {record.image} {record.version} is revoked ({reason})" if reason else ""
 
 
 def ask_target(

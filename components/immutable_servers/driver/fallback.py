@@ -2,7 +2,7 @@
 
 from immutable_servers.driver.known import KnownService, KnownStack
 from immutable_servers.errors import SettingsError
-from immutable_servers.planning import find_image_fault
+from immutable_servers.images.usable import find_image_fault
 from immutable_servers.records import Record, State
 
 ACROSS = "--across-data-version"
