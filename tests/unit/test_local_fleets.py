@@ -197,6 +197,18 @@ def test_servers_of_a_closed_window_boot_sealed() -> None:
         assert read_launch(folder)["env"] == {"GREETING": "hello"}
 
 
+def test_how_to_log_in_is_said_while_the_window_is_open() -> None:
+    """The command names the settings that the target keeps; a sealed fleet has none."""
+    _launch(_spec(1, window_ends=int(time.time()) + 1800))
+    access.make_key(SCOPE)
+    (login,) = access.describe_logins(SCOPE)
+    config = layout.generation_dir(SCOPE) / "ssh_config"
+    assert login.command == f"ssh -F {config} web-aaaaaaaa-0"
+    assert "Host web-aaaaaaaa-0\n" in config.read_text()
+    access.delete_key(SCOPE)
+    assert access.describe_logins(SCOPE) == []
+
+
 def test_a_fleet_grows_and_shrinks_in_place() -> None:
     """The servers that stay are not touched, and those that go leave nothing."""
     _launch(_spec(1))
