@@ -135,8 +135,8 @@ def test_script_exits_3(request_for: Bake) -> None:
 
 def test_deadline(request_for: Bake, tmp_path: Path) -> None:
     """A bake that hangs is ended with its script, and the error names what was waited for."""
-    request = request_for(build_with(f"echo $$ > {tmp_path}/pid", "exec sleep 600"), deadline=3)
-    with pytest.raises(ImageError, match="deadline of 3 s while waiting for `packer build`") as bad:
+    request = request_for(build_with(f"echo $$ > {tmp_path}/pid", "exec sleep 600"), deadline=8)
+    with pytest.raises(ImageError, match="deadline of 8 s while waiting for `packer build`") as bad:
         PackerRun(request).build({})
     assert str(request.log) in str(bad.value)
     with pytest.raises(ProcessLookupError):
