@@ -52,8 +52,9 @@ def judge(results: Mapping[str, Any]) -> None:
     facts: list[str] = []
     for service in failed:
         result = results[service]
-        facts.append(f"{service}: generation {result['generation']}, live stays {result['live']}")
-        facts += [f"  {line}" for line in result["failures"]]
+        stays = f"live stays {result['live']}" if result["live"] else "nothing serves yet"
+        facts.append(f"{service}: generation {result['generation']}, {stays}")
+        facts += [f"  {line}" for failure in result["failures"] for line in failure.splitlines()]
     raise VerificationError(
         f"Verification failed for {', '.join(failed)}; traffic stays where it was and nothing was"
         " deleted",
