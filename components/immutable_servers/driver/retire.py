@@ -6,19 +6,32 @@ from pathlib import Path
 
 from immutable_servers.driver import console, runs
 from immutable_servers.driver.known import KnownService, KnownStack, read_known
-from immutable_servers.errors import VerificationError
+from immutable_servers.driver.project import read_values
+from immutable_servers.errors import ImmutableError, VerificationError
 from immutable_servers.planning import make_policy
 from immutable_servers.records import State
 from immutable_servers.requests import Request, start_asking
 from immutable_servers.standbys import sort_standbys
 
+REMOVE = "remove"
+
 
 def run_up(root: Path, stack: str, *, yes: bool) -> int:
     """Run `pulumi up`, and after a failure remove the candidates that are not to stay."""
     code = runs.run_up(root, stack, yes=yes)
-    if code == VerificationError.exit_code:
-        _remove_failed(root, stack)
+    if code == VerificationError.exit_code and _removes(root, stack):
+        try:
+            _remove_failed(root, stack)
+        except ImmutableError as error:
+            console.fail(error)  # the run ends with its own failure
     return code
+
+
+def _removes(root: Path, stack: str) -> bool:
+    """Tell whether any service has `on_failure: remove`, without more work than needed."""
+    services = read_values(root, stack).get("services")
+    found = services.values() if isinstance(services, Mapping) else ()
+    return any(isinstance(one, Mapping) and one.get("on_failure") == REMOVE for one in found)
 
 
 def run_retire(root: Path, stack: str, service: str) -> int:
@@ -66,7 +79,7 @@ def _remove_failed(root: Path, stack: str) -> None:
 def _find_failed(stack: KnownStack) -> Iterator[tuple[str, Sequence[str]]]:
     for name, settings in stack.settings.services.items():
         service = stack.services.get(name)
-        if service is None or settings.on_failure != "remove":
+        if service is None or settings.on_failure != REMOVE:
             continue
         failed = [record.generation for record in service.list_in(State.CANDIDATE)]
         if failed and service.live is None:
