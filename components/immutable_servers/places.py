@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from immutable_servers.errors import SetupError
@@ -9,6 +10,8 @@ from immutable_servers.errors import SetupError
 NAME = "immutable-servers"
 PROJECT_FOLDER = ".immutable"
 """In the project, ignored by git: the file backend, its passphrase, logs, reports."""
+OWNER_LINK = "of"
+"""In a folder for sockets: a link to the folder whose sockets they are."""
 
 
 def data_dir() -> Path:
@@ -41,14 +44,12 @@ def runtime_dir(folder: Path) -> Path:
     """Return a short private folder for the sockets of `folder`, made when missing.
 
     A Unix socket's path holds at most 107 bytes (unix(7)), which a data folder may exceed. ssh
-    takes 17 of them beside a socket's name while it makes one.
+    takes 17 of them beside a socket's name while it makes one. A link in it says whose it is.
 
     Raises:
         SetupError: Somebody else owns the folder of that name.
     """
-    own = os.environ.get("XDG_RUNTIME_DIR")
-    shared = f"/tmp/immutable-{os.getuid()}"  # noqa: S108 - owner and mode are checked
-    parent = Path(own, "immutable") if own else Path(shared)
+    parent = runtime_root()
     parent.mkdir(mode=0o700, exist_ok=True)
     found = parent.lstat()
     if found.st_uid != os.getuid() or found.st_mode & 0o077:
@@ -59,6 +60,20 @@ def runtime_dir(folder: Path) -> Path:
             ],
             todo="Remove it, or set XDG_RUNTIME_DIR to a folder of your own.",
         )
-    made = parent / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    made = find_runtime_dir(folder)
     made.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        (made / OWNER_LINK).symlink_to(folder.resolve())
     return made
+
+
+def find_runtime_dir(folder: Path) -> Path:
+    """Return the name of the folder that `runtime_dir` makes; nothing is made."""
+    return runtime_root() / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+
+
+def runtime_root() -> Path:
+    """Return the folder of all folders for sockets."""
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    shared = f"/tmp/immutable-{os.getuid()}"  # noqa: S108 - owner and mode are checked
+    return Path(own, "immutable") if own else Path(shared)

@@ -66,6 +66,15 @@ class StackPlan:
     checks: dict[str, str]
     servers: dict[str, int]
 
+    @property
+    def declared(self) -> frozenset[str]:
+        """The names of the generations that a run declares, such as `web-3f2a9c41`."""
+        return frozenset(
+            f"{name}-{record.generation}"
+            for name, plan in self.plans.items()
+            for record in (plan.desired, *plan.others)
+        )
+
     def is_wanted(self, name: str) -> bool:
         """Tell whether a run needs the image's artifact."""
         users = [n for n, service in self.settings.services.items() if service.image == name]

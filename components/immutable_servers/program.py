@@ -10,10 +10,12 @@ from typing import Any
 import pulumi
 from pulumi import ResourceOptions
 
+from immutable_servers.claims import claim, make_owner
 from immutable_servers.context import Place
 from immutable_servers.errors import ImmutableError
 from immutable_servers.generations.leftovers import Leftovers
 from immutable_servers.identity import ImageVersion
+from immutable_servers.images.bake import remove_left_stagings
 from immutable_servers.images.component import MachineImage, MachineImageArgs
 from immutable_servers.ledger import parse_ledgers, read_last_output
 from immutable_servers.plan import Plan
@@ -89,8 +91,14 @@ class ImmutableStack:
         scope = Scope(pulumi.get_project(), pulumi.get_stack())
         place = Place(settings.target, settings.target_settings, scope)
         target = place.load()
+        ours = make_owner(root, pulumi.get_organization(), scope)
+        claim(target, ours, pulumi.log.warn)
         request = read_request()
         exported = parse_ledgers(read_last_output())
+        planned = plan_stack(root, settings, place, target, exported, request=request)
+        if not pulumi.runtime.is_dry_run():
+            remove_left_stagings(root)
+            target.begin_update(ours, planned.declared)
         return cls(
             root=root,
             settings=settings,
@@ -98,7 +106,7 @@ class ImmutableStack:
             target=target,
             exported=request.apply_to(exported),
             request=request,
-            planned=plan_stack(root, settings, place, target, exported, request=request),
+            planned=planned,
             balancer=target.declare_balancer(
                 scope, make_routes(settings), ResourceOptions(protect=True)
             ),

@@ -53,8 +53,9 @@ class Project(Checkout):
         return project
 
     def copy_to(self, folder: Path) -> "Project":
-        """Copy project, state and world; nothing in them names their place."""
-        shutil.copytree(self.root.parent, folder, dirs_exist_ok=True)
+        """Copy project, state and world; what names their place, the stack's owner, stays."""
+        left_out = shutil.ignore_patterns("owners")
+        shutil.copytree(self.root.parent, folder, dirs_exist_ok=True, ignore=left_out)
         services = {name: dict(service) for name, service in self.services.items()}
         return Project(folder / "project", services, code=self.code, read=self.read)
 

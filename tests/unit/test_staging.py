@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from immutable_servers.images.bake import _remove_left_stagings
+from immutable_servers.images.bake import remove_left_stagings
 from immutable_servers.supervisor import read_stat
 
 
@@ -11,10 +11,12 @@ def test_only_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:
     """A folder that names a running process stays; one of an earlier process of that pid goes."""
     stat = read_stat(os.getpid())
     assert stat
-    mine = tmp_path / f"app-3f2a9c41d0e7.{os.getpid()}.{stat.started}.x1y2z3"
-    left = tmp_path / f"app-3f2a9c41d0e7.{os.getpid()}.{stat.started - 1}.x1y2z3"
-    other = tmp_path / "notes"
+    bakes = tmp_path / ".immutable" / "bakes"
+    bakes.mkdir(parents=True)
+    mine = bakes / f"app-3f2a9c41d0e7.{os.getpid()}.{stat.started}.x1y2z3"
+    left = bakes / f"app-3f2a9c41d0e7.{os.getpid()}.{stat.started - 1}.x1y2z3"
+    other = bakes / "notes"
     for folder in (mine, left, other):
         folder.mkdir()
-    _remove_left_stagings(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([mine, other])
+    remove_left_stagings(tmp_path)
+    assert sorted(bakes.iterdir()) == sorted([mine, other])

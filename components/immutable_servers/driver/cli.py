@@ -174,6 +174,23 @@ def status(stack: Stack = DEFAULT_STACK) -> int:
 
 
 @app.command()
+def sweep(
+    stack: Stack = DEFAULT_STACK,
+    *,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Remove this too, though its owner cannot be asked."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List only.")] = False,
+    yes: Yes = False,
+) -> int:
+    """List what no stack owns at a stack's target, and remove it when confirmed."""
+    from immutable_servers.driver.sweep import run_sweep  # noqa: PLC0415
+
+    return run_sweep(find_root(), stack, also or (), dry_run=dry_run, yes=yes or Answers.yes)
+
+
+@app.command()
 def verify(
     service: Service = "",
     *,

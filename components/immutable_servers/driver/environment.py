@@ -1,6 +1,5 @@
 """What `pulumi` and `packer` need around them to work the same from the driver and by hand."""
 
-import json
 import os
 import secrets
 import shlex
@@ -10,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from immutable_servers import places
+from immutable_servers.backend import BACKEND, find_login
 from immutable_servers.driver.project import read_project
 from immutable_servers.driver.setup.debian import SYSTEM_FOLDERS
 from immutable_servers.driver.setup.packer import find_packer, plugins_dir
 from immutable_servers.driver.setup.pulumi import find_host, find_pulumi
 
-BACKEND = "PULUMI_BACKEND_URL"
 PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 FIXED: Mapping[str, str] = {
     "CHECKPOINT_DISABLE": "1",
@@ -65,17 +64,7 @@ def has_own_backend(root: Path) -> bool:
     backend = read_project(root).get("backend")
     if isinstance(backend, Mapping) and backend.get("url"):
         return False
-    return not _find_login()
-
-
-def _find_login() -> str:
-    """Return the backend that `pulumi login` wrote down, or nothing."""
-    home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
-    try:
-        read = json.loads((home / "credentials.json").read_text())
-    except (OSError, ValueError):
-        return ""
-    return str(read.get("current") or "") if isinstance(read, dict) else ""
+    return not find_login()
 
 
 def state_dir(root: Path) -> Path:

@@ -18,6 +18,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "replace": ('./immutable replace prod web --why "it leaks"',),
     "retire": ("./immutable retire prod", "./immutable retire prod web"),
     "status": ("./immutable status prod",),
+    "sweep": (
+        "./immutable sweep",
+        "./immutable sweep --dry-run",
+        "./immutable sweep --also shop/dev --yes",
+    ),
     "doctor": ("./immutable doctor",),
     "env": ('eval "$(./immutable env)"',),
     "update": ("./immutable update", "./immutable update base --rebuild"),

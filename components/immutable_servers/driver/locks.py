@@ -4,32 +4,29 @@ import json
 import socket
 from pathlib import Path
 
+from immutable_servers.backend import find_locks_dir
 from immutable_servers.driver import console
 from immutable_servers.driver.environment import state_dir
 from immutable_servers.driver.holders import is_pulumi
 from immutable_servers.driver.project import read_project
 from immutable_servers.driver.stack import Stack
 
-ORGANIZATION = "organization"
-"""What a file backend calls the one organization that it has."""
-
 
 def clear_stale_locks(stack: Stack) -> None:
     """Remove the locks of processes that do not run any more.
 
-    A lock names host and process, as the engine writes it:
-    https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/backend/diy/lock.go
+    A lock names host and process.
     """
     project = str(read_project(stack.root).get("name", ""))
-    locks = state_dir(stack.root) / ".pulumi" / "locks" / ORGANIZATION / project / stack.name
-    for file in locks.glob("*.json"):
-        if _is_stale(file):
+    for file in find_locks_dir(state_dir(stack.root), project, stack.name).glob("*.json"):
+        if is_stale(file):
             console.say("An earlier run was killed: its lock on the stack is taken away")
             file.unlink(missing_ok=True)
             file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
 
 
-def _is_stale(file: Path) -> bool:
+def is_stale(file: Path) -> bool:
+    """Tell whether a lock's process ran on this machine and does not run any more."""
     try:
         lock = json.loads(file.read_text())
         pid, host = int(lock["pid"]), lock["hostname"]

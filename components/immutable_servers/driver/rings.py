@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from immutable_servers import places
+from immutable_servers.backend import BACKEND
 from immutable_servers.driver import console
-from immutable_servers.driver.environment import BACKEND, PASSPHRASES, compute_environment
+from immutable_servers.driver.environment import PASSPHRASES, compute_environment
 from immutable_servers.driver.setup.install import install_missing, render_seconds
 from immutable_servers.driver.setup.table import list_parts
 

@@ -106,20 +106,29 @@ def start_staging(root: Path, order: Order) -> Iterator[Path]:
     """
     parent = root / PROJECT_FOLDER / "bakes"
     parent.mkdir(parents=True, exist_ok=True)
-    _remove_left_stagings(parent)
+    remove_left_stagings(root)
     stat = read_stat(os.getpid())
     name = f"{order.image}-{order.version}.{os.getpid()}.{stat.started if stat else 0}."
     with tempfile.TemporaryDirectory(prefix=name, dir=parent) as folder:
         yield Path(folder)
 
 
-def _remove_left_stagings(parent: Path) -> None:
-    for folder in parent.glob("*.*.*.*"):
+def remove_left_stagings(root: Path) -> None:
+    """Remove the copies that runs which are gone have left in a project."""
+    for left in find_left_stagings(root):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def find_left_stagings(root: Path) -> list[Path]:
+    """Return the copies of inputs whose runs are gone."""
+    found: list[Path] = []
+    for folder in sorted((root / PROJECT_FOLDER / "bakes").glob("*.*.*.*")):
         _, pid, started, _ = folder.name.rsplit(".", 3)
         if pid.isdigit() and started.isdigit():
             stat = read_stat(int(pid))
             if stat is None or stat.started != int(started):
-                shutil.rmtree(folder, ignore_errors=True)
+                found.append(folder)
+    return found
 
 
 def describe_lineage(root: Path, order: Order) -> dict[str, Any]:

@@ -7,13 +7,14 @@ imports Pulumi at run time: the graph part receives resource options and returns
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from immutable_servers.plain import restore_numbers
+from immutable_servers.targets.ownership import Ask, Leftover, Owner
 
 if TYPE_CHECKING:
     import pulumi
@@ -203,6 +204,23 @@ class Health(_Plain):
     ok: bool
     detail: str
     serving: bool = True
+
+
+@dataclass(frozen=True)
+class Drift(_Plain):
+    """What somebody changed by hand of a fleet, or what went with the machine that it ran on.
+
+    Attributes:
+        kind: `missing`, `stopped` or `added` is a server; `artifact`: a server's disk is not of the
+            fleet's artifact; `group`: the balancer's group holds a server that the fleet does not.
+        server: Its name.
+        detail: What was found, such as a path.
+    """
+
+    generation: str
+    kind: Literal["missing", "stopped", "added", "artifact", "group"]
+    server: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -396,6 +414,14 @@ class Target(ABC):
         del scope
         return {}
 
+    def find_drift(self, scope: Scope) -> Sequence[Drift]:
+        """Return what was changed by hand of a service's fleets; it asks, and changes nothing.
+
+        Not abstract: a target whose own groups mend their fleets has nothing to say.
+        """
+        del scope
+        return ()
+
     @abstractmethod
     def find_address(self, route: Route, scope: Scope) -> str:
         """Return the URL where a service answers, such as `http://127.0.0.1:8080`."""
@@ -456,3 +482,45 @@ class Target(ABC):
     @abstractmethod
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:
         """Wait until a generation without traffic holds no connection, or the time is over."""
+
+    # whose things they are
+    def find_owner(self, scope: Scope) -> Owner | None:
+        """Return whose a stack's things are; None when nobody recorded it.
+
+        None of the four is abstract: a target that a single state uses needs no record.
+        """
+        del scope
+        return None
+
+    def begin_update(self, owner: Owner, declared: Collection[str]) -> None:
+        """Record whose the stack's things are, and tidy what earlier runs that died have left.
+
+        Called as each update begins, while no other run changes the stack. What goes without a
+        question is what can be proved to serve nobody: keys without a fleet, probes and half
+        artifacts of runs that are gone. Fleets are the graph's matter.
+
+        Args:
+            owner: This run's state.
+            declared: Names of the generations that this run declares, such as `web-3f2a9c41`.
+        """
+        del owner, declared
+
+    def find_leftovers(self, ask: Ask) -> Sequence[Leftover]:
+        """Return what no stack owns, in the order in which it can be removed.
+
+        `ask` asks the state of an owner. What a run that is under way makes is not left over.
+        """
+        del ask
+        return ()
+
+    def remove_leftover(self, leftover: Leftover, ask: Ask) -> bool:
+        """Remove what `find_leftovers` returned, after a second look under the thing's own lock.
+
+        Returns:
+            Whether it was removed: False when it is gone, or is not left over any more.
+
+        Raises:
+            RetirementError: The balancer sends it traffic.
+        """
+        del leftover, ask
+        return False

@@ -17,15 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers import places
+from immutable_servers.backend import BACKEND
 from immutable_servers.context import Place as Where
 from immutable_servers.driver import console
 from immutable_servers.driver.engine import run_engine
-from immutable_servers.driver.environment import (
-    BACKEND,
-    PASSPHRASES,
-    compute_environment,
-    state_dir,
-)
+from immutable_servers.driver.environment import PASSPHRASES, compute_environment, state_dir
 from immutable_servers.driver.project import CHECKOUT, ROOT_VARIABLE, read_project, read_values
 from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import Stack

@@ -1,7 +1,7 @@
 """The local target: QEMU machines behind a HAProxy, all on this machine, all on 127.0.0.1."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from immutable_servers.targets.contract import (
     Artifact,
     BakeRequest,
     Catalog,
+    Drift,
     Fleet,
     FleetSpec,
     Health,
@@ -30,8 +31,11 @@ from immutable_servers.targets.local import (
     balancer,
     boot,
     consoles,
+    drift,
     fleets,
     layout,
+    leftovers,
+    owners,
     probes,
     qemu,
 )
@@ -40,6 +44,7 @@ from immutable_servers.targets.local.bake import bake_image
 from immutable_servers.targets.local.ports import LOOPBACK
 from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.targets.local.upstream import find_upstream, provide_upstream
+from immutable_servers.targets.ownership import Ask, Leftover, Owner
 
 if TYPE_CHECKING:
     import pulumi
@@ -148,6 +153,10 @@ class LocalTarget(Target):
         """Name the files, also those of servers that are gone."""
         return consoles.find_consoles(scope)
 
+    def find_drift(self, scope: Scope) -> Sequence[Drift]:
+        """Compare folders, disks, processes and the balancer's groups with the records."""
+        return drift.find_drift(scope)
+
     def find_address(self, route: Route, scope: Scope) -> str:  # noqa: ARG002 - all are here
         """Return the balancer's address for a route; a host's name is the user's to resolve."""
         return f"http://{route.host or LOOPBACK}:{self._place(route).port}"
@@ -190,6 +199,26 @@ class LocalTarget(Target):
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:
         """Ask every worker of HAProxy until none has a request for the generation."""
         balancer.drain(scope, seconds, say)
+
+    # whose things they are
+    def find_owner(self, scope: Scope) -> Owner | None:
+        """Read the file in the stack's folder."""
+        return owners.find_owner(scope)
+
+    def begin_update(self, owner: Owner, declared: Collection[str]) -> None:
+        """Write that file, remove what dead runs have left, and cut consoles that have grown."""
+        scope = Scope(owner.project, owner.stack)
+        owners.write_owner(owner)
+        leftovers.tidy(scope, declared)
+        consoles.bound_consoles(scope)
+
+    def find_leftovers(self, ask: Ask) -> Sequence[Leftover]:
+        """Look through the data folder, the folder for sockets, and the processes of this user."""
+        return leftovers.find_leftovers(ask)
+
+    def remove_leftover(self, leftover: Leftover, ask: Ask) -> bool:
+        """Remove it after a second look."""
+        return leftovers.remove_leftover(leftover, ask)
 
     def _find_start(self, request: BakeRequest) -> Path:
         """Return the folder that the bake starts from, made when it is missing."""

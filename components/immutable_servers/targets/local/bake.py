@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -145,9 +146,7 @@ def _start_login(half: Path, request: BakeRequest, seconds: float) -> Iterator[_
             stream.write(f"io.systemd.credential.binary:{name}={encoded}")
         yield _Login(key, (credential,))
     finally:
-        for file in (key, key.with_suffix(".pub"), credential, folder / "console.log"):
-            file.unlink(missing_ok=True)
-        folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _finish(request: BakeRequest, start: Path, half: Path, lineage: Mapping[str, Any]) -> None:

@@ -27,6 +27,8 @@ AT_ONCE = 16
 _ANSWER_SECONDS = 5.0
 _SUCCESS = 2
 _CONSOLE_LINES = 25
+_CONSOLE_BYTES = 64 * 1024
+"""Where the last lines are looked for: a log may be long."""
 _PANIC = "Kernel panic"
 
 
@@ -124,7 +126,9 @@ def read_console(folder: Path) -> Sequence[str]:
     log = folder / "console.log"
     if not log.exists():
         return []
-    lines = log.read_text(errors="replace").splitlines()
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _CONSOLE_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
     return [line.rstrip() for line in lines if line.strip()][-_CONSOLE_LINES:]
 
 

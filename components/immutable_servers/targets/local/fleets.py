@@ -91,7 +91,7 @@ def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say) -> None:
     with _hold(folder):
         found = read_record(folder)
         if found and found.leaving:
-            _delete(folder, spec.scope)
+            delete_folder(folder, spec.scope)
             found = None
         if found is None or not found.launched:
             size = found.size if found else settings.find_size(spec.launch.size)
@@ -121,7 +121,7 @@ def resize_fleet(scope: Scope, servers: int, settings: LocalSettings, say: Say) 
                 todo="Run ./immutable up: it makes a new round of the generation.",
             )
         found = replace(found, spec=replace(found.spec, servers=servers))
-        going = [path for path in _find_server_folders(folder) if int(path.name) >= servers]
+        going = find_extra(folder, servers)
         if going:
             _shrink(folder, found, going, say)
         for failure in _boot(folder, found, settings, say):
@@ -142,25 +142,33 @@ def delete_fleet(scope: Scope) -> None:
         with _hold(folder):
             # Asked again under the lock: nothing that serves is deleted.
             _refuse_if_serving(scope)
-            _delete(folder, scope)
+            delete_folder(folder, scope)
 
 
 def find_fleets(scope: Scope) -> dict[str, Fleet]:
     """Return a service's fleets by generation id."""
-    fleets: dict[str, Fleet] = {}
+    return {
+        generation: _describe(folder, generation, record)
+        for generation, (folder, record) in find_record_folders(scope).items()
+    }
+
+
+def find_record_folders(scope: Scope) -> dict[str, tuple[Path, FleetRecord]]:
+    """Return the folders of a service's fleets with their records, by generation id."""
+    found: dict[str, tuple[Path, FleetRecord]] = {}
     folder = layout.generations_dir(scope)
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         service, _, generation = path.name.rpartition("-")
         record = read_record(path) if service == scope.service else None
         if record:
-            fleets[generation] = _describe(path, generation, record)
-    return fleets
+            found[generation] = (path, record)
+    return found
 
 
 def find_machines(scope: Scope) -> dict[Path, Machine]:
     """Return a generation's machines by folder, in the order of their numbers."""
     folder = layout.generation_dir(scope)
-    found = {path: find_machine(path) for path in _find_server_folders(folder)}
+    found = {path: find_machine(path) for path in find_server_folders(folder)}
     return {path: machine for path, machine in found.items() if machine}
 
 
@@ -168,11 +176,16 @@ def find_missing(scope: Scope, servers: int) -> list[str]:
     """Return the names of servers that should run and do not."""
     folder = layout.generation_dir(scope)
     return [
-        _name_server(scope, number)
+        name_server(scope, number)
         for number in range(servers)
-        if find_machine(_server_folder(folder, number)) is None
-        or find_machine_process(_server_folder(folder, number)) is None
+        if find_machine(server_folder(folder, number)) is None
+        or find_machine_process(server_folder(folder, number)) is None
     ]
+
+
+def find_extra(folder: Path, servers: int) -> list[Path]:
+    """Return the folders of servers beyond a fleet's number."""
+    return [path for path in find_server_folders(folder) if int(path.name) >= servers]
 
 
 def read_record(folder: Path) -> FleetRecord | None:
@@ -248,9 +261,9 @@ def _wait_until_seen(scope: Scope) -> None:
 def _shrink(folder: Path, record: FleetRecord, going: list[Path], say: Say) -> None:
     spec = record.spec
     _write(folder, record)
-    found = {path: find_machine(path) for path in _find_server_folders(folder)}
+    found = {path: find_machine(path) for path in find_server_folders(folder)}
     staying = {one.name: one.http_port for path, one in found.items() if one and path not in going}
-    names = [_name_server(spec.scope, int(path.name)) for path in going]
+    names = [name_server(spec.scope, int(path.name)) for path in going]
     say(f"removing {', '.join(names)}")
     balancer.register_backend(spec.scope, spec.launch.health, staying)
     balancer.drain_servers(spec.scope, names, _SHRINK_SECONDS)
@@ -262,7 +275,7 @@ def _shrink(folder: Path, record: FleetRecord, going: list[Path], say: Say) -> N
 def _remove_strangers(folder: Path, record: FleetRecord, settings: LocalSettings) -> None:
     """Remove servers of a launch that never ended, when they were handed something else."""
     wishes = _make_wishes(folder, record, settings)
-    for path in _find_server_folders(folder):
+    for path in find_server_folders(folder):
         if path not in wishes or not _is_same_make(read_launch(path), wishes[path].launch):
             remove_machine(path)
 
@@ -279,8 +292,8 @@ def _make_wishes(
 ) -> dict[Path, MachineWish]:
     scope = record.spec.scope
     return {
-        _server_folder(folder, number): make_wish(
-            record.spec, _name_server(scope, number), record.size, settings
+        server_folder(folder, number): make_wish(
+            record.spec, name_server(scope, number), record.size, settings
         )
         for number in range(record.spec.servers)
     }
@@ -296,12 +309,13 @@ def _refuse_if_serving(scope: Scope) -> None:
         )
 
 
-def _delete(folder: Path, scope: Scope) -> None:
+def delete_folder(folder: Path, scope: Scope) -> None:
+    """Delete a fleet to the end; the caller holds its lock, and knows that it does not serve."""
     if record := read_record(folder):
         _write(folder, replace(record, leaving=True))
     balancer.remove_backend(scope)
     ssh.end_shared_connections(folder)
-    going = list(_find_server_folders(folder))
+    going = list(find_server_folders(folder))
     consoles.keep_consoles(scope, going)
     for path in going:
         remove_machine(path)
@@ -309,7 +323,7 @@ def _delete(folder: Path, scope: Scope) -> None:
 
 
 def _describe(folder: Path, generation: str, record: FleetRecord) -> Fleet:
-    wanted = [_server_folder(folder, number) for number in range(record.spec.servers)]
+    wanted = [server_folder(folder, number) for number in range(record.spec.servers)]
     return Fleet(
         generation=generation,
         record=record.spec.record,
@@ -324,15 +338,18 @@ def _write(folder: Path, record: FleetRecord) -> None:
     layout.write_json(folder / "record.json", record.to_plain())
 
 
-def _name_server(scope: Scope, number: int) -> str:
+def name_server(scope: Scope, number: int) -> str:
+    """Return a server's name, such as `web-3f2a9c41-0`."""
     return f"{layout.backend_name(scope)}-{number}"
 
 
-def _server_folder(folder: Path, number: int) -> Path:
+def server_folder(folder: Path, number: int) -> Path:
+    """Return the folder of a fleet's server."""
     return folder / "servers" / str(number)
 
 
-def _find_server_folders(folder: Path) -> list[Path]:
+def find_server_folders(folder: Path) -> list[Path]:
+    """Return the folders of a fleet's servers, in the order of their numbers."""
     found = [path for path in (folder / "servers").glob("*") if path.name.isdigit()]
     return sorted(found, key=lambda path: int(path.name))
 

@@ -38,7 +38,7 @@ def start_half(folder: Path) -> Iterator[Path]:
         sync_folder(half)
         _rename(half, folder)
     finally:
-        _remove(half)
+        remove_half(half)
 
 
 def check_room(folder: Path) -> None:
@@ -58,13 +58,22 @@ def check_room(folder: Path) -> None:
 
 def remove_left_halves(parent: Path) -> None:
     """Remove the half folders of runs that are gone."""
-    for half in parent.glob(".*.*.*"):
-        *_, pid, started = half.name.rsplit(".", 2)
-        if not (half.is_dir() and pid.isdigit() and started.isdigit()):
-            continue
-        stat = read_stat(int(pid))
-        if stat is None or stat.started != int(started):
-            _remove(half)
+    for half in find_left_halves(parent):
+        remove_half(half)
+
+
+def find_left_halves(parent: Path) -> list[Path]:
+    """Return the half folders of runs that are gone."""
+    return [half for half in sorted(parent.glob(".*.*.*")) if half.is_dir() and is_left(half.name)]
+
+
+def is_left(name: str) -> bool:
+    """Tell whether a name is a half folder's whose maker does not run any more."""
+    *first, pid, started = name.rsplit(".", 2)
+    if not (first and name.startswith(".") and pid.isdigit() and started.isdigit()):
+        return False
+    stat = read_stat(int(pid))
+    return stat is None or stat.started != int(started)
 
 
 def sync_folder(folder: Path) -> None:
@@ -84,7 +93,7 @@ def _rename(half: Path, folder: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
         folder.rename(beside)
         half.rename(folder)
-        shutil.rmtree(beside)
+        shutil.rmtree(beside, ignore_errors=True)  # or another run has removed it
     else:
         half.rename(folder)
     number = os.open(folder.parent, os.O_RDONLY)
@@ -94,6 +103,7 @@ def _rename(half: Path, folder: Path) -> None:
         os.close(number)
 
 
-def _remove(half: Path) -> None:
-    shutil.rmtree(places.runtime_dir(half), ignore_errors=True)
+def remove_half(half: Path) -> None:
+    """Remove a half folder, and its folder for sockets."""
+    shutil.rmtree(places.find_runtime_dir(half), ignore_errors=True)
     shutil.rmtree(half, ignore_errors=True)

@@ -3,6 +3,7 @@
 ```
 images/<image>/<version>/                      artifacts
 ports/<port>                                   ports in use, each naming the folder that owns it
+stacks/<project>/<stack>/owner.json            the state that holds the stack
 stacks/<project>/<stack>/balancer/             the stack's HAProxy
 stacks/<project>/<stack>/generations/<service>-<generation>/    a fleet
 stacks/<project>/<stack>/probes/<service>-<generation>/         a probe: one server, serving nobody
@@ -19,10 +20,17 @@ from typing import Any
 from immutable_servers import places
 from immutable_servers.targets.contract import Scope
 
+OWNER = "owner.json"
+
+
+def stacks_dir() -> Path:
+    """Return the folder of all stacks, by project."""
+    return places.data_dir() / "stacks"
+
 
 def stack_dir(scope: Scope) -> Path:
     """Return the folder of a stack."""
-    return places.data_dir() / "stacks" / scope.project / scope.stack
+    return stacks_dir() / scope.project / scope.stack
 
 
 def balancer_dir(scope: Scope) -> Path:
@@ -43,6 +51,11 @@ def generation_dir(scope: Scope) -> Path:
 def probes_dir(scope: Scope) -> Path:
     """Return the folder that holds a stack's probes."""
     return stack_dir(scope) / "probes"
+
+
+def owner_file(scope: Scope) -> Path:
+    """Return the file that names the state which holds a stack."""
+    return stack_dir(scope) / OWNER
 
 
 def images_dir() -> Path:
@@ -86,14 +99,19 @@ def write_private(path: Path, text: str) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder and its sockets' folder; missing ones are no error."""
-    shutil.rmtree(places.runtime_dir(folder), ignore_errors=True)
+    shutil.rmtree(places.find_runtime_dir(folder), ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=False, onerror=_ignore_missing)
 
 
 def remove_empty_folders(scope: Scope) -> None:
-    """Remove a stack's folders, as far as nothing is in them."""
+    """Remove a stack's folders, as far as nothing is in them; its owner goes with the last."""
     stack = stack_dir(scope)
-    for folder in (generations_dir(scope), probes_dir(scope), stack, *list(stack.parents)[:2]):
+    for folder in (generations_dir(scope), probes_dir(scope)):
+        with suppress(OSError):
+            folder.rmdir()
+    if stack.is_dir() and {path.name for path in stack.iterdir()} <= {OWNER}:
+        (stack / OWNER).unlink(missing_ok=True)
+    for folder in (stack, *list(stack.parents)[:2]):
         with suppress(OSError):
             folder.rmdir()
 

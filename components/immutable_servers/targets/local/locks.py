@@ -60,3 +60,33 @@ def take_lock(path: Path) -> int:
         os.close(descriptor)
         raise FileNotFoundError(path)
     return descriptor
+
+
+def is_unheld(path: Path) -> bool:
+    """Tell whether a lock file is there and nobody holds it."""
+    descriptor = _try_lock(path)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is not None
+
+
+def remove_unheld(path: Path) -> bool:
+    """Remove a lock file that nobody holds; say whether it was removed."""
+    descriptor = _try_lock(path)
+    if descriptor is None:
+        return False
+    try:
+        path.unlink(missing_ok=True)  # While it is held: who waits for it sees that it is gone.
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _try_lock(path: Path) -> int | None:
+    """Return the open file that holds the lock; None where there is none, or somebody holds it."""
+    if not path.exists():
+        return None
+    try:
+        return take_lock(path)
+    except (BlockingIOError, FileNotFoundError):
+        return None

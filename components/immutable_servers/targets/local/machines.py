@@ -24,6 +24,7 @@ from typing import Any
 from immutable_servers import places
 from immutable_servers.errors import ImmutableError, LaunchError, SetupError
 from immutable_servers.processes import (
+    PROC,
     Process,
     end_process,
     identify_process,
@@ -91,6 +92,15 @@ def find_machine(folder: Path) -> Machine | None:
 def find_machine_process(folder: Path) -> Process | None:
     """Return the identity of a machine's running process, or None."""
     return read_process(folder / "process.json", folder / "pid", folder)
+
+
+def read_command(process: Process) -> list[str]:
+    """Return the arguments of a machine's process; empty when it has ended."""
+    try:
+        line = (PROC / str(process.pid) / "cmdline").read_bytes()
+    except OSError:
+        return []
+    return line.decode(errors="replace").split("\0")
 
 
 def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:

@@ -27,7 +27,7 @@ def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
     Raises:
         LaunchError: No port of the range is free.
     """
-    folder = places.data_dir() / "ports"
+    folder = _ports_dir()
     with hold_lock(folder / "lock", _LOCK_SECONDS, "the table of ports"):
         for port in range(bounds[0], bounds[1] + 1):
             if not _is_reserved(folder / str(port)) and is_free(port):
@@ -42,9 +42,24 @@ def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
 
 def release_port(port: int, owner: Path) -> None:
     """Give a port back, when `owner` has it."""
-    file = places.data_dir() / "ports" / str(port)
+    file = _ports_dir() / str(port)
     if port and file.is_file() and file.read_text() == str(owner):
         file.unlink()
+
+
+def find_left_ports() -> list[Path]:
+    """Return the reservations whose owners are gone."""
+    files = [file for file in _ports_dir().glob("*") if file.name.isdigit()]
+    return sorted(file for file in files if not _is_reserved(file))
+
+
+def drop_left_port(port: str) -> bool:
+    """End a reservation whose owner is gone; say whether it was there."""
+    with hold_lock(_ports_dir() / "lock", _LOCK_SECONDS, "the table of ports"):
+        left = _ports_dir() / port in find_left_ports()
+        if left:
+            (_ports_dir() / port).unlink()
+        return left
 
 
 def is_free(port: int) -> bool:
@@ -72,6 +87,10 @@ def find_listener(port: int) -> str:
         except OSError:  # Another user's process, or one that has just ended.
             continue
     return ""
+
+
+def _ports_dir() -> Path:
+    return places.data_dir() / "ports"
 
 
 def _find_inodes(port: int) -> Iterator[str]:

@@ -47,14 +47,20 @@ def remove_stale_probes(scope: Scope) -> None:
     """Remove the probes whose run has ended without removing them."""
     parent = layout.probes_dir(scope)
     for folder in parent.iterdir() if parent.is_dir() else ():
-        try:
-            lock = take_lock(folder / "lock")
-        except (BlockingIOError, FileNotFoundError):
-            continue
-        try:
-            _remove(folder)
-        finally:
-            os.close(lock)
+        remove_stale_probe(folder)
+
+
+def remove_stale_probe(folder: Path) -> bool:
+    """Remove a probe whose run has ended; say whether it was one."""
+    try:
+        lock = take_lock(folder / "lock")
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    try:
+        _remove(folder)
+    finally:
+        os.close(lock)
+    return True
 
 
 def _boot(folder: Path, spec: FleetSpec, settings: LocalSettings) -> Login:

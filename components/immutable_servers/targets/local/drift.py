@@ -1,0 +1,71 @@
+"""What somebody changed by hand of a service's fleets; it looks, and changes nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from immutable_servers.errors import TrafficError
+from immutable_servers.targets.contract import Drift, Scope
+from immutable_servers.targets.local import balancer, layout
+from immutable_servers.targets.local.artifacts import DISK
+from immutable_servers.targets.local.fleets import (
+    FleetRecord,
+    find_extra,
+    find_record_folders,
+    name_server,
+    server_folder,
+)
+from immutable_servers.targets.local.machines import (
+    find_machine,
+    find_machine_process,
+    read_command,
+)
+from immutable_servers.targets.local.qcow2 import read_backing_file
+
+
+def find_drift(scope: Scope) -> list[Drift]:
+    """Return what differs of a service's fleets from what was made."""
+    return [
+        drift
+        for generation, (folder, record) in find_record_folders(scope).items()
+        if not record.leaving
+        for drift in _find_in_fleet(folder, record, generation)
+    ]
+
+
+def _find_in_fleet(folder: Path, record: FleetRecord, generation: str) -> Iterator[Drift]:
+    scope = record.spec.scope
+    names: set[str] = set()
+    for number in range(record.spec.servers):
+        name, path = name_server(scope, number), server_folder(folder, number)
+        names.add(name)
+        if find_machine(path) is None:
+            yield Drift(generation, "missing", name, "its folder, or its disk, is gone")
+        else:
+            yield from _find_in_server(path, record, generation, name)
+    for path in find_extra(folder, record.spec.servers):
+        runs = "it runs" if find_machine_process(path) else "it does not run"
+        yield Drift(generation, "added", name_server(scope, int(path.name)), runs)
+    yield from _find_in_group(scope, generation, names)
+
+
+def _find_in_server(path: Path, record: FleetRecord, generation: str, name: str) -> Iterator[Drift]:
+    disk = layout.artifact_dir(record.spec.artifact).resolve() / DISK
+    found = read_backing_file(path / "overlay.qcow2")
+    if found != disk:
+        detail = f"its disk lies on {found or 'nothing'}"
+        yield Drift(generation, "artifact", name, detail)
+    process = find_machine_process(path)
+    if process is None:
+        yield Drift(generation, "stopped", name, "its process does not run")
+    elif not any(str(path / "overlay.qcow2") in word for word in read_command(process)):
+        yield Drift(generation, "artifact", name, "its process runs from another disk")
+
+
+def _find_in_group(scope: Scope, generation: str, names: set[str]) -> Iterator[Drift]:
+    """Yield the servers that the running balancer has and the fleet has not."""
+    try:
+        members = balancer.find_members(scope)
+    except TrafficError:  # status says by itself that the balancer cannot be asked
+        return
+    for name in sorted(set(members) - names):
+        yield Drift(generation, "group", name, f"the balancer sees it {members[name].lower()}")

@@ -1,0 +1,89 @@
+"""Finds and ends machines and balancers of ours whose folder is gone, or whose bake is dead.
+
+Ours is a process of this user whose command line names a place below our data folder, as the
+commands that we render do. One of a folder that exists is that folder's matter.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from immutable_servers.processes import PROC, end_process, identify_process
+from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.local import layout
+from immutable_servers.targets.local.halves import is_left
+from immutable_servers.targets.local.qemu import EMULATOR
+
+_PIDFILES = {EMULATOR: "-pidfile", "haproxy": "-p"}
+"""The option by which each program of ours names its folder."""
+_BAKERS = (EMULATOR, "packer")
+_END_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A process of ours that nobody knows any more.
+
+    Attributes:
+        folder: The folder that was its own.
+        proof: The argument of its command line that names it.
+        bakes: It is the machine, or the Packer, of a bake.
+    """
+
+    pid: int
+    program: str
+    folder: Path
+    proof: str
+    bakes: bool = False
+
+    @property
+    def scope(self) -> Scope | None:
+        """Whose generation its folder was; None of a balancer and of a bake."""
+        parts = self.folder.parts[len(layout.stacks_dir().parts) :]
+        if self.bakes or len(parts) < 4 or parts[2] != "generations":  # noqa: PLR2004 - see layout
+            return None
+        service, _, generation = parts[3].rpartition("-")
+        return Scope(parts[0], parts[1], service, generation)
+
+
+def find_strays() -> Iterator[Stray]:
+    """Yield the processes of ours whose folder, or whose bake, is gone."""
+    for entry in sorted(PROC.glob("[0-9]*"), key=lambda path: int(path.name)):
+        try:
+            if entry.stat().st_uid != os.getuid():
+                continue
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # it has just ended
+            continue
+        stray = _find_stray(int(entry.name), words)
+        if stray:
+            yield stray
+
+
+def end_stray(stray: Stray) -> None:
+    """End exactly this process, when its command line still is the same."""
+    end_process(identify_process(stray.pid, Path(stray.proof)), _END_SECONDS)
+
+
+def _find_stray(pid: int, words: list[str]) -> Stray | None:
+    program = Path(words[0]).name
+    option = _PIDFILES.get(program)
+    if option in words[:-1]:
+        proof = words[words.index(option) + 1]
+        folder = Path(proof).parent
+        ours = folder.is_relative_to(layout.stacks_dir())
+        return Stray(pid, program, folder, proof) if ours and not folder.exists() else None
+    for word in words if program in _BAKERS else ():
+        half = _find_half(word)
+        if half and is_left(half.name):
+            return Stray(pid, program, half, word, bakes=True)
+    return None
+
+
+def _find_half(word: str) -> Path | None:
+    """Return the half artifact that an argument names."""
+    images = re.escape(str(layout.images_dir()))
+    found = re.search(rf"{images}/[^/,]+/\.[^/,]+(?=/)", word)
+    return Path(found[0]) if found else None
