@@ -1,18 +1,41 @@
 """`status` and `update`: what they make of ledger, target and lock."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from immutable_servers.driver.status import find_rows
-from immutable_servers.driver.update import find_old_locks, update_lock
+from immutable_servers.context import Place
+from immutable_servers.driver.status.collect import Asked, ask_service
+from immutable_servers.driver.status.drift import find_unbalanced, list_drift
+from immutable_servers.driver.status.images import list_locks
+from immutable_servers.driver.status.models import (
+    SCHEMA_FILE,
+    DriftStatus,
+    GenerationStatus,
+    ImageStatus,
+    LockStatus,
+    ServerStatus,
+    ServiceStatus,
+    SourceStatus,
+    StackStatus,
+    render_schema,
+)
+from immutable_servers.driver.status.text import render_lines, render_rows
+from immutable_servers.driver.update import update_lock
+from immutable_servers.ledger import parse_ledgers
 from immutable_servers.lock import read_lock, write_lock
 from immutable_servers.records import Record, State
 from immutable_servers.settings import Settings
-from immutable_servers.targets.contract import Fleet, Scope, Target
+from immutable_servers.targets.contract import Drift, Fleet, Health, Launch, Scope, Target
+
+ROOT = Path(__file__).parents[2]
+ServerKind = Literal["missing", "stopped", "added", "artifact", "group"]
+OLD, NEW = "aaaaaaaa", "bbbbbbbb"
 
 
 class Shelf:
@@ -24,7 +47,12 @@ class Shelf:
     def __init__(self) -> None:
         self.fleets: dict[str, Fleet] = {}
         self.traffic: dict[str, int] = {}
+        self.health: Sequence[Health] = ()
         self.upstream: dict[str, Any] = {"release": "one"}
+
+    def find_health(self, _scope: Scope, _launch: Launch) -> Sequence[Health]:
+        """Return what was put here."""
+        return self.health
 
     def find_fleets(self, _scope: Scope) -> Mapping[str, Fleet]:
         """Return what was put here."""
@@ -49,7 +77,7 @@ def make_record(generation: str, order: int, state: State) -> dict[str, Any]:
         version="0123456789ab",
         images={"app": "0123456789ab"},
         artifact="app/0123456789ab",
-        launch={},
+        launch=Launch("small", 80, "/healthz").to_plain(),
         shape="",
         servers=2,
         round=0,
@@ -58,30 +86,182 @@ def make_record(generation: str, order: int, state: State) -> dict[str, Any]:
     return record.to_plain()
 
 
-def test_status_believes_the_target_and_not_the_ledger() -> None:
+@pytest.fixture
+def shelf() -> Shelf:
+    """A shelf with two whole fleets."""
+    made = Shelf()
+    made.fleets = {one: Fleet(one, {}, servers=2, whole=True, running=2) for one in (OLD, NEW)}
+    return made
+
+
+def make_asked(shelf: Shelf, records: Mapping[str, Any], **pin: str) -> Asked:
+    """Ask the shelf for a service with these records."""
+    ledgers = parse_ledgers({"web": {"generations": records, "pin": pin}})
+    place = Place("shelf", {}, Scope("shop", "dev", "web"))
+    return ask_service(place, cast("Target", shelf), ledgers["web"])
+
+
+def test_status_believes_the_target_and_not_the_ledger(shelf: Shelf) -> None:
     """The state comes from the balancer, the count from the fleet; a retired one is not shown."""
-    shelf = Shelf()
-    old, new = "aaaaaaaa", "bbbbbbbb"
     records = {
-        old: make_record(old, 1, State.STANDBY),
-        new: make_record(new, 2, State.LIVE),
+        OLD: make_record(OLD, 1, State.STANDBY),
+        NEW: make_record(NEW, 2, State.LIVE),
         "cccccccc": make_record("cccccccc", 3, State.RETIRED),
     }
-    shelf.fleets = {
-        old: Fleet(old, {}, servers=2, whole=True, running=2),
-        new: Fleet(new, {}, servers=2, whole=False, running=1),
+    shelf.traffic = {OLD: 100}
+    asked = make_asked(shelf, records)
+    states = [(record.generation, record.state) for record in asked.there]
+    assert states == [(NEW, State.STANDBY), (OLD, State.LIVE)]
+    (moved,) = list_drift(asked.known, asked.ledger, asked.fleets, asked.traffic, (), None)
+    assert moved.kind == "traffic"
+    assert moved.what == f"the balancer sends 100 % to {OLD}; the ledger has {NEW} live"
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "then"),
+    [
+        ("missing", State.LIVE, "makes it again, sealed"),
+        ("missing", State.STANDBY, "drops the standby: it is not whole"),
+        ("stopped", State.STANDBY, "starts it again"),
+        ("added", State.LIVE, "removes it"),
+        ("artifact", State.LIVE, "leaves it; `./immutable replace` makes new servers"),
+    ],
+)
+def test_what_was_changed_of_a_server_says_what_comes(
+    shelf: Shelf, kind: ServerKind, state: State, then: str
+) -> None:
+    """By what it is, and by the state of its generation."""
+    shelf.traffic = {OLD: 100} if state is State.LIVE else {NEW: 100}
+    records = {
+        OLD: make_record(OLD, 1, state),
+        NEW: make_record(NEW, 2, State.STANDBY if state is State.LIVE else State.LIVE),
     }
-    shelf.traffic = {old: 100}
-    outputs = {
-        "services": {"web": {"address": "http://127.0.0.1:8080"}},
-        "ledger": {"web": {"generations": records, "pin": {}}},
+    asked = make_asked(shelf, records)
+    found = [Drift(OLD, kind, "web-aaaaaaaa-0", "as found")]
+    (drift,) = list_drift(asked.known, asked.ledger, asked.fleets, asked.traffic, found, None)
+    assert (drift.kind, drift.then) == (kind, then)
+    assert drift.what.startswith("server web-aaaaaaaa-0 ")
+    assert drift.what.endswith(": as found")
+
+
+def test_a_generation_without_its_fleet_is_told(shelf: Shelf) -> None:
+    """The live one is made again beside; a standby is forgotten; retired ones have none anyway."""
+    records = {
+        OLD: make_record(OLD, 1, State.STANDBY),
+        NEW: make_record(NEW, 2, State.LIVE),
+        "cccccccc": make_record("cccccccc", 3, State.RETIRED),
     }
-    rows = find_rows(Scope("shop", "dev"), cast("Target", shelf), outputs)
-    assert [row[2:5] for row in rows] == [
-        (new, "standby, not whole", "1/2"),
-        (old, "live", "2/2"),
+    shelf.fleets, shelf.traffic = {}, {NEW: 100}
+    asked = make_asked(shelf, records)
+    found = list_drift(asked.known, asked.ledger, asked.fleets, asked.traffic, (), None)
+    assert [(one.kind, one.generation, one.then.partition(":")[0]) for one in found] == [
+        ("fleet", OLD, "forgets it"),
+        ("fleet", NEW, "makes a new round beside, verifies it, and moves the traffic"),
     ]
-    assert [row[1] for row in rows] == ["", "http://127.0.0.1:8080"]
+
+
+def test_live_servers_that_answer_and_are_not_in_the_group(shelf: Shelf) -> None:
+    """The balancer does not run, say; servers that do not answer themselves are no sign of it."""
+    shelf.traffic = {NEW: 100}
+    del shelf.fleets[OLD]
+    records = {NEW: make_record(NEW, 1, State.LIVE)}
+    for answers, kinds in (
+        ([Health("one", ok=True, detail="200", serving=False)], ["balancer"]),
+        ([Health("one", ok=True, detail="200")], []),
+        ([Health("one", ok=False, detail="refused", serving=False)], []),
+    ):
+        shelf.health = answers
+        asked = make_asked(shelf, records)
+        (record,) = asked.there
+        found = find_unbalanced(record, asked.health[NEW])
+        assert [drift.kind for drift in found] == kinds, answers
+
+
+def make_status() -> StackStatus:
+    """Return a status with one of everything."""
+    servers = (
+        ServerStatus(name="web-1-0", healthy=True, detail="200 OK", in_group=True),
+        ServerStatus(name="web-1-1", healthy=False, detail="refused", in_group=False),
+    )
+    live = GenerationStatus(
+        id=NEW,
+        state="live",
+        order=2,
+        traffic=100,
+        images={"app": "0123456789ab"},
+        wanted=2,
+        running=1,
+        whole=True,
+        leaving=False,
+        servers=servers,
+        verified={"at": "2026-01-31T12:00:00Z"},
+        left_at=0,
+    )
+    drift = DriftStatus(
+        kind="stopped", generation=NEW, server="web-1-1", what="it stopped", then="starts it again"
+    )
+    source = SourceStatus(move="nothing", desired=NEW, words=f"generation {NEW} stays")
+    service = ServiceStatus(
+        name="web",
+        address="http://127.0.0.1:8080",
+        pin={"generation": NEW, "who": "me", "at": "now", "why": "errors"},
+        generations=(live,),
+        drift=(drift,),
+        source=source,
+    )
+    image = ImageStatus(
+        image="app",
+        version="0123456789ab",
+        baked_at="2026-01-31T12:00:00+00:00",
+        age=7300,
+        generations=(f"web-{NEW}",),
+        of_source=True,
+    )
+    lock = LockStatus(image="base", age=45 * 86400, old=True)
+    return StackStatus(
+        stack="dev",
+        project="shop",
+        target="local",
+        services=(service,),
+        images=(image,),
+        locks=(lock,),
+        notes=("a note",),
+    )
+
+
+def test_a_status_reads_as_a_table_and_lines() -> None:
+    """What a reader is told, in full."""
+    status = make_status()
+    (row,) = render_rows(status)
+    assert row[2:6] == (NEW, "live, pinned", "100 %", "1/2")
+    assert list(render_lines(status)) == [
+        f"image app 0123456789ab: baked 2 hours ago, in web-{NEW}, the checkout's",
+        "lock of base: 45 days old; look for a newer one: ./immutable update base",
+        f"web: pinned to {NEW} by me at now: errors",
+        f"web: the source: generation {NEW} stays",
+        "web: server web-1-1 of the live generation: refused",
+        "web: changed by hand: it stopped; the next `up` starts it again",
+        "note: a note",
+    ]
+
+
+def test_what_differs_is_told_apart() -> None:
+    """A sick live server, or anything changed by hand; a standby's health is no alarm."""
+    status = make_status()
+    assert status.differs
+    (web,) = status.services
+    calm = web.model_copy(update={"drift": ()})
+    assert status.model_copy(update={"services": (calm,)}).differs
+    (live,) = calm.generations
+    standby = live.model_copy(update={"state": "standby"})
+    spare = calm.model_copy(update={"generations": (standby,)})
+    assert not status.model_copy(update={"services": (spare,)}).differs
+
+
+def test_the_schema_in_the_reference_is_that_of_the_models() -> None:
+    """Write it anew with `python -m immutable_servers.driver.status`; the data follows it."""
+    assert json.loads((ROOT / SCHEMA_FILE).read_text()) == render_schema()
+    Draft202012Validator(render_schema()).validate(make_status().model_dump(mode="json"))
 
 
 @pytest.fixture
@@ -115,11 +295,13 @@ def test_update_writes_what_the_target_found_and_says_what_changed(
 
 
 def test_an_old_lock_is_noted(tmp_path: Path, settings: Settings) -> None:
-    """`status` says when nobody has looked outside for a month."""
+    """`status` says when nobody has looked outside for a month; a lock without a time is silent."""
     target = cast("Target", Shelf())
     template = tmp_path / "packer" / "base"
-    assert list(find_old_locks(tmp_path, settings, target)) == []
-    for days, notes in ((2, 0), (45, 1)):
-        moment = datetime.now(UTC) - timedelta(days=days)
+    now = datetime.now(UTC)
+    assert list_locks(tmp_path, settings, target, now) == ()
+    for days, old in ((2, False), (45, True)):
+        moment = now - timedelta(days=days)
         write_lock(template, read_lock(template).with_entry("shelf", "x86_64", {}, moment))
-        assert len(list(find_old_locks(tmp_path, settings, target))) == notes
+        (lock,) = list_locks(tmp_path, settings, target, now)
+        assert (lock.age // 86400, lock.old) == (days, old)

@@ -166,11 +166,20 @@ def retire(stack: Stack = DEFAULT_STACK, service: Service = "") -> int:
 
 
 @app.command()
-def status(stack: Stack = DEFAULT_STACK) -> int:
-    """Show what exists and what serves, as the target says."""
-    from immutable_servers.driver.status import show_status  # noqa: PLC0415
+def status(
+    stack: Stack = DEFAULT_STACK,
+    *,
+    json: Annotated[
+        str, typer.Option(metavar="FILE|-", help="Write the data: status.schema.json.")
+    ] = "",
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 20 for what differs or is not healthy.")
+    ] = False,
+) -> int:
+    """Show what exists, what serves and what was changed by hand, as the target says."""
+    from immutable_servers.driver.status.command import show_status  # noqa: PLC0415
 
-    return show_status(find_root(), stack)
+    return show_status(find_root(), stack, json=json, exact=exit_code)
 
 
 @app.command()

@@ -17,7 +17,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "resume": ("./immutable resume prod web", "./immutable resume prod web --now"),
     "replace": ('./immutable replace prod web --why "it leaks"',),
     "retire": ("./immutable retire prod", "./immutable retire prod web"),
-    "status": ("./immutable status prod",),
+    "status": ("./immutable status prod", "./immutable status --json - --exit-code | jq .services"),
     "sweep": (
         "./immutable sweep",
         "./immutable sweep --dry-run",

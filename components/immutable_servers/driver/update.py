@@ -80,14 +80,3 @@ def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
             yield f"{key} {before.get(key, 'not set')} -> {after.get(key, 'not set')}"
-
-
-def find_old_locks(root: Path, settings: Settings, target: Target) -> Iterator[str]:
-    """Yield a note for each image whose lock has not been looked at for long."""
-    for name, image in settings.images.items():
-        if image.parent is not None:
-            continue
-        lock = read_lock(root / "packer" / name)
-        age = lock.age(target.name, target.architecture, datetime.now(UTC))
-        if age is not None and age > OLD:
-            yield f"The lock of {name} is {age.days} days old: ./immutable update {name}"

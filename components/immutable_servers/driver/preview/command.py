@@ -57,9 +57,9 @@ def run_preview(root: Path, name: str, wanted: Wanted) -> int:
     previews = tuple(each.preview for each in told)
     if wanted.markdown:
         marker = "all" if wanted.every else name
-        _write(wanted.markdown, render_markdown(previews, marker))
+        write_data(wanted.markdown, render_markdown(previews, marker))
     if wanted.json:
-        _write(wanted.json, make_document(previews).model_dump_json(indent=2) + "\n")
+        write_data(wanted.json, make_document(previews).model_dump_json(indent=2) + "\n")
     return _find_code(told, exact=wanted.exit_code)
 
 
@@ -92,7 +92,12 @@ def show(preview: "StackPreview") -> None:
             console.show(f"{' ' * indent}{line}")
 
 
-def _write(place: str, text: str) -> None:
+def write_data(place: str, text: str) -> None:
+    """Write what a flag asked for into its file, or to stdout for `-`.
+
+    Raises:
+        SettingsError: The file cannot be written.
+    """
     if place == STDOUT:
         console.show(text.rstrip("\n"))
         return

@@ -1,0 +1,54 @@
+"""The command `status`: reads, prints, and changes nothing."""
+
+from pathlib import Path
+
+from immutable_servers.context import Place
+from immutable_servers.driver import console
+from immutable_servers.driver.preview.command import STDOUT, write_data
+from immutable_servers.driver.project import read_project, read_values
+from immutable_servers.driver.setup.install import install_missing
+from immutable_servers.driver.setup.table import ENGINE
+from immutable_servers.driver.status import read_outputs
+from immutable_servers.driver.status.collect import collect
+from immutable_servers.driver.status.models import DIFFERS, StackStatus
+from immutable_servers.driver.status.text import COLUMNS, render_lines, render_rows
+from immutable_servers.settings import load_settings
+from immutable_servers.targets.contract import Scope
+
+
+def show_status(root: Path, name: str, *, json: str, exact: bool) -> int:
+    """Print a stack's status; with `exact` exit 20 when it is not as it was made.
+
+    Args:
+        root: The project's folder.
+        name: The stack.
+        json: File for the data, `-` for stdout; empty for none.
+        exact: Tell what differs from what is as it was made.
+
+    Raises:
+        ImmutableError: The stack, its ledger or its target cannot be read.
+    """
+    values = read_values(root, name)
+    install_missing(ENGINE, yes=False)
+    scope = Scope(str(read_project(root).get("name", "")), name)
+    outputs = read_outputs(root, name)
+    status = StackStatus(stack=name, project=scope.project, target=str(values.get("target", "")))
+    if outputs:
+        settings = load_settings(values, root)
+        place = Place(settings.target, settings.target_settings, scope)
+        status = collect(root, settings, place, place.load(), outputs)
+    if json != STDOUT:
+        show(status)
+    if json:
+        write_data(json, status.model_dump_json(indent=2) + "\n")
+    return DIFFERS if exact and status.differs else 0
+
+
+def show(status: StackStatus) -> None:
+    """Print a status for a reader."""
+    if not status.services:
+        console.say(f"The stack {status.stack} holds nothing: ./immutable up {status.stack}")
+        return
+    console.show_table("", COLUMNS, list(render_rows(status)))
+    for line in render_lines(status):
+        console.show(line)

@@ -1,0 +1,66 @@
+"""Says which image versions are in use, how old they are, and how old the locks are."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from immutable_servers.driver.status.models import ImageStatus, LockStatus
+from immutable_servers.driver.update import OLD
+from immutable_servers.lock import read_lock
+from immutable_servers.planning import StackPlan
+from immutable_servers.records import Record
+from immutable_servers.settings import Settings
+from immutable_servers.targets.contract import Catalog, Target
+
+
+def list_images(
+    catalog: Catalog,
+    there: Mapping[str, Sequence[Record]],
+    planned: StackPlan | None,
+    now: datetime,
+) -> tuple[ImageStatus, ...]:
+    """Return the versions that generations run, by service, and those of the checkout."""
+    users: dict[tuple[str, str], list[str]] = {}
+    for service, records in there.items():
+        for record in records:
+            for image, version in record.images.items():
+                users.setdefault((image, version), []).append(f"{service}-{record.generation}")
+    of_source = {(name, one.version) for name, one in (planned.versions if planned else {}).items()}
+    made = {one: _find_time(catalog, *one) for one in sorted({*users, *of_source})}
+    return tuple(
+        ImageStatus(
+            image=image,
+            version=version,
+            baked_at=moment.isoformat(timespec="seconds") if moment else "",
+            age=round((now - moment).total_seconds()) if moment else None,
+            generations=tuple(users.get((image, version), ())),
+            of_source=(image, version) in of_source,
+        )
+        for (image, version), moment in made.items()
+    )
+
+
+def list_locks(
+    root: Path, settings: Settings, target: Target, now: datetime
+) -> tuple[LockStatus, ...]:
+    """Return the locks of the images that start from an upstream; those that say their age."""
+    names = [name for name, image in settings.images.items() if image.parent is None]
+    ages = {
+        name: read_lock(root / "packer" / name).age(target.name, target.architecture, now)
+        for name in names
+    }
+    return tuple(
+        LockStatus(image=name, age=round(age.total_seconds()), old=age > OLD)
+        for name, age in ages.items()
+        if age is not None
+    )
+
+
+def _find_time(catalog: Catalog, image: str, version: str) -> datetime | None:
+    """Return when a version was baked; None when the catalog does not hold it, or does not say."""
+    found = catalog.find(image, version)
+    try:
+        moment = datetime.fromisoformat(str(found.facts["baked_at"])) if found else None
+    except (KeyError, ValueError):
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
