@@ -46,8 +46,10 @@ class FleetProvider(Provider):
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Compare the folder with what it should hold."""
         place = read_place(news)
-        fleet = place.load().find_fleets(place.scope).get(place.scope.generation)
-        return () if fleet and fleet.whole else ("servers",)
+        target, generation = place.load(), place.scope.generation
+        fleet = target.find_fleets(place.scope).get(generation)
+        drift = [one for one in target.find_drift(place.scope) if one.generation == generation]
+        return () if fleet and not drift else ("servers",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch, or adopt what a killed launch left."""

@@ -203,7 +203,7 @@ class InstantTarget(Target):
                 generation=spec.scope.generation,
                 record=spec.record,
                 servers=spec.servers,
-                whole=servers == spec.servers,
+                whole=not any(drift.kind == "missing" for drift in _find_drift(file)),
                 running=servers,
                 leaving=(file.parent / "leaving").exists(),
             )
