@@ -3,29 +3,25 @@
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from local_world import STACK, make_fleet, start_process
 
 from immutable_servers import places
 from immutable_servers.errors import RetirementError
 from immutable_servers.processes import identify_process, write_process
 from immutable_servers.supervisor import read_stat
-from immutable_servers.targets.contract import FleetSpec, Launch, Scope
+from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import LocalTarget, consoles, layout
-from immutable_servers.targets.local.fleets import FleetRecord
 from immutable_servers.targets.local.locks import take_lock
 from immutable_servers.targets.local.qemu import EMULATOR
-from immutable_servers.targets.local.settings import Size
 from immutable_servers.targets.ownership import Holdings, Leftover, Owner
 
-STACK = Scope("shop", "dev")
 OWNER = Owner("file:///shop/state", "0123456789ab", "organization", "shop", "dev", "/shop")
 ALIVE = Holdings(exists=True, names=frozenset({"web-aaaaaaaa", "balancer"}))
 GONE = Holdings()
@@ -39,18 +35,6 @@ def _world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
         yield
-
-
-def make_fleet(name: str, stack: Scope = STACK) -> Path:
-    """Make a fleet of one server as a launch leaves it, without its process; return its folder."""
-    service, _, generation = name.rpartition("-")
-    scope = Scope(stack.project, stack.stack, service, generation)
-    folder = layout.generation_dir(scope)
-    (folder / "servers/0").mkdir(parents=True)
-    spec = FleetSpec(scope, "app/1", Launch("small", 80, "/"), 1, {"order": 1})
-    record = FleetRecord(spec, Size(memory=512, cpus=1), launched=True)
-    layout.write_json(folder / "record.json", record.to_plain())
-    return folder
 
 
 def own(owner: Owner = OWNER) -> None:
@@ -77,17 +61,6 @@ def make_ask(held: Holdings | Mapping[str, Holdings]):  # type: ignore[no-untype
 def remove(kind: str, name: str, held: Holdings) -> bool:
     """Remove one thing."""
     return TARGET.remove_leftover(Leftover(kind, name, ""), make_ask(held))
-
-
-@contextmanager
-def start_process(program: str, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a process that does nothing under the name and with the arguments of another."""
-    command = [program, "-c", "read line", "waits", *words]
-    with subprocess.Popen(command, executable="/bin/bash", stdin=subprocess.PIPE) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def make_name_of_dead_run(name: str) -> str:

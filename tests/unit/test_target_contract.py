@@ -11,9 +11,11 @@ from immutable_servers import targets
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets import find_target_class, load_target
 from immutable_servers.targets.contract import Launch, Scope, Target
+from immutable_servers.targets.ownership import Holdings, Leftover, Owner
 
 INSTANT = Path(__file__).parents[1] / "engine" / "instant"
 SCOPE = Scope("project", "stack", "web", "3f2a9c41")
+OWNER = Owner("s3://bucket", "0123456789ab", "organization", "project", "stack", "/checkout")
 LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
 
 
@@ -46,6 +48,9 @@ def test_an_empty_world_is_no_error(target: Target) -> None:
     assert [*target.find_health(SCOPE, LAUNCH)] == []
     assert target.catalog.find("app", "000000000000") is None
     assert [*target.catalog.list()] == []
+    assert [*target.find_drift(SCOPE)] == []
+    assert [*target.find_leftovers(lambda _owner: Holdings())] == []
+    assert target.find_owner(SCOPE) is None
 
 
 def test_what_is_not_there_can_be_taken_away(target: Target) -> None:
@@ -54,6 +59,21 @@ def test_what_is_not_there_can_be_taken_away(target: Target) -> None:
     target.delete_key(SCOPE)
     target.set_traffic(SCOPE, {})
     target.drain(SCOPE, 0, lambda _line: None)
+
+
+def test_the_owner_of_a_stack_is_remembered(target: Target) -> None:
+    """Each stack has its own; a stack of which nothing else is there is no leftover of the living.
+
+    What is gone already is not removed a second time.
+    """
+    target.begin_update(OWNER, ())
+    found = target.find_owner(SCOPE)
+    assert found is None or found == OWNER
+    assert target.find_owner(Scope("project", "another")) is None
+    alive = Holdings(exists=True)
+    assert [*target.find_leftovers(lambda _owner: alive)] == []
+    gone = Leftover("fleet", "project/stack/web-3f2a9c41", "")
+    assert not target.remove_leftover(gone, lambda _owner: alive)
 
 
 def test_the_shape_is_plain_and_steady(target: Target) -> None:

@@ -1,0 +1,37 @@
+"""Fleets as launches leave them, and small processes in the place of machines."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from immutable_servers.targets.contract import FleetSpec, Launch, Scope
+from immutable_servers.targets.local import layout
+from immutable_servers.targets.local.fleets import FleetRecord
+from immutable_servers.targets.local.settings import Size
+
+STACK = Scope("shop", "dev")
+ARTIFACT = "app/000000000001"
+
+
+def make_fleet(name: str, stack: Scope = STACK) -> Path:
+    """Make a fleet of one server as a launch leaves it, without its process; return its folder."""
+    service, _, generation = name.rpartition("-")
+    scope = Scope(stack.project, stack.stack, service, generation)
+    folder = layout.generation_dir(scope)
+    (folder / "servers/0").mkdir(parents=True)
+    spec = FleetSpec(scope, ARTIFACT, Launch("small", 80, "/"), 1, {"order": 1})
+    record = FleetRecord(spec, Size(memory=512, cpus=1), launched=True)
+    layout.write_json(folder / "record.json", record.to_plain())
+    return folder
+
+
+@contextmanager
+def start_process(program: str, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a process that does nothing under the name and with the arguments of another."""
+    command = [program, "-c", "read line", "waits", *words]
+    with subprocess.Popen(command, executable="/bin/bash", stdin=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
