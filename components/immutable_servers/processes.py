@@ -104,7 +104,8 @@ def read_process(path: Path, pidfile: Path, marker: Path) -> Process | None:
             return identify_process(int(pidfile.read_text()), marker)
         except (FileNotFoundError, ValueError):
             return None
-    return recorded if find_process(recorded) else None
+    # A record in a folder that somebody copied is that of the original's process.
+    return recorded if recorded.marker == str(marker) and find_process(recorded) else None
 
 
 def _wait_for_end(pidfd: int, seconds: float) -> bool:

@@ -101,6 +101,14 @@ def test_a_process_is_found_by_its_pidfile_when_nobody_recorded_it(
     assert read_process(record, pidfile, tmp_path) == found
 
 
+def test_a_record_that_was_copied_is_no_proof(child: subprocess.Popen[str], tmp_path: Path) -> None:
+    """A copied folder of a machine does not own the original's process."""
+    record = tmp_path / "process.json"
+    write_process(record, _identify(child, tmp_path))
+    assert read_process(record, tmp_path / "none", tmp_path)
+    assert read_process(record, tmp_path / "none", tmp_path / "copy") is None
+
+
 def test_ending_what_is_gone_does_nothing(tmp_path: Path) -> None:
     """No process, and a process that ended long ago, are no error."""
     end_process(None, 1)

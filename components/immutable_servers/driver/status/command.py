@@ -5,6 +5,7 @@ from pathlib import Path
 from immutable_servers.context import Place
 from immutable_servers.driver import console
 from immutable_servers.driver.preview.command import STDOUT, write_data
+from immutable_servers.driver.preview.state import read_state_outputs
 from immutable_servers.driver.project import read_project, read_values
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import ENGINE
@@ -31,7 +32,9 @@ def show_status(root: Path, name: str, *, json: str, exact: bool) -> int:
     values = read_values(root, name)
     install_missing(ENGINE, yes=False)
     scope = Scope(str(read_project(root).get("name", "")), name)
-    outputs = read_outputs(root, name)
+    outputs = read_state_outputs(root, name)  # a file is read in no time; the CLI takes a second
+    if outputs is None:
+        outputs = read_outputs(root, name)
     status = StackStatus(stack=name, project=scope.project, target=str(values.get("target", "")))
     if outputs:
         settings = load_settings(values, root)

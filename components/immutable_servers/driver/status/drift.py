@@ -68,7 +68,7 @@ def _describe_server(drift: Drift, ledger: ServiceLedger) -> DriftStatus:
         kind=drift.kind,
         generation=drift.generation,
         server=drift.server,
-        what=f"server {drift.server} {WHAT[drift.kind]}: {drift.detail}",
+        what=": ".join(filter(None, (f"server {drift.server} {WHAT[drift.kind]}", drift.detail))),
         then=DROPPED if dropped else THEN[drift.kind],
     )
 

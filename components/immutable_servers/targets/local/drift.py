@@ -56,7 +56,7 @@ def _find_in_server(path: Path, record: FleetRecord, generation: str, name: str)
         yield Drift(generation, "artifact", name, detail)
     process = find_machine_process(path)
     if process is None:
-        yield Drift(generation, "stopped", name, "its process does not run")
+        yield Drift(generation, "stopped", name)
     elif not any(str(path / "overlay.qcow2") in word for word in read_command(process)):
         yield Drift(generation, "artifact", name, "its process runs from another disk")
 
