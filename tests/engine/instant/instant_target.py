@@ -7,13 +7,13 @@ sibling. Everything it does is written to `journal.jsonl`; what `faults.json` na
 import fcntl
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pulumi
+from instant_owners import InstantOwners, find_drift
 from instant_resources import InstantBalancer, InstantFleet
 from pydantic import BaseModel
 
@@ -24,7 +24,6 @@ from immutable_servers.targets.contract import (
     Artifact,
     BakeRequest,
     Catalog,
-    Drift,
     Fleet,
     FleetSpec,
     Health,
@@ -37,7 +36,6 @@ from immutable_servers.targets.contract import (
     Server,
     Target,
 )
-from immutable_servers.targets.ownership import Ask, Leftover, Owner
 
 
 class InstantSettings(BaseModel):
@@ -80,10 +78,6 @@ class World:
         """Return the folder of one generation's fleet."""
         return self.path("fleets", f"{scope.service}-{scope.generation}")
 
-    def owner_file(self, scope: Scope) -> Path:
-        """Return the file that names whose a stack is."""
-        return self.path("owners", f"{scope.project}-{scope.stack}.json")
-
     def pointer(self, service: str) -> Path:
         """Return the file that holds a service's pointer."""
         return self.path("traffic", f"{service}.json")
@@ -121,7 +115,7 @@ class InstantCatalog(Catalog):
         file.write_text(json.dumps(artifact.to_plain()))
 
 
-class InstantTarget(Target):
+class InstantTarget(InstantOwners, Target):
     """The toy."""
 
     name = "instant"
@@ -203,7 +197,7 @@ class InstantTarget(Target):
                 generation=spec.scope.generation,
                 record=spec.record,
                 servers=spec.servers,
-                whole=not any(drift.kind == "missing" for drift in _find_drift(file)),
+                whole=not any(drift.kind == "missing" for drift in find_drift(file)),
                 running=servers,
                 leaving=(file.parent / "leaving").exists(),
             )
@@ -242,14 +236,6 @@ class InstantTarget(Target):
         """Name the folder."""
         return [f"console of {scope.name}: nothing to see"]
 
-    def find_drift(self, scope: Scope) -> Sequence[Drift]:
-        """Compare the folders with their specs."""
-        return [
-            drift
-            for file in sorted(self.world.folder.glob(f"fleets/{scope.service}-*/spec.json"))
-            for drift in _find_drift(file)
-        ]
-
     def find_address(self, route: Route, scope: Scope) -> str:
         """Name the pointer."""
         return f"instant://{scope.service}:{route.port}"
@@ -275,59 +261,6 @@ class InstantTarget(Target):
         key = self.world.path("keys", scope.name)
         servers = self.find_servers(scope) if key.exists() else ()
         return [Login(server.name, f"ssh://{server.name}", str(key)) for server in servers]
-
-    # whose things they are
-    def find_owner(self, scope: Scope) -> Owner | None:
-        """Read the file."""
-        file = self.world.owner_file(scope)
-        return Owner(**json.loads(file.read_text())) if file.exists() else None
-
-    def begin_update(self, owner: Owner, declared: Collection[str]) -> None:
-        """Write the file, and remove keys without a fleet that nobody declares."""
-        scope = Scope(owner.project, owner.stack)
-        self.world.owner_file(scope).write_text(json.dumps(asdict(owner)))
-        fleets = {file.parent.name for file in self.world.folder.glob("fleets/*/spec.json")}
-        for key in self.world.folder.glob(f"keys/{scope.name}-*"):
-            if key.name.removeprefix(f"{scope.name}-") not in {*fleets, *declared}:
-                key.unlink()
-
-    def find_leftovers(self, ask: Ask) -> Sequence[Leftover]:
-        """Ask the state of each fleet's and key's owner."""
-        return [one for one, _ in self._find_leftovers(ask)]
-
-    def remove_leftover(self, leftover: Leftover, ask: Ask) -> bool:
-        """Look again, and remove the file or the folder, unless it serves."""
-        for one, scope in self._find_leftovers(ask):
-            if (one.kind, one.name) == (leftover.kind, leftover.name):
-                if one.kind == "fleet":
-                    self.delete_fleet(scope)
-                self.delete_key(scope)
-                return True
-        return False
-
-    def _find_leftovers(self, ask: Ask) -> Iterator[tuple[Leftover, Scope]]:
-        for owner_file in sorted(self.world.folder.glob("owners/*.json")):
-            owner = Owner(**json.loads(owner_file.read_text()))
-            held = ask(owner)
-            if held.run == "under way":
-                continue
-            for kind, name, scope in self._list_things(Scope(owner.project, owner.stack)):
-                if name not in held.names:
-                    serves = bool(self.find_traffic(scope).get(scope.generation))
-                    why = held.unasked or "its state does not know it"
-                    sure = not serves and not held.unasked and held.run == "none"
-                    yield Leftover(kind, name, why, sure=sure), scope
-
-    def _list_things(self, stack: Scope) -> Iterator[tuple[str, str, Scope]]:
-        for file in sorted(self.world.folder.glob("fleets/*/spec.json")):
-            scope = FleetSpec.from_plain(json.loads(file.read_text())).scope
-            if (scope.project, scope.stack) == (stack.project, stack.stack):
-                yield "fleet", file.parent.name, scope
-        for key in sorted(self.world.folder.glob(f"keys/{stack.name}-*")):
-            name = key.name.removeprefix(f"{stack.name}-")
-            service, _, generation = name.rpartition("-")
-            yield "key", name, Scope(stack.project, stack.stack, service, generation)
-
     @contextmanager
     def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
         """Boot nothing, but say so in the journal."""
@@ -396,17 +329,6 @@ class InstantTarget(Target):
         shutil.rmtree(folder)
         if self.world.fault("kill-after-delete"):
             kill_engine()
-
-
-def _find_drift(file: Path) -> Iterator[Drift]:
-    spec = FleetSpec.from_plain(json.loads(file.read_text()))
-    wanted = {f"server-{number}" for number in range(spec.servers)}
-    found = {server.name for server in file.parent.glob("server-*")}
-    name, generation = f"{spec.scope.service}-{spec.scope.generation}", spec.scope.generation
-    for server in sorted(wanted - found):
-        yield Drift(generation, "missing", f"{name}{server[6:]}", "its file is gone")
-    for server in sorted(found - wanted):
-        yield Drift(generation, "added", f"{name}{server[6:]}", "its file is there")
 
 
 def kill_engine() -> None:

@@ -10,7 +10,7 @@ lock           held by the run that changes the fleet
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +91,7 @@ def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say) -> None:
     with _hold(folder):
         found = read_record(folder)
         if found and found.leaving:
-            delete_folder(folder, spec.scope)
+            _delete(folder, spec.scope)
             found = None
         if found is None or not found.launched:
             size = found.size if found else settings.find_size(spec.launch.size)
@@ -142,7 +142,7 @@ def delete_fleet(scope: Scope) -> None:
         with _hold(folder):
             # Asked again under the lock: nothing that serves is deleted.
             _refuse_if_serving(scope)
-            delete_folder(folder, scope)
+            _delete(folder, scope)
 
 
 def find_fleets(scope: Scope) -> dict[str, Fleet]:
@@ -186,6 +186,16 @@ def find_missing(scope: Scope, servers: int) -> list[str]:
 def find_extra(folder: Path, servers: int) -> list[Path]:
     """Return the folders of servers beyond a fleet's number."""
     return [path for path in find_server_folders(folder) if int(path.name) >= servers]
+
+
+def delete_left_fleet(scope: Scope, is_left: Callable[[], bool]) -> bool:
+    """Delete a fleet that no stack owns; say whether `is_left`, asked under its lock, agreed."""
+    folder = layout.generation_dir(scope)
+    with _hold(folder):
+        left = is_left()
+        if left:
+            _delete(folder, scope)
+        return left
 
 
 def read_record(folder: Path) -> FleetRecord | None:
@@ -309,8 +319,7 @@ def _refuse_if_serving(scope: Scope) -> None:
         )
 
 
-def delete_folder(folder: Path, scope: Scope) -> None:
-    """Delete a fleet to the end; the caller holds its lock, and knows that it does not serve."""
+def _delete(folder: Path, scope: Scope) -> None:
     if record := read_record(folder):
         _write(folder, replace(record, leaving=True))
     balancer.remove_backend(scope)

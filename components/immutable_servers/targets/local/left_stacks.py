@@ -11,15 +11,13 @@ from pathlib import Path
 from immutable_servers.errors import ImmutableError, RetirementError
 from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import balancer, layout, probes
-from immutable_servers.targets.local.fleets import delete_folder, read_record
-from immutable_servers.targets.local.locks import hold_lock
+from immutable_servers.targets.local.fleets import delete_left_fleet, read_record
 from immutable_servers.targets.local.owners import find_owner
 from immutable_servers.targets.ownership import Ask, Holdings, Leftover
 
 STACK, FLEET, BALANCER = "stack", "fleet", "balancer"
 _BALANCER_NAME = "balancer"
 """The name of its resource."""
-_LOCK_SECONDS = 5.0
 
 
 def find_left_stacks(ask: Ask) -> Iterator[Leftover]:
@@ -116,19 +114,19 @@ def _scope_of(scope: Scope, folder: Path) -> Scope:
 
 def _remove_fleet(leftover: Leftover, ask: Ask) -> bool:
     project, stack, name = leftover.name.split("/")
-    folder = layout.generations_dir(Scope(project, stack)) / name
-    scope = _scope_of(Scope(project, stack), folder)
-    with hold_lock(folder / "lock", _LOCK_SECONDS, f"the fleet {name}"):
-        # Asked again under the lock: a run that began meanwhile may have adopted it.
-        again = _find(leftover, Scope(project, stack), ask)
-        if again is None:
-            return False
-        weight = find_weight(scope)
-        if weight:
-            raise _still_serves(leftover)
-        delete_folder(folder, scope)
-    layout.remove_empty_folders(scope)
-    return True
+    whole = Scope(project, stack)
+    scope = _scope_of(whole, layout.generations_dir(whole) / name)
+
+    def is_left() -> bool:
+        # A run that began meanwhile may have adopted it.
+        again = _find(leftover, whole, ask)
+        if again and find_weight(scope):
+            raise _still_serves(again)
+        return again is not None
+
+    removed = delete_left_fleet(scope, is_left)
+    layout.remove_empty_folders(whole)
+    return removed
 
 
 def _remove_stack(scope: Scope) -> None:
@@ -136,8 +134,7 @@ def _remove_stack(scope: Scope) -> None:
     balancer.stop_balancer(scope)
     probes.remove_stale_probes(scope)
     for folder in sorted(layout.generations_dir(scope).glob("*/")):
-        with hold_lock(folder / "lock", _LOCK_SECONDS, f"the fleet {folder.name}"):
-            delete_folder(folder, _scope_of(scope, folder))
+        delete_left_fleet(_scope_of(scope, folder), lambda: True)
     layout.remove_empty_folders(scope)
 
 
