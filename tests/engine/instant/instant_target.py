@@ -261,6 +261,7 @@ class InstantTarget(InstantOwners, Target):
         key = self.world.path("keys", scope.name)
         servers = self.find_servers(scope) if key.exists() else ()
         return [Login(server.name, f"ssh://{server.name}", str(key)) for server in servers]
+
     @contextmanager
     def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
         """Boot nothing, but say so in the journal."""
