@@ -120,8 +120,10 @@ def remove_left_stagings(root: Path) -> None:
 
 
 def find_left_stagings(root: Path) -> list[Path]:
-    """Return the copies of inputs whose runs are gone."""
+    """Return the copies of inputs whose runs are gone; none where there is no `/proc` to ask."""
     found: list[Path] = []
+    if read_stat(os.getpid()) is None:
+        return found
     for folder in sorted((root / PROJECT_FOLDER / "bakes").glob("*.*.*.*")):
         _, pid, started, _ = folder.name.rsplit(".", 3)
         if pid.isdigit() and started.isdigit():

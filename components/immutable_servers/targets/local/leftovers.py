@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from immutable_servers import places
-from immutable_servers.errors import RetirementError
+from immutable_servers.errors import ImmutableError, RetirementError
 from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import consoles, layout, ports, probes
 from immutable_servers.targets.local.fleets import read_record
@@ -71,14 +71,21 @@ def tidy(scope: Scope, declared: Collection[str]) -> None:
     Of the stack's own: login keys of generations that `declared` does not name and that have no
     fleet.
     """
+    # What cannot go now goes another time: an update does not fail for it.
+    with suppress(OSError):
+        _remove_keys(scope, declared)
+    for kind in KINDS.values():
+        with suppress(OSError, ImmutableError):
+            for leftover in kind.find():
+                if leftover.sure:
+                    kind.remove(leftover.name)
+
+
+def _remove_keys(scope: Scope, declared: Collection[str]) -> None:
     for folder in layout.generations_dir(scope).glob("*/"):
         is_empty = read_record(folder) is None and not (folder / "servers").exists()
         if is_empty and folder.name not in declared:
             layout.remove_folder(folder)
-    for kind in KINDS.values():
-        for leftover in kind.find():
-            if leftover.sure:
-                kind.remove(leftover.name)
 
 
 def _find_machines() -> Iterator[Leftover]:
