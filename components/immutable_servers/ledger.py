@@ -102,26 +102,37 @@ def complete(
         elif not generations[generation].window_ends:
             ends = int(fleet.record.get("window_ends") or 0)
             generations[generation] = replace(generations[generation], window_ends=ends)
+    serving = _find_serving(ledger, traffic)
     return ServiceLedger(
         {
-            generation: _complete_record(record, fleets.get(generation), traffic)
+            generation: _complete_record(record, fleets.get(generation), traffic, serving)
             for generation, record in generations.items()
         },
         ledger.pin,
     )
 
 
-def _complete_record(record: Record, fleet: Fleet | None, traffic: Mapping[str, int]) -> Record:
-    state = _find_state(record, fleet, traffic)
+def _find_serving(ledger: ServiceLedger, traffic: Mapping[str, int]) -> str:
+    """Return who serves; of shares that a killed canary left, who served before it."""
+    if traffic.get(ledger.live):
+        return ledger.live
+    return max(traffic, key=lambda generation: traffic[generation], default="")
+
+
+def _complete_record(
+    record: Record, fleet: Fleet | None, traffic: Mapping[str, int], serving: str
+) -> Record:
+    state = _find_state(record, fleet, serving)
     verified = record.verified
-    if state is State.LIVE and not verified:
+    if state is not State.RETIRED and traffic.get(record.generation) and not verified:
         verified = {"how": "found with the traffic after a run that died"}
+        state = State.STANDBY if state is State.CANDIDATE else state
     return replace(record, state=state, verified=verified)
 
 
-def _find_state(record: Record, fleet: Fleet | None, traffic: Mapping[str, int]) -> State:
+def _find_state(record: Record, fleet: Fleet | None, serving: str) -> State:
     if fleet is None or fleet.leaving:
         return State.RETIRED
-    if traffic.get(record.generation, 0) > 0:
+    if record.generation == serving:
         return State.LIVE
-    return State.STANDBY if record.verified else State.CANDIDATE
+    return State.STANDBY if record.verified and not record.fault else State.CANDIDATE

@@ -172,6 +172,7 @@ class ImmutableStack:
                 name: find_leftovers(plan, self.planned.known[name])
                 for name, plan in self.planned.plans.items()
             },
+            {name: service.drain for name, service in self.settings.services.items()},
             verdict.id,
         )
 

@@ -49,6 +49,8 @@ class Record:
             epoch; 0 while it serves, and before it ever did.
         launched_at: When it was launched, in seconds since the epoch; 0 while that is not known.
         data_version: What the settings named when they last asked for it.
+        fault: What its canary or the watch after it found: a candidate that failed under traffic.
+            Empty otherwise.
     """
 
     generation: str
@@ -69,6 +71,7 @@ class Record:
     left_at: int = 0
     launched_at: int = 0
     data_version: str = ""
+    fault: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fields as plain values."""
@@ -115,6 +118,12 @@ class ServiceLedger:
         """Return plain values, as the stack exports them."""
         generations = {key: record.to_plain() for key, record in self.generations.items()}
         return {"pin": self.pin, "generations": generations}
+
+    @property
+    def live(self) -> str:
+        """The generation that has the traffic, empty when none has."""
+        found = (key for key, record in self.generations.items() if record.state is State.LIVE)
+        return next(found, "")
 
     @property
     def last_order(self) -> int:

@@ -16,6 +16,7 @@ from immutable_servers.records import KEPT_RECORDS, Record, ServiceLedger, State
 from immutable_servers.settings import ServiceSettings
 from immutable_servers.targets.contract import Target
 from immutable_servers.traffic.resource import Traffic
+from immutable_servers.traffic.shares import Shares
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Service(pulumi.ComponentResource):
         super().__init__("immutable-servers:index:Service", name, {}, opts)
         plan = args.plan
         child = ResourceOptions(parent=self)
+        shares = Shares(name, args.place, args.ledger.live, child)
         Release(name, plan.desired.generation, plan.desired.images, child)
         others = [self._declare(args, record) for record in plan.others]
         desired = self._declare(args, plan.desired)
@@ -71,7 +73,8 @@ class Service(pulumi.ComponentResource):
             desired.ready_generation,
             plan.desired.launch,
             [generation.retirement.id for generation in [desired, *others]],
-            dict(args.settings.canary) if args.settings.canary else None,
+            shares.id,
+            _describe_canary(args),
             ResourceOptions(parent=self, protect=True),
         )
         self.live = self.traffic.live
@@ -80,8 +83,9 @@ class Service(pulumi.ComponentResource):
             "verdict": desired.verdict,
             "failures": desired.failures,
             "live": self.live,
+            "fault": _find_fault(plan, self.traffic),
         }
-        self.ledger = _render_ledger(args, desired.record, self.live)
+        self.ledger = _render_ledger(args, desired.record, self.traffic)
         self.register_outputs({"live": self.live})
 
     def _declare(self, args: ServiceArgs, record: Record) -> Generation:
@@ -96,6 +100,7 @@ class Service(pulumi.ComponentResource):
                 servers=args.servers if wished else record.servers,
                 checks=args.checks if wished else record.checks,
                 folders=tuple(args.settings.checks),
+                before_traffic=() if args.plan.pin else args.settings.before_traffic,
                 drain=args.settings.drain,
                 place=args.place.at(record.generation),
                 balancer=args.balancer,
@@ -105,14 +110,29 @@ class Service(pulumi.ComponentResource):
         )
 
 
+def _describe_canary(args: ServiceArgs) -> dict[str, Any] | None:
+    """Return what the desired generation has to reach; one that served before is not on trial."""
+    canary = args.settings.canary
+    return dict(canary) if canary and not args.plan.desired.left_at else None
+
+
+def _find_fault(plan: Plan, traffic: Traffic) -> Output[str]:
+    """Return what the desired generation showed under traffic; faults of others are past."""
+    desired = plan.desired.generation
+    return Output.all(traffic.tried, traffic.fault).apply(
+        lambda found: found[1] if found[0] == desired else ""
+    )
+
+
 def _render_ledger(
-    args: ServiceArgs, desired: Output[dict[str, Any]], live: Output[str]
+    args: ServiceArgs, desired: Output[dict[str, Any]], traffic: Traffic
 ) -> dict[str, Any]:
     """Write earlier records as plain values; only the desired one's depends on this run.
 
     A state follows the traffic, so it depends on the run too; a reader that finds it unknown asks
     the target.
     """
+    live = traffic.live
     newest = sorted(args.ledger.generations.values(), key=lambda record: -record.order)
     generations: dict[str, Any] = {
         record.generation: {
@@ -122,10 +142,13 @@ def _render_ledger(
         }
         for record in newest[:KEPT_RECORDS]
     }
-    generations[args.plan.desired.generation] = Output.all(desired, live).apply(
+    generations[args.plan.desired.generation] = Output.all(
+        desired, live, _find_fault(args.plan, traffic)
+    ).apply(
         lambda found: {
             **found[0],
-            **_find_desired_state(found[0], found[1]),
+            "fault": found[2],
+            **_find_desired_state({**found[0], "fault": found[2]}, found[1]),
         }
     )
     return {"pin": args.plan.pin, "generations": generations}
@@ -139,7 +162,7 @@ def _find_state_after(plan: Plan, record: Record, live: str) -> str:
         return str(record.state)
     if record in plan.going:
         return str(State.RETIRED)
-    return str(State.STANDBY if record.verified else State.CANDIDATE)
+    return str(State.STANDBY if record.verified and not record.fault else State.CANDIDATE)
 
 
 def find_left_at(plan: Plan, record: Record, live: str) -> int:
@@ -157,4 +180,5 @@ def find_left_at(plan: Plan, record: Record, live: str) -> int:
 def _find_desired_state(record: Mapping[str, Any], live: str) -> dict[str, Any]:
     if live == record["generation"]:
         return {"state": str(State.LIVE), "left_at": 0}
-    return {"state": str(State.STANDBY if record["verified"] else State.CANDIDATE)}
+    stands_by = record["verified"] and not record["fault"]
+    return {"state": str(State.STANDBY if stands_by else State.CANDIDATE)}

@@ -54,7 +54,7 @@ class Recorder(mocks.Mocks):
                 "failures": [],
             },
             "Seal": {"ready_generation": args.inputs.get("passed")},
-            "Traffic": {"live": args.inputs.get("generation")},
+            "Traffic": {"live": args.inputs.get("generation"), "tried": "", "fault": ""},
         }
         return f"{args.name}-id", {**args.inputs, **found.get(kind, {})}
 
@@ -136,6 +136,7 @@ def test_every_resource_is_named_as_the_design_draws_it() -> None:
         "InstantBalancer balancer",
         "Service web",
         "Release web",
+        "Shares web",
         f"Generation web-{generation}",
         f"Access web-{generation}",
         f"InstantFleet web-{generation}",
@@ -165,7 +166,7 @@ def test_the_order_of_the_graph() -> None:
         f"Retirement {name}": {f"InstantFleet {name}"},
         f"Verification {name}": {f"InstantFleet {name}", f"Retirement {name}"},
         f"Seal {name}": {f"Verification {name}"},
-        "Traffic web": {f"Seal {name}", f"Retirement {name}"},
+        "Traffic web": {f"Seal {name}", f"Retirement {name}", "Shares web"},
         "Verdict verdict": {"Traffic web", f"Verification {name}"},
         "Leftovers leftovers": {"Verdict verdict"},
     }

@@ -120,6 +120,32 @@ def test_what_serves_is_read_from_the_balancer() -> None:
     assert plan.others[0].verified
 
 
+def test_of_the_shares_of_a_killed_canary_who_served_before_is_live() -> None:
+    """Whatever the weights, the other one is a standby that had passed its verification."""
+    live = make_record("live", "v1", 1, state=State.LIVE)
+    tried = make_record("tried", "v2", 2, verified={}, state=State.CANDIDATE)
+    fleets = {"live": make_fleet(live), "tried": make_fleet(tried)}
+    ledger = complete(ServiceLedger({"live": live}), fleets, {"tried": 60, "live": 40})
+    assert ledger.live == "live"
+    assert ledger.generations["tried"].state is State.STANDBY
+    assert ledger.generations["tried"].verified
+
+
+def test_what_failed_under_traffic_is_no_standby_and_is_made_again_by_hand_alone() -> None:
+    """It stays a candidate while the source wants it, and takes no standby's place after that."""
+    old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
+    failed = make_record("bad", "v2", 3, state=State.CANDIDATE, fault="50 of 99 answers")
+    known = know([old, live, failed], "live")
+    plan = decide(make_wish("v2"), *known)
+    assert (plan.desired.generation, plan.fresh) == ("bad", False)
+    assert "50 of 99 answers" in plan.notes[0]
+    plan = decide(replace(make_wish("v2"), again="the database was down"), *known)
+    assert (plan.desired.round, plan.fresh) == (1, True)
+    plan = decide(make_wish("v1"), *known)
+    assert [record.generation for record in plan.others] == ["old"]
+    assert [record.generation for record in plan.going] == ["bad"]
+
+
 PIN = {"generation": "old", "who": "me", "at": "now", "why": "bad", "left": "v1"}
 
 

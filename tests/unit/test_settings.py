@@ -32,7 +32,9 @@ class ToySettings(BaseModel):
 
 
 class ToyTarget:
+    name = "toy"
     settings_model = ToySettings
+    can_weigh = True
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +107,18 @@ def test_reads_every_setting_of_the_design(root: Path) -> None:
     assert (web.on_failure, web.data_version) == ("keep", "")
     assert web.canary is not None
     assert (web.canary.weight, web.canary.watch) == (10, 300.0)
+
+
+def test_a_canary_is_refused_where_the_balancer_cannot_split_traffic(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings are what a preview reads first, so it is refused there, for each service."""
+    monkeypatch.setattr(ToyTarget, "can_weigh", False)
+    load_settings(make_values(), root)
+    mistakes = read_mistakes(put(make_values(), "services.web.canary", {"weight": 10}), root)
+    assert mistakes == [
+        "services.web.canary: needs a balancer that splits traffic, and target toy's cannot"
+    ]
 
 
 def test_empty_image_is_an_image(root: Path) -> None:

@@ -32,6 +32,7 @@ class GenerationArgs:
         servers: How many it shall have.
         checks: Digest of the checks that it must have passed.
         folders: The checks' folders, relative to the project.
+        before_traffic: Commands for one of its servers once the checks have passed.
         drain: Seconds that old connections may take.
     """
 
@@ -41,6 +42,7 @@ class GenerationArgs:
     servers: int
     checks: str
     folders: tuple[str, ...]
+    before_traffic: tuple[str, ...]
     drain: float
     place: Place
     balancer: pulumi.CustomResource
@@ -130,6 +132,7 @@ class Generation(pulumi.ComponentResource):
         return {
             "checks": args.checks,
             "folders": list(args.folders),
+            "before_traffic": list(args.before_traffic),
             "artifact": args.artifact,
             "launch": record.launch,
             "was_verified": bool(record.verified),

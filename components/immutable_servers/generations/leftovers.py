@@ -12,6 +12,7 @@ from pulumi import Input, ResourceOptions, dynamic
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.progress import start_saying
+from immutable_servers.traffic.guard import refuse_if_serving
 
 NAME = "leftovers"
 
@@ -43,7 +44,10 @@ def _delete_all(props: Mapping[str, Any]) -> None:
         for generation in generations:
             at = place.of(service, generation)
             target = at.load()
-            target.drain(at.scope, 0, start_saying("retire", at.scope))
+            refuse_if_serving(target.find_traffic(at.scope), at.scope)
+            target.drain(
+                at.scope, float(props["drains"][service]), start_saying("retire", at.scope)
+            )
             target.delete_fleet(at.scope)
             target.delete_key(at.scope)
 
@@ -55,6 +59,7 @@ class Leftovers(Resource, module="immutable-servers", name="Leftovers"):
         self,
         place: Place,
         generations: Mapping[str, Sequence[str]],
+        drains: Mapping[str, float],
         verdict: Input[str],
         opts: ResourceOptions | None = None,
     ) -> None:
@@ -63,8 +68,11 @@ class Leftovers(Resource, module="immutable-servers", name="Leftovers"):
         Args:
             place: The stack's place.
             generations: For each service the ids of fleets to delete.
+            drains: For each service the seconds that old connections may take: a run that was
+                killed in a canary may have sent such a fleet some.
             verdict: The id of the run's verdict: nothing is deleted before it.
             opts: The resource's options.
         """
-        inputs = {**place.to_inputs(), "generations": generations, "verdict": verdict}
+        inputs = {**place.to_inputs(), "generations": generations, "drains": drains}
+        inputs["verdict"] = verdict
         super().__init__(LeftoversProvider(), NAME, inputs, (), opts)

@@ -10,24 +10,8 @@ from pulumi import Input, ResourceOptions, dynamic
 
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.errors import RetirementError
 from immutable_servers.progress import start_saying
-from immutable_servers.targets.contract import Scope, Target
-
-
-def refuse_if_serving(target: Target, scope: Scope) -> None:
-    """Raise when the balancer sends the generation traffic.
-
-    Raises:
-        RetirementError: It does, or cannot be asked.
-    """
-    weight = target.find_traffic(scope).get(scope.generation, 0)
-    if weight:
-        raise RetirementError(
-            f"Generation {scope.service}-{scope.generation} still serves, so it is not deleted",
-            facts=[f"The balancer sends it {weight} % of the traffic"],
-            todo="Run `./immutable up` again: traffic is set first, then it can go.",
-        )
+from immutable_servers.traffic.guard import refuse_if_serving
 
 
 class RetirementProvider(Provider):
@@ -44,7 +28,7 @@ class RetirementProvider(Provider):
         """Refuse while it serves, then wait for its connections to end."""
         place = read_place(props)
         target = place.load()
-        refuse_if_serving(target, place.scope)
+        refuse_if_serving(target.find_traffic(place.scope), place.scope)
         say = start_saying("retire", place.scope)
         target.drain(place.scope, float(props["drain"]), say)
 

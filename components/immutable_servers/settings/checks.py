@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from immutable_servers.settings.problems import Problem, render_value, suggest
+from immutable_servers.targets.contract import Target
 
 Raw = Mapping[str, Mapping[str, Any]]
 RESERVED_VARIABLES = frozenset({"image", "version", "lineage", "sources"})
@@ -37,6 +38,14 @@ def check_services(services: Raw, images: Raw, root: Path) -> Iterator[Problem]:
         yield from _check_route(name, service.get("route"), taken)
         checks = service.get("checks", ["tests/servers"])
         yield from _check_folders(f"services.{name}.checks", read_texts(checks), root)
+
+
+def check_abilities(services: Raw, target: type[Target]) -> Iterator[Problem]:
+    """Yield settings that the chosen target cannot follow."""
+    for name, service in services.items():
+        if service.get("canary") is not None and not target.can_weigh:
+            rule = f"needs a balancer that splits traffic, and target {target.name}'s cannot"
+            yield Problem(f"services.{name}.canary", rule)
 
 
 def _check_parent(name: str, images: Raw) -> Iterator[Problem]:

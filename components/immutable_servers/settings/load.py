@@ -8,7 +8,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from immutable_servers.errors import SettingsError
-from immutable_servers.settings.checks import check_images, check_services, read_texts
+from immutable_servers.settings.checks import (
+    check_abilities,
+    check_images,
+    check_services,
+    read_texts,
+)
 from immutable_servers.settings.models import Settings
 from immutable_servers.settings.problems import (
     Problem,
@@ -42,7 +47,7 @@ def load_settings(values: Mapping[str, Any], project_root: Path) -> Settings:
     images, services = _mappings(values.get("images")), _mappings(values.get("services"))
     problems += check_images(images, project_root)
     problems += check_services(services, images, project_root)
-    target_settings = _parse_target(values, problems)
+    target_settings = _parse_target(values, services, problems)
     raise_problems(problems)
     if settings is None:  # never without a problem; mypy cannot know
         raise SettingsError("The settings of this stack cannot be read")
@@ -79,19 +84,22 @@ def _validate(
     return None
 
 
-def _parse_target(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+def _parse_target(
+    values: Mapping[str, Any], services: Mapping[str, Mapping[str, Any]], problems: list[Problem]
+) -> dict[str, Any]:
     """Return the chosen target's own settings as plain values, only those that are set."""
     name = values.get("target")
     if not isinstance(name, str):
         return {}
     try:
-        model = find_target_class(name).settings_model
+        target = find_target_class(name)
     except SettingsError as error:
         rule = "is no target; " + "; ".join(fact[0].lower() + fact[1:] for fact in error.facts)
         problems.append(Problem("target", rule, render_value(name)))
         return {}
-    section = values.get(name)
-    parsed = _validate(model, {} if section is None else section, (name,), problems, strict=None)
+    problems += check_abilities(services, target)
+    section = {} if values.get(name) is None else values[name]
+    parsed = _validate(target.settings_model, section, (name,), problems, strict=None)
     return parsed.model_dump(mode="json", exclude_unset=True) if parsed else {}
 
 

@@ -38,6 +38,11 @@ Text = Annotated[
         json_schema_extra={"errorMessage": "must be text: put a number, true or false in quotes"}
     ),
 ]
+Command = Annotated[
+    str,
+    StringConstraints(pattern=r"\S"),
+    Field(json_schema_extra={"errorMessage": "must be a command line for the server's shell"}),
+]
 TEXTS_RULE = "must be a mapping from names to text"
 Folder = Annotated[
     str,
@@ -132,7 +137,13 @@ class CanarySettings(_Model):
         0.01, "Share of requests that may fail.", "must be a number from 0 to 1", ge=0, le=1
     )
     min_requests: int = _field(
-        0, "Fewer than these decide nothing.", "must be a whole number from 0 up", ge=0
+        1, "Fewer than these fail: they decide nothing.", "must be a whole number from 0 up", ge=0
+    )
+    watch_after: Duration = _field(
+        0.0,
+        "How long it is watched after it got all of the traffic; 0s is not at all.",
+        durations.RULE,
+        shown="0s",
     )
 
 
@@ -172,6 +183,11 @@ class ServiceSettings(_Model):
         FOLDERS_RULE,
         min_length=1,
         shown=["tests/servers"],
+    )
+    before_traffic: tuple[Command, ...] = _field(
+        (),
+        "Commands that run once for a generation, on one verified server, before its traffic.",
+        "must be a list of command lines, each a text for the server's shell",
     )
     keep: int = _field(
         1, "Standbys kept beside the live one.", "must be a whole number from 0 to 10", ge=0, le=10

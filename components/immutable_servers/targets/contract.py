@@ -319,6 +319,9 @@ class Target(ABC):
     name: ClassVar[str]
     settings_model: ClassVar[type["BaseModel"]]
     """The target's own settings, under its name in the stack file."""
+    can_weigh: ClassVar[bool] = True
+    """Its balancer splits traffic by weight and counts each generation's answers: what a canary
+    needs. A target that cannot says so here, and the setting is refused."""
     architecture: str
     """The lock's key beside the target's name, such as `x86_64`."""
     keep_for: ClassVar[float | None] = 24 * 3600.0
@@ -400,7 +403,13 @@ class Target(ABC):
 
     @abstractmethod
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
-        """Return what a generation answered, by each process of the balancer that counts."""
+        """Return what a generation answered, by each process of the balancer that counts.
+
+        Empty where nothing counts it now, which is not the same as no answer.
+
+        Raises:
+            TrafficError: The balancer cannot be asked.
+        """
 
     @abstractmethod
     def find_trouble(self, scope: Scope) -> Sequence[str]:

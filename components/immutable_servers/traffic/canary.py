@@ -1,7 +1,7 @@
-"""A canary: a first share of the traffic, watched before the candidate gets all of it.
+"""A trial under traffic: a first share of it is watched, then the whole of it.
 
 It happens inside Traffic's one update, since Pulumi changes a resource once in a run. A run that is
-killed in it leaves shares behind, which the next run's diff sees: it sets the weights right.
+killed in it leaves shares behind, which the next run ends first: see `traffic/shares.py`.
 """
 
 from collections.abc import Mapping
@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from immutable_servers.context import Place
-from immutable_servers.errors import TrafficError
-from immutable_servers.targets.contract import Answers, Say, Scope, Target
+from immutable_servers.errors import ImmutableError, TrafficError
+from immutable_servers.health import wait_until_healthy
+from immutable_servers.targets.contract import Answers, Launch, Say
 
 ALL = 100
 INTERVAL = 1.0
 """Seconds between two looks at the balancer's counters."""
+BACK_DEADLINE = 10.0
+"""How long a generation may take to answer before traffic would go back to it, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +30,32 @@ class Canary:
         watch: Seconds.
         max_error_rate: Share of the answers that may be server errors (5xx), from 0 to 1.
         min_requests: Fewer than these are a failure: they decide nothing.
+        watch_after: Seconds for which all of the traffic is watched too; 0 is not at all.
     """
 
     weight: int
     watch: float
     max_error_rate: float
     min_requests: int
+    watch_after: float = 0.0
 
 
 class Watch:
-    """Adds up what a generation answered, over all the processes that count it."""
+    """Adds up what a generation answers from now on, over all the processes that count it."""
 
-    def __init__(self, target: Target, scope: Scope) -> None:
-        self.target = target
-        self.scope = scope
-        self.last = dict(target.find_answers(scope))
+    def __init__(self, place: Place) -> None:
+        """Begin to count.
+
+        Raises:
+            TrafficError: There are no numbers.
+        """
+        self.target, self.scope = place.load(), place.scope
         self.seen = Answers(0, 0)
+        self.last = self._count()
 
     def look(self) -> Answers:
         """Return the answers since the start; a counter that began anew counts from zero."""
-        now = dict(self.target.find_answers(self.scope))
+        now = self._count()
         for source, counted in now.items():
             before = self.last.get(source, Answers(0, 0))
             if counted.requests < before.requests:
@@ -58,35 +67,71 @@ class Watch:
         self.last = now
         return self.seen
 
+    def _count(self) -> dict[str, Answers]:
+        now = dict(self.target.find_answers(self.scope))
+        if not now:
+            raise TrafficError("The balancer has no numbers of it")
+        return now
 
-def try_canary(place: Place, live: str, canary: Canary, say: Say) -> None:
+
+def try_canary(place: Place, live: str, canary: Canary, say: Say) -> str:
     """Give the place's generation a share, watch it, and give all back when it fails.
 
-    Raises:
-        TrafficError: Too many of its answers were errors, or too few requests came.
+    Returns:
+        Why it failed, empty when it did not.
     """
     target = place.load()
     candidate = place.scope.generation
-    watch = Watch(target, place.scope)
-    target.set_traffic(place.scope, {live: ALL - canary.weight, candidate: canary.weight})
-    say(f"canary: {canary.weight} % to generation {candidate} for {canary.watch:.0f} s")
     try:
-        fault = judge(_wait(watch, canary), canary)
+        watch = Watch(place)
+    except TrafficError as error:
+        return f"before its canary began, {_tell(error)}"
+    try:
+        target.set_traffic(place.scope, {live: ALL - canary.weight, candidate: canary.weight})
+        say(f"canary: {canary.weight} % to generation {candidate} for {canary.watch:.0f} s")
+        fault = find_fault(watch, canary.watch, canary)
     except BaseException:
         target.set_traffic(place.scope, {live: ALL})
         raise
     if fault:
         target.set_traffic(place.scope, {live: ALL})
-        raise TrafficError(
-            f"The canary of {place.scope.service} failed: all traffic is back at generation {live}",
-            facts=[f"generation {candidate}: {fault}"],
-            todo="Mend the source and run `./immutable up` again, or revert it.",
-        )
+        say(f"canary: {fault}; all traffic is back at generation {live}")
+        return f"as a canary of {canary.weight} %: {fault}"
     say(f"canary: {watch.seen.requests} requests, {watch.seen.errors} errors")
+    return ""
+
+
+def watch_all(place: Place, back: str, canary: Canary, say: Say) -> str:
+    """Watch a generation that has all of the traffic, and go back to `back` when it fails.
+
+    Returns:
+        Why it failed, and what keeps the traffic there if it cannot go back; empty when it did not.
+    """
+    candidate = place.scope.generation
+    say(f"watches generation {candidate} with all of the traffic for {canary.watch_after:.0f} s")
+    try:
+        watch = Watch(place)
+        fault = find_fault(watch, canary.watch_after, canary)
+    except TrafficError as error:
+        fault = _tell(error)
+    if not fault:
+        say(f"watched: {watch.seen.requests} requests, {watch.seen.errors} errors")
+        return ""
+    kept = _go_back(place, back)
+    say(f"{fault}; {kept or f'all traffic is back at generation {back}'}")
+    return "; ".join(filter(None, (f"with all of the traffic: {fault}", kept)))
+
+
+def find_fault(watch: Watch, seconds: float, canary: Canary) -> str:
+    """Watch for so long, or until it is decided, and say what is wrong; nothing when nothing is."""
+    try:
+        return judge(_wait(watch, seconds, canary), canary)
+    except TrafficError as error:
+        return _tell(error)
 
 
 def judge(answers: Answers, canary: Canary) -> str:
-    """Say why a canary failed, or nothing."""
+    """Say why answers are not good enough, or nothing."""
     if answers.requests < canary.min_requests:
         return f"only {answers.requests} requests came, {canary.min_requests} were wanted"
     if has_too_many_errors(answers, canary):
@@ -102,7 +147,29 @@ def has_too_many_errors(answers: Answers, canary: Canary) -> bool:
     return answers.errors > canary.max_error_rate * answers.requests
 
 
-def _wait(watch: Watch, canary: Canary) -> Answers:
+def _tell(error: TrafficError) -> str:
+    return f"its answers could not be counted ({'; '.join((error.what, *error.facts))})"
+
+
+def _go_back(place: Place, generation: str) -> str:
+    """Give all traffic to an earlier generation that is whole and answers; say why not."""
+    target, back = place.load(), place.at(generation)
+    try:
+        fleet = target.find_fleets(back.scope).get(generation) if generation else None
+        if fleet is None or fleet.leaving or not fleet.whole:
+            return f"no whole generation is left to go back to, so {place.scope.generation} serves"
+        launch = Launch.from_plain(fleet.record["launch"])
+        sick = wait_until_healthy(back, launch, BACK_DEADLINE)
+        if sick:
+            ill = ", ".join(f"{health.server} {health.detail}" for health in sick)
+            return f"generation {generation} does not answer ({ill}), so traffic stays"
+        target.set_traffic(back.scope, {generation: ALL})
+    except ImmutableError as error:
+        return f"going back to generation {generation} failed ({error.what})"
+    return ""
+
+
+def _wait(watch: Watch, seconds: float, canary: Canary) -> Answers:
     """Look until the time is over, or enough requests show too many errors."""
 
     def is_decided(answers: Answers) -> bool:
@@ -111,8 +178,8 @@ def _wait(watch: Watch, canary: Canary) -> Answers:
 
     retrying = Retrying(
         retry=retry_if_result(lambda answers: not is_decided(answers)),
-        stop=stop_after_delay(canary.watch),
-        wait=wait_fixed(min(INTERVAL, canary.watch)),
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(min(INTERVAL, seconds)),
         retry_error_callback=lambda _state: watch.look(),
     )
     return retrying(watch.look)
@@ -127,4 +194,5 @@ def read_canary(plain: Mapping[str, float] | None) -> Canary | None:
         watch=float(plain["watch"]),
         max_error_rate=float(plain["max_error_rate"]),
         min_requests=int(plain["min_requests"]),
+        watch_after=float(plain.get("watch_after", 0)),
     )

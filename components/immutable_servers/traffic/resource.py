@@ -11,66 +11,23 @@ from pulumi import Input, Output, ResourceOptions, dynamic
 
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.errors import TrafficError
-from immutable_servers.health import wait_until_healthy
 from immutable_servers.progress import start_saying
-from immutable_servers.targets.contract import Launch, Say, Target
-from immutable_servers.traffic.canary import ALL, Canary, read_canary, try_canary
-
-HEALTH_DEADLINE = 60.0
-"""How long a generation may take to answer before traffic would move to it, in seconds."""
-
-
-def move_traffic(place: Place, launch: Launch, canary: Canary | None, say: Say) -> bool:
-    """Point the service to the place's generation, unless it is there already.
-
-    Health of every server is asked in the same step, before a canary too. Returns whether traffic
-    moved.
-
-    Raises:
-        TrafficError: A server does not answer, the canary failed, or the balancer did not do as
-            asked; traffic stays.
-    """
-    target = place.load()
-    if is_pointing(target, place):
-        return False
-    sick = wait_until_healthy(place, launch, HEALTH_DEADLINE)
-    if sick:
-        raise TrafficError(
-            f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"
-            " healthy",
-            facts=[f"{health.server}: {health.detail}" for health in sick],
-            todo="Look at the server's console log, then run `./immutable up` again.",
-        )
-    live = find_live(target, place)
-    if canary and live and live != place.scope.generation:
-        try_canary(place, live, canary, say)
-    target.set_traffic(place.scope, {place.scope.generation: ALL})
-    return True
-
-
-def find_live(target: Target, place: Place) -> str:
-    """Return the generation with the most traffic, empty when there is none."""
-    weights = target.find_traffic(place.scope)
-    return max(weights, key=lambda generation: weights[generation], default="")
-
-
-def is_pointing(target: Target, place: Place) -> bool:
-    """Tell whether the balancer sends all traffic to the place's generation."""
-    return dict(target.find_traffic(place.scope)) == {place.scope.generation: ALL}
+from immutable_servers.targets.contract import Launch
+from immutable_servers.traffic.canary import read_canary
+from immutable_servers.traffic.move import find_live, is_pointing, move_traffic
 
 
 class TrafficProvider(Provider):
     """Moves the pointer; a wish for nobody (a failed candidate) leaves it where it is."""
 
-    needs = ("generation", "retirements")
+    needs = ("generation", "retirements", "shares")
 
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Compare the wish with the balancer, not with the last run."""
         wish = news["generation"]
-        if not wish:
+        if not wish or has_failed(olds, news):
             return ()
-        if olds.get("live") != wish:
+        if olds.get("live") != wish or olds.get("fault"):
             return ("generation",)
         place = read_place(news).at(wish)
         return () if is_pointing(place.load(), place) else ("live",)
@@ -78,11 +35,11 @@ class TrafficProvider(Provider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Point the service for the first time."""
         self.require(props)
-        return dynamic.CreateResult(read_place(props).scope.name, _point(props))
+        return dynamic.CreateResult(read_place(props).scope.name, _point({}, props))
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Move the pointer, or set it back to what was wished."""
-        return dynamic.UpdateResult(_point(news))
+        return dynamic.UpdateResult(_point(olds, news))
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Point the service nowhere, so that its generations can go."""
@@ -90,18 +47,35 @@ class TrafficProvider(Provider):
         place.load().set_traffic(place.scope, {})
 
 
-def _point(props: dict[str, Any]) -> dict[str, Any]:
+def has_failed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Tell whether the wished generation had traffic already, and lost it by its faults.
+
+    It gets none a second time: that would send users to known errors with every run. Another
+    `canary` in the settings is another question.
+    """
+    lost = olds.get("tried") == news["generation"] and olds.get("live") != news["generation"]
+    return lost and olds.get("canary") == news.get("canary")
+
+
+def _point(olds: Mapping[str, Any], props: dict[str, Any]) -> dict[str, Any]:
     service = read_place(props)
-    wish = props["generation"]
+    wish, before = props["generation"], olds.get("live") or ""
     say = start_saying("traffic", service.scope)
+    fault = ""
     if wish:
-        launch, canary = Launch.from_plain(props["launch"]), read_canary(props.get("canary"))
-        moved = move_traffic(service.at(wish), launch, canary, say)
-        say(f"{'moved to' if moved else 'stays at'} generation {wish}")
-        return {**props, "live": wish}
+        launch = Launch.from_plain(props["launch"])
+        # Who had the traffic when the last run ended is not on trial, unless it was told so.
+        proven = wish == before and not olds.get("fault")
+        trial = None if proven else read_canary(props.get("canary"))
+        fault = move_traffic(service.at(wish), launch, trial, before, say)
     live = find_live(service.load(), service)
-    say(f"stays at generation {live}" if live else "points nowhere")
-    return {**props, "live": live}
+    say(_describe(wish, before, live))
+    return {**props, "live": live, "tried": wish if fault else "", "fault": fault}
+
+
+def _describe(wish: str, before: str, live: str) -> str:
+    moved = live == wish != before
+    return f"{'moved to' if moved else 'stays at'} generation {live}" if live else "points nowhere"
 
 
 class Traffic(Resource, module="immutable-servers", name="Traffic"):
@@ -109,9 +83,13 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
 
     Attributes:
         live: The generation that has the traffic after the run, empty when none has.
+        tried: The generation that was wished and showed faults under traffic, empty for none.
+        fault: What these are.
     """
 
     live: Output[str]
+    tried: Output[str]
+    fault: Output[str]
 
     def __init__(
         self,
@@ -120,6 +98,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
         generation: Input[str],
         launch: Mapping[str, Any],
         retirements: Sequence[Input[str]],
+        shares: Input[str],
         canary: Mapping[str, Any] | None,
         opts: ResourceOptions,
     ) -> None:
@@ -133,6 +112,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
             launch: The generation's launch spec, for the health check.
             retirements: Ids of every declared generation's retirement, so that a destroy takes
                 the traffic away first.
+            shares: The id of the service's `Shares`, which come first.
             canary: The fields of `Canary`, None to move all at once.
             opts: The resource's options.
         """
@@ -141,6 +121,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
             "generation": generation,
             "launch": launch,
             "retirements": retirements,
+            "shares": shares,
             "canary": canary,
         }
-        super().__init__(TrafficProvider(), service, inputs, ("live",), opts)
+        super().__init__(TrafficProvider(), service, inputs, ("live", "tried", "fault"), opts)

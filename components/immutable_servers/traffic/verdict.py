@@ -3,13 +3,13 @@
 A failing run deletes nothing: that is what keeps the old generation while a candidate is bad.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pulumi import Input, ResourceOptions, dynamic
 
 from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.errors import VerificationError
+from immutable_servers.errors import TrafficError, VerificationError
 
 NAME = "verdict"
 
@@ -36,32 +36,47 @@ class VerdictProvider(Provider):
 
 
 def find_failed(results: Mapping[str, Any]) -> list[str]:
-    """Return the services whose verification did not pass."""
-    return [service for service, result in results.items() if result.get("verdict") != "passed"]
+    """Return the services whose verification did not pass, or that showed faults under traffic."""
+    return [
+        service
+        for service, result in results.items()
+        if result.get("verdict") != "passed" or result.get("fault")
+    ]
 
 
 def judge(results: Mapping[str, Any]) -> None:
-    """Raise when a verification failed.
+    """Raise when a candidate failed.
 
     Raises:
         VerificationError: With each failed check, by service and server.
+        TrafficError: The checks passed, and the traffic showed what they do not.
     """
     failed = find_failed(results)
-    if not failed:
-        return
-    facts: list[str] = []
-    for service in failed:
-        result = results[service]
-        stays = f"live stays {result['live']}" if result["live"] else "nothing serves yet"
-        facts.append(f"{service}: generation {result['generation']}, {stays}")
-        facts += [f"  {line}" for failure in result["failures"] for line in failure.splitlines()]
-    raise VerificationError(
-        f"Verification failed for {', '.join(failed)}; traffic stays where it was and nothing was"
-        " deleted",
-        facts=facts,
-        todo="Mend the source and run `./immutable up` again, or revert it. The candidate stays"
-        " for inspection until then, unless the service has `on_failure: remove`.",
-    )
+    unverified = [name for name in failed if results[name].get("verdict") != "passed"]
+    facts = [line for name in failed for line in _describe(name, results[name])]
+    if unverified:
+        raise VerificationError(
+            f"Verification failed for {', '.join(unverified)}; traffic stays where it was and"
+            " nothing was deleted",
+            facts=facts,
+            todo="Mend the source and run `./immutable up` again, or revert it. The candidate stays"
+            " for inspection until then, unless the service has `on_failure: remove`.",
+        )
+    if failed:
+        raise TrafficError(
+            f"Under traffic the new generation of {', '.join(failed)} failed; nothing was deleted",
+            facts=facts,
+            todo="Mend the source and run `./immutable up` again, or revert it. To try the same"
+            " source again on new servers: `./immutable replace`.",
+        )
+
+
+def _describe(service: str, result: Mapping[str, Any]) -> Iterator[str]:
+    live = f"live is {result['live']}" if result["live"] else "nothing serves yet"
+    yield f"{service}: generation {result['generation']}, {live}"
+    yield from (f"  {line}" for failure in result["failures"] for line in failure.splitlines())
+    if result.get("fault"):
+        yield f"  {result['fault']}"
 
 
 class Verdict(Resource, module="immutable-servers", name="Verdict"):

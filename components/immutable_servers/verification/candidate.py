@@ -10,6 +10,7 @@ from immutable_servers.errors import ImmutableError
 from immutable_servers.health import wait_until_healthy
 from immutable_servers.plain import restore_numbers
 from immutable_servers.targets.contract import FleetSpec, Launch, Login, Say
+from immutable_servers.verification.before_traffic import run_before_traffic
 from immutable_servers.verification.runner import Report, run_checks
 
 HEALTH_DEADLINE = 60.0
@@ -20,7 +21,7 @@ PROBE_WINDOW = 30 * 60
 
 
 def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: Say) -> Report:
-    """Run the checks on every server of the candidate.
+    """Run the checks on every server of the candidate, then `before_traffic` on one of them.
 
     What keeps a check from running (no health, no login) is a failed report too, with its reason.
     """
@@ -32,9 +33,11 @@ def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: 
             lines = [f"{health.server}: {health.detail}" for health in sick]
             return Report.failed("\n".join([*lines, *target.find_trouble(place.scope)]))
         logins = target.find_logins(place.scope)
-        return _check(logins, props, report_dir, say)
+        report = _check(logins, props, report_dir, say)
     except ImmutableError as error:
         return Report.failed(str(error))
+    commands = props["before_traffic"] if report.ok else ()
+    return run_before_traffic(report, commands, logins[0], report_dir, say)
 
 
 def verify_fresh_server(

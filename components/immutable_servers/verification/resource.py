@@ -17,7 +17,7 @@ from immutable_servers.places import reports_dir
 from immutable_servers.progress import start_saying
 from immutable_servers.verification.candidate import verify_fleet, verify_fresh_server
 from immutable_servers.verification.inspection import describe_inspection
-from immutable_servers.verification.runner import Report
+from immutable_servers.verification.report import Report, count
 
 PASSED = "passed"
 FAILED = "failed"
@@ -69,18 +69,21 @@ def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 1),
         "failures": failures,
         "report": report.to_plain(),
-        "verified": _remember(report, on_fleet=on_fleet),
+        "verified": _remember(report, props["before_traffic"] if on_fleet else None),
     }
 
 
-def _remember(report: Report, *, on_fleet: bool) -> dict[str, str]:
+def _remember(report: Report, commands: Sequence[str] | None) -> dict[str, str]:
+    """Return what the ledger keeps of a good report; no commands are those of a fresh server."""
     if not report.ok:
         return {}
-    where = "its servers" if on_fleet else "a fresh server"
-    return {
+    where = "a fresh server" if commands is None else "its servers"
+    kept = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "how": f"{report.summary()} on {where}",
     }
+    ran = f"{count(len(commands), 'command')} on {report.servers[0].server}" if commands else ""
+    return {**kept, "before_traffic": ran} if ran else kept
 
 
 class Verification(Resource, module="immutable-servers", name="Verification"):
@@ -107,8 +110,8 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
         Args:
             name: The generation's name.
             place: The generation's place.
-            inputs: `checks` (digest), `folders`, `expected`, `launch`, `artifact`,
-                `was_verified`, `retirement`.
+            inputs: `checks` (digest), `folders`, `before_traffic`, `expected`, `launch`,
+                `artifact`, `was_verified`, `retirement`.
             opts: Must name the fleet as a dependency.
         """
         outputs = (

@@ -170,8 +170,7 @@ def _run_one(job: _Job) -> tuple[ServerResult, ET.Element | None]:
     lines: deque[str] = deque(maxlen=400)
     job.log.unlink(missing_ok=True)
     code, trouble = -1, ""
-    # Short, since it holds the socket of the shared SSH connection.
-    scratch = runtime_dir(data_dir()) / f"checks-{secrets.token_hex(4)}"
+    scratch = make_scratch()
     try:
         code = run_supervised(
             _make_command(job, scratch),
@@ -204,22 +203,31 @@ def _make_command(job: _Job, scratch: Path) -> list[str]:
         *("--confcutdir", common, "--import-mode=importlib", "--strict-markers"),
         *("-p", "testinfra.plugin", "-p", PLUGIN, "-p", "no:cacheprovider"),
         *("--tb=short", "--color=no", "-v", f"--junitxml={job.junit}"),
-        *(f"--hosts={job.login.host}", f"--ssh-config={_write_ssh_config(job, scratch)}"),
+        *(f"--hosts={job.login.host}", f"--ssh-config={_configure_ssh(job, scratch)}"),
         *map(str, job.checks),
     ]
 
 
-def _write_ssh_config(job: _Job, scratch: Path) -> Path:
+def make_scratch() -> Path:
+    """Name a folder for one run; short, since it holds the socket of a shared SSH connection."""
+    return runtime_dir(data_dir()) / f"checks-{secrets.token_hex(4)}"
+
+
+def _configure_ssh(job: _Job, scratch: Path) -> Path:
+    path = job.folder / f"{job.login.server}.ssh"
+    write_ssh_config(path, job.login, scratch)
+    return path
+
+
+def write_ssh_config(path: Path, login: Login, scratch: Path) -> None:
     """Write the login's ssh settings with a socket for a shared connection.
 
     testinfra asks ssh for a master connection (`ControlPersist`), but its host specs have no word
     for the socket (testinfra 10.2, `backend/__init__.py`). It ends with the run's other processes.
     """
     lines = [f'ControlPath "{scratch}/ssh"']
-    lines += [f'Include "{job.login.ssh_config}"'] if job.login.ssh_config else []
-    path = job.folder / f"{job.login.server}.ssh"
+    lines += [f'Include "{login.ssh_config}"'] if login.ssh_config else []
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return path
 
 
 def _write_settings(job: _Job) -> Path:
@@ -231,22 +239,25 @@ def _write_settings(job: _Job) -> Path:
 
 
 def _make_environment(job: _Job) -> dict[str, str]:
-    """Return our environment without Pulumi's and pytest's, and with the expectations."""
+    """Return a clean environment with pytest's plugins as they should be, and the expectations."""
     expected = job.folder / f"{job.login.server}.json"
     expected.write_text(json.dumps(job.expected), encoding="utf-8")
+    return {
+        **make_clean_environment(),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        EXPECTED_VARIABLE: str(expected),
+    }
+
+
+def make_clean_environment() -> dict[str, str]:
+    """Return our environment without Pulumi's and pytest's, which finds this package."""
     ours = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PULUMI_", "PYTEST_"))
     }
     paths = [str(PACKAGE_ROOT), *filter(None, [ours.get("PYTHONPATH")])]
-    return {
-        **ours,
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join(paths),
-        EXPECTED_VARIABLE: str(expected),
-    }
+    return {**ours, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _read(

@@ -18,7 +18,6 @@ from instant_resources import InstantBalancer, InstantFleet
 from pydantic import BaseModel
 
 from immutable_servers.errors import ImageError, LaunchError, SettingsError, TrafficError
-from immutable_servers.generations.retirement import refuse_if_serving
 from immutable_servers.targets.contract import (
     Answers,
     Artifact,
@@ -36,6 +35,8 @@ from immutable_servers.targets.contract import (
     Server,
     Target,
 )
+from immutable_servers.traffic.canary import ALL
+from immutable_servers.traffic.guard import refuse_if_serving
 
 
 class InstantSettings(BaseModel):
@@ -222,11 +223,20 @@ class InstantTarget(InstantOwners, Target):
         ]
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
-        """Read a file that a test writes: what each look finds beyond the one before."""
-        file = self.world.folder / "answers.json"
-        if not file.exists() or not self.find_traffic(scope).get(scope.generation):
+        """Read a file that a test writes: what a share is answered, and all of it `after`.
+
+        A generation begins to count when it gets all of the traffic.
+        """
+        file, begun = self.world.folder / "answers.json", self.world.folder / "begun"
+        answers = json.loads(file.read_text()) if file.exists() else {}
+        weight = self.find_traffic(scope).get(scope.generation, 0)
+        if weight == ALL and self.world.fault("kill-in-watch"):
+            kill_engine()
+        if not weight or (weight == ALL and not begun.exists()):
+            begun.touch()
             return {"one": Answers(0, 0)}
-        return {"one": Answers(**json.loads(file.read_text()))}
+        found = answers.get("after", {}) if weight == ALL else answers.get("share", {})
+        return {"one": Answers(**found)} if found else {}
 
     def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
         """Name the servers' files."""
@@ -279,6 +289,7 @@ class InstantTarget(InstantOwners, Target):
         if self.world.fault("traffic-refused"):
             raise TrafficError("The balancer refused", todo="Try again.")
         self.world.pointer(scope.service).write_text(json.dumps(dict(weights)))
+        (self.world.folder / "begun").unlink(missing_ok=True)
         self.world.note("traffic", service=scope.service, weights=dict(weights))
         if self.world.fault("traffic-answer-lost"):
             raise TrafficError("The balancer's answer was lost", todo="Try again.")
@@ -287,7 +298,7 @@ class InstantTarget(InstantOwners, Target):
 
     def delete_fleet(self, scope: Scope) -> None:
         """Remove the folder, unless it serves."""
-        refuse_if_serving(self, scope)
+        refuse_if_serving(self.find_traffic(scope), scope)
         self.delete(scope)
 
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:

@@ -171,11 +171,12 @@ def drain(scope: Scope, seconds: float, say: Say) -> None:
 
     def count() -> int:
         master = find_master(folder)
+        # An earlier worker that points there may get a request more on a connection it has.
         stale = runtime.find_stale_workers(master, backend)
-        return runtime.count_sessions(master, backend) + len(stale)
+        return runtime.count_sessions(master, backend) or len(stale)
 
     left = _wait_for_none(count, seconds)
-    say(f"drained with {left} connections left after {seconds:.0f} s" if left else "drained")
+    say(f"waited for {seconds:.0f} s, connections left: {left}" if left else "drained")
 
 
 def drain_servers(scope: Scope, names: Sequence[str], seconds: float) -> None:

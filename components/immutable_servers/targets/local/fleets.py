@@ -19,7 +19,7 @@ from typing import Any
 import tenacity
 
 from immutable_servers import places
-from immutable_servers.errors import LaunchError, RetirementError
+from immutable_servers.errors import LaunchError
 from immutable_servers.targets.contract import Fleet, FleetSpec, Say, Scope
 from immutable_servers.targets.local import balancer, consoles, layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
@@ -34,6 +34,7 @@ from immutable_servers.targets.local.machines import (
     remove_machine,
 )
 from immutable_servers.targets.local.settings import LocalSettings, Size
+from immutable_servers.traffic.guard import refuse_if_serving
 
 _LOCK_SECONDS = 300.0
 _SHRINK_SECONDS = 30.0
@@ -136,12 +137,12 @@ def delete_fleet(scope: Scope) -> None:
         TrafficError: The balancer cannot be read.
     """
     folder = layout.generation_dir(scope)
-    _refuse_if_serving(scope)
+    refuse_if_serving(balancer.find_traffic(scope), scope)
     balancer.remove_backend(scope)
     if folder.exists():
         with _hold(folder):
             # Asked again under the lock: nothing that serves is deleted.
-            _refuse_if_serving(scope)
+            refuse_if_serving(balancer.find_traffic(scope), scope)
             _delete(folder, scope)
 
 
@@ -307,16 +308,6 @@ def _make_wishes(
         )
         for number in range(record.spec.servers)
     }
-
-
-def _refuse_if_serving(scope: Scope) -> None:
-    weight = balancer.find_traffic(scope).get(scope.generation, 0)
-    if weight:
-        raise RetirementError(
-            f"The fleet {layout.backend_name(scope)} still serves, so it is not deleted",
-            facts=[f"The balancer gives it {weight} % of the traffic."],
-            todo="Run ./immutable up: it sets the traffic first.",
-        )
 
 
 def _delete(folder: Path, scope: Scope) -> None:

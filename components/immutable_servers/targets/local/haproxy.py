@@ -117,7 +117,8 @@ global
     stats timeout 1m
     log stdout format raw local0 notice
     maxconn 2000
-    hard-stop-after 30m
+    # An earlier worker ends with its last connection; nothing is cut off before `drain` is over.
+    hard-stop-after 24h
 """
 
 _DEFAULTS = """\
@@ -135,6 +136,8 @@ defaults
     timeout connect 5s
     timeout client 60s
     timeout server 60s
+    # Upgraded connections (WebSocket) may be silent for longer than a request.
+    timeout tunnel 1h
     timeout http-keep-alive 10s
     timeout http-request 10s
     timeout check 5s
