@@ -85,9 +85,9 @@ class Client(threading.Thread):
         first: When it was first answered so, in seconds of the epoch.
     """
 
-    def __init__(self, port: int, rate: float, *, keep_alive: bool) -> None:
+    def __init__(self, port: int, rate: float, *, keep_alive: bool, path: str = "/") -> None:
         super().__init__()
-        self.port, self.rate, self.keep_alive = port, rate, keep_alive
+        self.port, self.rate, self.keep_alive, self.path = port, rate, keep_alive, path
         self.answers: Counter[str] = Counter()
         self.first: dict[str, float] = {}
         self.stopped = threading.Event()
@@ -100,7 +100,7 @@ class Client(threading.Thread):
         while not self.stopped.wait(max(0.0, due - time.monotonic())):
             due += 1 / self.rate
             try:
-                connection.request("GET", "/", headers=headers)
+                connection.request("GET", self.path, headers=headers)
                 answer = connection.getresponse()
                 text = answer.read().decode()
                 said = text if answer.status == 200 else f"{answer.status}"

@@ -5,19 +5,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import suppress
 from pathlib import Path
+from socket import SHUT_RDWR, create_server
 
 import pytest
+import tenacity
 
 from immutable_servers.driver.bench import stacks, table
 from immutable_servers.driver.bench.client import (
     Answer,
-    ask,
     count_early,
     find_longest_gap,
+    find_percentile,
+    measure_load,
     start_clients,
 )
+from immutable_servers.driver.bench.load import RATE, judge
 from immutable_servers.driver.bench.memory import measure, start_sampling
 from immutable_servers.driver.bench.runs import Rollback, Runs, Timing, find_address
 from immutable_servers.driver.bench.scratch import (
@@ -28,6 +32,7 @@ from immutable_servers.driver.bench.scratch import (
     was_made_of,
 )
 from immutable_servers.driver.engine import Ended
+from immutable_servers.driver.load.target import ANSWERER
 from immutable_servers.driver.project import read_values
 from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import Stack
@@ -45,7 +50,7 @@ def test_the_numbers_of_the_project_are_measured() -> None:
     """Each goal that the project states has a measurement."""
     assert stacks
     wanted = {"up-nothing", "preview-change", "app-change", "two-servers", "cutover", "memory"}
-    assert wanted | {"rollback"} <= set(table.MEASUREMENTS)
+    assert wanted | {"rollback", "load"} <= set(table.MEASUREMENTS)
 
 
 # the scratch stack
@@ -144,56 +149,105 @@ def test_the_address_is_an_output_of_the_run() -> None:
 # the clients
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers as the sample does, except where it should fail."""
-
-    def do_GET(self) -> None:
-        """Answer."""
-        body = b'{"generation": "3f2a9c41"}'
-        self.send_response(200 if self.path == "/version" else 503)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments: object) -> None:
-        """Stay quiet."""
-
-
 @pytest.fixture
-def address() -> Iterator[str]:
-    """A server that answers."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def address(tmp_path: Path) -> Iterator[str]:
+    """Start a server of the load run and yield where it answers."""
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(ANSWERER),
+        str(tmp_path),
+        "3f2a9c41",
+        "web-3f2a9c41-0",
+    ]
+    with subprocess.Popen(command) as server:
+        tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda there: not there),
+            wait=tenacity.wait_fixed(0.02),
+            stop=tenacity.stop_after_delay(20),
+        )((tmp_path / "port").exists)
+        yield f"http://127.0.0.1:{(tmp_path / 'port').read_text()}"
+        server.kill()
 
 
-def test_an_answer_names_its_generation_and_a_refusal_is_a_failure(address: str) -> None:
-    """A port where nobody listens fails at once, and raises nothing."""
-    answer = ask(address)
-    assert (answer.ok, answer.generation) == (True, "3f2a9c41")
-    refused = ask("http://127.0.0.1:9")
-    assert (refused.ok, refused.generation) == (False, "")
-    assert "ConnectionRefusedError" in refused.why
+def test_clients_ask_by_the_clock_until_they_are_stopped(address: str) -> None:
+    """Each request has an answer that names who gave it, on kept and on fresh connections."""
+    with start_clients(address, 100) as clients:
+        threading.Event().wait(0.5)
+        faster = clients.set_rate(400)
+        threading.Event().wait(0.5)
+    answers = clients.answers
+    assert {(one.ok, one.generation, one.why) for one in answers} == {(True, "3f2a9c41", "")}
+    assert all(one.due <= one.at for one in answers)
+    slow, fast = ([one.due for one in answers if (one.due >= faster) == late] for late in (0, 1))
+    assert 0 < len(slow) < len(fast)
 
 
-def test_clients_ask_until_they_are_stopped(address: str) -> None:
-    """Every request's answer is kept, and none comes after the end."""
-    with start_clients(address, 200) as answers:
-        while len(answers) < 40:
-            threading.Event().wait(0.01)
-    kept = len(answers)
-    assert all(answer.ok for answer in answers)
-    assert len(answers) == kept
-    assert not [thread for thread in threading.enumerate() if "_ask_on" in thread.name]
+def test_a_refusal_is_a_failure_with_its_reason() -> None:
+    """A port where nobody listens fails each request, and the clients go on."""
+    with start_clients("http://127.0.0.1:9", 50) as clients:
+        threading.Event().wait(0.5)
+    assert len(clients.answers) > 1
+    assert {(one.ok, one.generation) for one in clients.answers} == {(False, "")}
+    assert all("ConnectionRefusedError" in one.why for one in clients.answers)
+
+
+def test_a_connection_that_is_cut_under_its_request_is_a_failure() -> None:
+    """A server that hangs up without an answer is noticed on every connection."""
+    with create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    connection.recv(1000)
+                    connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with start_clients(f"http://127.0.0.1:{port}", 50) as clients:
+            threading.Event().wait(0.5)
+        listener.shutdown(SHUT_RDWR)
+        thread.join()
+    assert clients.answers
+    assert {one.ok for one in clients.answers} == {False}
+
+
+def test_a_load_is_counted_within_its_spans() -> None:
+    """Rate, failures, gap and latency are those of what was due there, and of nothing else."""
+    answers = [Answer(due / 10, due / 10 + 0.01) for due in range(20)]
+    answers += [Answer(0.55, 0.9, ok=False, why="status 503"), Answer(0.56, 0.97)]
+    load = measure_load(answers, (0, 0.5), (0.5, 1))
+    assert (load.requests, load.failed, load.rate) == (12, 1, 11)
+    assert load.latency == pytest.approx(0.41)
+    assert load.gap == pytest.approx(0.1)
+    assert load.has_reached(11)
+    assert not load.has_reached(12)
+    assert measure_load([], (0, 1)).rate == 0
+
+
+def test_the_percentile_is_a_value_that_was_measured() -> None:
+    """Of 100 values one is above the 99th, of a few none is."""
+    assert find_percentile([*range(1, 101)], 99) == 99
+    assert find_percentile([3, 1, 2], 99) == 3
+    assert find_percentile([], 99) == 0
+
+
+def test_runs_and_the_time_between_are_told_apart() -> None:
+    """A load run that was not answered at its rate is not met, whatever did not fail."""
+    answers = [Answer(number / RATE, number / RATE + 0.02) for number in range(10 * RATE)]
+    good = judge(answers, (0, 10), [(2, 3), (5, 6)])
+    assert good.good
+    assert "0 failed of 5000 in 10 s (500/s of 500)" in good.value
+    assert not judge(answers[::2], (0, 10), [(2, 3)]).good
+    assert not judge([*answers, Answer(4, 4, ok=False)], (0, 10), [(2, 3)]).good
 
 
 def test_the_longest_gap_is_between_good_answers() -> None:
     """Failures between do not shorten it; answers come in any order."""
-    answers = [Answer(3, ok=True), Answer(1, ok=True), Answer(2, ok=False), Answer(3.5, ok=True)]
+    answers = [Answer(0, 3), Answer(0, 1), Answer(0, 2, ok=False), Answer(0, 3.5)]
     assert find_longest_gap(answers) == 2
     assert find_longest_gap([]) == 0
 
@@ -201,11 +255,11 @@ def test_the_longest_gap_is_between_good_answers() -> None:
 def test_answers_before_the_verification_or_of_strangers_are_counted() -> None:
     """The old generation may always answer, the new one once it was verified, nobody else."""
     answers = [
-        Answer(1, ok=True, generation="old"),
-        Answer(2, ok=True, generation="new"),
-        Answer(4, ok=True, generation="stranger"),
-        Answer(5, ok=True, generation="new"),
-        Answer(6, ok=False),
+        Answer(0, 1, generation="old"),
+        Answer(0, 2, generation="new"),
+        Answer(0, 4, generation="stranger"),
+        Answer(0, 5, generation="new"),
+        Answer(0, 6, ok=False),
     ]
     assert count_early(answers, "old", "new", verified=3) == 2
 

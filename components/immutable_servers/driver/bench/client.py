@@ -1,18 +1,20 @@
 """Clients that ask a service at a steady rate, and what is read from their answers."""
 
-import http.client
 import json
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import IO
 from urllib.parse import urlsplit
 
-CLIENTS = 20
-TIMEOUT = 10
-OK = 200
+from immutable_servers.driver.load import requester
+
+REACHED = 0.95
+"""Share of a rate from which on it counts as reached."""
 
 
 @dataclass(frozen=True)
@@ -20,67 +22,103 @@ class Answer:
     """What one request got.
 
     Attributes:
-        at: When the answer was there, on the monotonic clock.
+        due: When it was to be asked, on the monotonic clock.
+        at: When the answer was there, on the same clock.
         generation: Who answered; empty for a failed request, or where `/version` does not say.
         why: Why it failed.
     """
 
+    due: float
     at: float
-    ok: bool
+    ok: bool = True
     generation: str = ""
     why: str = ""
 
 
+@dataclass
+class Clients:
+    """What asks, in a process of its own.
+
+    Attributes:
+        orders: Takes the rate.
+        answers: Filled when the clients have ended.
+    """
+
+    orders: IO[bytes]
+    answers: list[Answer] = field(default_factory=list)
+
+    def set_rate(self, rate: float) -> float:
+        """Ask so many requests in a second from now on; return the time."""
+        self.orders.write(f"{rate}\n".encode())
+        self.orders.flush()
+        return time.monotonic()
+
+
 @contextmanager
-def start_clients(address: str, rate: int) -> Iterator[list[Answer]]:
-    """Yield the answers to so many requests a second, each on a connection of its own."""
-    answers: list[Answer] = []
-    stop = threading.Event()
-    threads = [
-        threading.Thread(target=_ask_on, args=(address, CLIENTS / rate, answers, stop), daemon=True)
-        for _ in range(CLIENTS)
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield answers
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def _ask_on(address: str, every: float, answers: list[Answer], stop: threading.Event) -> None:
-    """Ask at each tick; a tick that an answer was waited for is made up for at once."""
-    due = time.monotonic()
-    while not stop.wait(max(0.0, due - time.monotonic())):
-        answers.append(ask(address))
-        due += every
-
-
-def ask(address: str) -> Answer:
-    """Ask for `/version` once."""
+def start_clients(address: str, rate: float) -> Iterator[Clients]:
+    """Yield clients that ask so many requests in a second; at the end they have the answers."""
     place = urlsplit(address)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=TIMEOUT)
-    try:
-        connection.request("GET", "/version", headers={"Connection": "close"})
-        response = connection.getresponse()
-        text = response.read()
-    except (OSError, http.client.HTTPException) as error:
-        return Answer(time.monotonic(), ok=False, why=f"{type(error).__name__}: {error}")
-    finally:
-        connection.close()
-    if response.status != OK:
-        return Answer(time.monotonic(), ok=False, why=f"status {response.status}")
-    return Answer(time.monotonic(), ok=True, generation=_read_generation(text))
+    words = [str(place.hostname), str(place.port)]
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", requester.__file__, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError(process)  # Popen was asked for both.
+        clients = Clients(process.stdin)
+        clients.set_rate(rate)
+        try:
+            yield clients
+        finally:
+            process.stdin.close()
+            clients.answers += [_read(line) for line in process.stdout]
 
 
-def _read_generation(text: bytes) -> str:
-    try:
-        read = json.loads(text)
-    except ValueError:
-        return ""
-    return str(read.get("generation", "")) if isinstance(read, dict) else ""
+def _read(line: bytes) -> Answer:
+    due, at, status, generation, why = json.loads(line)
+    return Answer(due, at, status == requester.OK, generation, why)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What came of the requests that were due in a span of time.
+
+    Attributes:
+        rate: Answers in a second.
+        gap: The longest time between two good answers, in seconds.
+        latency: So many seconds 99 of 100 answers took at most, counted from when they were due.
+    """
+
+    requests: int
+    failed: int
+    rate: float
+    gap: float
+    latency: float
+
+    def has_reached(self, rate: float) -> bool:
+        """Tell whether as many requests were answered as were to be asked."""
+        return self.rate >= REACHED * rate
+
+
+def measure_load(answers: Sequence[Answer], *spans: tuple[float, float]) -> Load:
+    """Count the answers to what was due in these spans, from and until when."""
+    inside = [one for one in answers if any(start <= one.due < end for start, end in spans)]
+    good = [one for one in inside if one.ok]
+    seconds = sum(end - start for start, end in spans)
+    return Load(
+        requests=len(inside),
+        failed=len(inside) - len(good),
+        rate=len(good) / seconds if seconds else 0.0,
+        gap=max(find_longest_gap([one for one in good if s <= one.due < e]) for s, e in spans),
+        latency=find_percentile([one.at - one.due for one in good], 99),
+    )
+
+
+def find_percentile(values: Sequence[float], percent: int) -> float:
+    """Return the value that so many percent of the values do not exceed; 0 without any."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else 0.0
 
 
 def find_longest_gap(answers: Sequence[Answer]) -> float:

@@ -6,7 +6,7 @@ before.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,8 @@ from immutable_servers.errors import ImmutableError
 
 RATE = 200
 """Requests in a second while traffic moves."""
+BOOT_RATE = 20
+"""Requests in a second before: clients would take the processor from servers that boot."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,20 @@ class Rollback:
         return sum(1 for answer in self.answers if not answer.ok)
 
 
+@dataclass(frozen=True)
+class Cutover:
+    """A run under load.
+
+    Attributes:
+        answers: To clients that asked from its start to its end.
+        full: When they asked at the whole rate: from the end of the verification on.
+    """
+
+    timing: Timing
+    answers: Sequence[Answer]
+    full: tuple[float, float]
+
+
 class Runs:
     """The runs on one scratch stack."""
 
@@ -111,14 +127,21 @@ class Runs:
         return timing
 
     @cached_property
-    def moved(self) -> tuple[Timing, Sequence[Answer]]:
+    def moved(self) -> "Cutover":
         """A new generation while clients ask all the time, with what they were answered."""
         _ = self.changed
         address = find_address(self.changed.reporter.outputs, self.scratch.service)
         self.scratch.write(2, MEASURED="cutover")
-        with start_clients(address, RATE) as answers:
-            timing = self._run("up", "--yes", "--skip-preview")
-        return timing, answers
+        with start_clients(address, BOOT_RATE) as clients:
+            full: list[float] = []
+
+            def follow(reporter: Reporter) -> None:
+                if "verify" in reporter.spans and not full:
+                    full.append(clients.set_rate(RATE))
+
+            timing = self._run("up", "--yes", "--skip-preview", follow=follow)
+            ended = time.monotonic()
+        return Cutover(timing, clients.answers, (full[0] if full else ended, ended))
 
     @cached_property
     def rolled_back(self) -> "Rollback":
@@ -128,15 +151,22 @@ class Runs:
         outputs = self.changed.reporter.outputs
         standby = str(outputs["services"][service]["live"])
         words = ("rollback", self.scratch.stack.name, service, "--why", "measured")
-        with start_clients(find_address(outputs, service), RATE) as answers:
+        with start_clients(find_address(outputs, service), RATE) as clients:
             began = time.monotonic()
             self.scratch.drive(*words)
-        return Rollback(began, standby, answers)
+        return Rollback(began, standby, clients.answers)
 
-    def _run(self, *words: str, preview: bool = False) -> Timing:
+    def _run(
+        self, *words: str, preview: bool = False, follow: Callable[[Reporter], None] | None = None
+    ) -> Timing:
         if self._failed:
             raise self._failed  # what builds on a run that failed is not tried
-        reporter = Reporter(lambda _line: None, preview=preview)
+
+        def take(_line: str) -> None:
+            if follow:
+                follow(reporter)
+
+        reporter = Reporter(take, preview=preview)
         began = time.monotonic()
         ended = run_engine(self.scratch.stack, list(words), reporter)
         took = time.monotonic() - began

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from immutable_servers.driver import console
-from immutable_servers.driver.bench.client import count_early, find_longest_gap
+from immutable_servers.driver.bench.client import count_early, measure_load
 from immutable_servers.driver.bench.runs import RATE
 from immutable_servers.driver.bench.scratch import make_environment
 from immutable_servers.driver.bench.table import Measured, Place, measurement
@@ -77,24 +77,28 @@ def measure_two_servers(place: Place) -> Measured:
     return Measured(f"{two:.1f} s, {two / one:.2f} times {one:.1f} s", two <= 1.5 * one)
 
 
-@measurement("cutover", f"at {RATE} requests/s: 0 failed, 0 answers from an unverified server")
+@measurement(
+    "cutover",
+    f"at {RATE} requests/s from the verification's end on: 0 failed, 0 from an unverified server",
+)
 def measure_cutover(place: Place) -> Measured:
     """Count what clients were answered while a new generation took the traffic."""
     old = place.runs.changed.reporter.outputs["services"][place.runs.scratch.service]["live"]
-    timing, answers = place.runs.moved
-    new = timing.reporter.outputs["services"][place.runs.scratch.service]["live"]
-    failed = sum(1 for answer in answers if not answer.ok)
-    traffic, _ = timing.reporter.spans.get("traffic", (0.0, 0.0))
+    moved = place.runs.moved
+    reporter, answers = moved.timing.reporter, moved.answers
+    new = reporter.outputs["services"][place.runs.scratch.service]["live"]
+    traffic, _ = reporter.spans.get("traffic", (0.0, 0.0))
     for answer in answers:
         if not answer.ok:
             console.say(f"  {answer.at - traffic:+.1f} s from the move of traffic: {answer.why}")
-    _, verified = timing.reporter.spans["verify"]
+    _, verified = reporter.spans["verify"]
     early = count_early(answers, old, new, verified)
+    load, failed = measure_load(answers, moved.full), sum(not answer.ok for answer in answers)
     words = (
-        f"{failed} failed and {early} unverified of {len(answers)} "
-        f"({len(answers) / timing.seconds:.0f}/s), longest gap {find_longest_gap(answers):.2f} s"
+        f"{failed} failed and {early} unverified of {len(answers)}, longest gap {load.gap:.2f} s"
+        f" and 99 % within {load.latency:.2f} s at {load.rate:.0f}/s of {RATE}"
     )
-    return Measured(words, not failed and not early)
+    return Measured(words, not failed and not early and load.has_reached(RATE))
 
 
 @measurement("rollback", "to a standby: traffic moved within 5 s of the command, 0 failed requests")

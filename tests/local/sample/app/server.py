@@ -10,6 +10,8 @@ IMAGE = json.loads(Path("/etc/immutable/image.json").read_text())
 LAUNCH = json.loads(Path("/run/immutable/launch.json").read_text())
 HEALTH = int(os.environ.get("HEALTH", "200"))
 PROMISE = os.environ.get("PROMISE", "kept")
+FAULTY = os.environ.get("FAULTY")
+"""A path that no check asks for, and that fails."""
 VERSION = {
     "images": {IMAGE["image"]: IMAGE["version"], **IMAGE["parents"]},
     "generation": LAUNCH["generation"],
@@ -29,6 +31,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HEALTH, "ok\n")
         elif self.path == "/version":
             self._answer(200, json.dumps(VERSION))
+        elif self.path == FAULTY:
+            self._answer(500, "faulty\n")
         else:
             self._answer(200, LAUNCH["generation"])
 
