@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,18 @@ from immutable_servers.targets import ENTRY_POINTS
 
 RATE = 500
 SECONDS = 60.0
+MOVES = 3
 QUIET = 15.0
 """Seconds of load before the first move."""
 ENTRY = f"[{ENTRY_POINTS}]\n{NAME} = immutable_servers.driver.load.target:ProcessTarget\n"
+TEMPLATE = """source "null" "image" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.image"]
+}
+"""
 CHECK = '''"""The one promise of a load run's server."""
 
 
@@ -127,6 +137,7 @@ def write_project(root: Path) -> None:
     (root / PROJECT_FILE).write_text(f"name: load\nruntime: {runtime}\n")
     (root / "__main__.py").write_text((CHECKOUT / "__main__.py").read_text())
     (root / "checks" / "test_promise.py").write_text(CHECK)
+    (root / "packer" / "app" / f"{NAME}.pkr.hcl").write_text(TEMPLATE)
     lock = {"rebuild": 0, "entries": {NAME: {"x86_64": {"release": "none"}}}}
     (root / "packer" / "app" / "upstream.lock.json").write_text(json.dumps(lock))
 
@@ -139,31 +150,34 @@ def write_plugin(folder: Path) -> None:
     (place / "entry_points.txt").write_text(ENTRY)
 
 
-@measurement("load", f"{RATE} requests/s for {SECONDS:.0f} s through 3 moves of traffic: 0 failed")
+@measurement("load", f"{RATE} requests/s for {SECONDS:.0f} s through {MOVES} moves: 0 failed")
 def measure(place: Place) -> Measured:
     """Ask while a new generation takes over, is rolled back, and taken again."""
     del place
     with start_load_stack() as stack:
-        address = find_address(stack.up(), "web")
+        outputs = stack.up()
+        address = find_address(outputs, "web")
         stack.spans.clear()
         with start_clients(address, RATE) as clients:
             began = time.monotonic()
             wait(QUIET)
-            move_to_and_fro(stack)
+            lives = [outputs["services"]["web"]["live"], *move_to_and_fro(stack)]
             wait(SECONDS - (time.monotonic() - began))
             ended = time.monotonic()
+    if sum(before != after for before, after in pairwise(lives)) != MOVES:
+        raise ImmutableError("Traffic did not move in each run", facts=lives)
     return judge(clients.answers, (began, ended), stack.spans)
 
 
-def move_to_and_fro(stack: LoadStack) -> None:
-    """Cut over to a new generation, roll back, and forward again."""
+def move_to_and_fro(stack: LoadStack) -> list[str]:
+    """Cut over to a new generation, roll back, and forward again; return who was live after each."""
     stack.write("two")
-    outputs = stack.up()
-    records = outputs["ledger"]["web"]["generations"].values()
+    moved = stack.up()
+    records = moved["ledger"]["web"]["generations"].values()
     old = next(record for record in records if record["state"] == "standby")
     pin = {"generation": old["generation"], "who": "bench", "at": "now", "why": "the load run"}
-    stack.up(Request(pins={"web": pin}))
-    stack.up(Request(pins={"web": {}}))
+    runs = [moved, stack.up(Request(pins={"web": pin})), stack.up(Request(pins={"web": {}}))]
+    return [outputs["services"]["web"]["live"] for outputs in runs]
 
 
 def judge(
