@@ -170,7 +170,7 @@ def measure(place: Place) -> Measured:
 
 
 def move_to_and_fro(stack: LoadStack) -> list[str]:
-    """Cut over to a new generation, roll back, and forward again; return who was live after each."""
+    """Cut over to a new generation, roll back, forward again; return who was live each time."""
     stack.write("two")
     moved = stack.up()
     records = moved["ledger"]["web"]["generations"].values()
