@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from immutable_servers.context import Place
-from immutable_servers.errors import ImmutableError, TrafficError
+from immutable_servers.errors import TrafficError
 from immutable_servers.health import wait_until_healthy
 from immutable_servers.targets.contract import Answers, Launch, Say
 
@@ -164,7 +164,7 @@ def _go_back(place: Place, generation: str) -> str:
             ill = ", ".join(f"{health.server} {health.detail}" for health in sick)
             return f"generation {generation} does not answer ({ill}), so traffic stays"
         target.set_traffic(back.scope, {generation: ALL})
-    except ImmutableError as error:
+    except TrafficError as error:
         return f"going back to generation {generation} failed ({error.what})"
     return ""
 

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from immutable_servers.errors import ImmutableError
-from immutable_servers.supervised import run_supervised
+from immutable_servers.supervised import DeadlineError, run_supervised
 from immutable_servers.targets.contract import Login, Say
 from immutable_servers.verification.report import Failure, Report, ServerResult
 from immutable_servers.verification.runner import (
@@ -71,7 +70,7 @@ def _run(command: str, login: Login, log: Path, ends: float) -> str:
             grace=GRACE,
             scratch=scratch,
         )
-    except ImmutableError as error:
+    except DeadlineError as error:
         return error.what
     finally:
         config.unlink(missing_ok=True)
