@@ -9,12 +9,30 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from haproxy_world import find_free_port
 from local_stack import LocalStack, World
+
+from immutable_servers.targets.contract import Route, Scope
+from immutable_servers.targets.local import balancer
 
 HOME = "IMMUTABLE_TEST_WORLD"
 """A developer's own folder for the world: its images are kept, and found by the next session."""
 
 NewStack = Callable[[str, int], LocalStack]
+
+
+@pytest.fixture
+def balancer_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Yield the port of a balancer of the stack demo/dev, whose service web has no generations."""
+    if shutil.which("haproxy") is None:
+        pytest.skip("haproxy is missing")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    stack, route = Scope("demo", "dev"), Route("web", find_free_port())
+    with tempfile.TemporaryDirectory(prefix="sockets-") as short:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        balancer.start_balancer(stack, [route])
+        yield route.port
+        balancer.stop_balancer(stack)
 
 
 @pytest.fixture(scope="session")

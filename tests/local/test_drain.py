@@ -5,25 +5,18 @@ The real HAProxy in front of small servers, without machines.
 
 import base64
 import hashlib
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-import pytest
-from haproxy_world import ask, find_free_port, start_server
+from haproxy_world import ask, start_server
 
-from immutable_servers.targets.contract import Route, Scope
+from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import balancer
 from immutable_servers.targets.local.ports import LOOPBACK
 
-pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is missing")
-
-STACK = Scope("demo", "dev")
 OLD, NEW = (Scope("demo", "dev", "web", f"{number:08x}") for number in (1, 2))
 CHUNK = b"x" * 100_000
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -111,20 +104,7 @@ class Upgraded:
         self.socket.close()
 
 
-@pytest.fixture
-def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Yield the port of a balancer without generations."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    route = Route("web", find_free_port())
-    with ExitStack() as stack:
-        short = stack.enter_context(tempfile.TemporaryDirectory(prefix="sockets-"))
-        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
-        balancer.start_balancer(STACK, [route])
-        stack.callback(balancer.stop_balancer, STACK)
-        yield route.port
-
-
-def test_a_download_and_a_websocket_that_began_before_the_move_complete(port: int) -> None:
+def test_a_download_and_a_websocket_that_began_before_the_move_complete(balancer_port: int) -> None:
     """Both go on at the old generation while new requests are the new one's; drain waits for both.
 
     Beside the move there is a reload, which a new generation always brings: the connections are
@@ -134,14 +114,14 @@ def test_a_download_and_a_websocket_that_began_before_the_move_complete(port: in
     with start_slow_server() as (slow, finish), start_server("new") as quick:
         _point(OLD, slow)
         with (
-            closing(Upgraded(port)) as upgraded,
-            closing(socket.create_connection((LOOPBACK, port), 20)) as download,
+            closing(Upgraded(balancer_port)) as upgraded,
+            closing(socket.create_connection((LOOPBACK, balancer_port), 20)) as download,
         ):
             download.sendall(b"GET /download HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             got = download.recv(1000)
             assert upgraded.echo("before") == "before"
             _point(NEW, quick)
-            assert ask(port) == (200, "new")
+            assert ask(balancer_port) == (200, "new")
             draining = threading.Thread(target=balancer.drain, args=(OLD, 30, said.append))
             draining.start()
             assert upgraded.echo("after") == "after"
@@ -154,15 +134,17 @@ def test_a_download_and_a_websocket_that_began_before_the_move_complete(port: in
         draining.join(30)
         assert said == ["drained"]
         balancer.remove_backend(OLD)
-        assert ask(port) == (200, "new")
+        assert ask(balancer_port) == (200, "new")
 
 
-def test_a_connection_that_never_ends_is_waited_for_no_longer_than_drain(port: int) -> None:
+def test_a_connection_that_never_ends_is_waited_for_as_long_as_drain(
+    balancer_port: int,
+) -> None:
     """After `drain` the generation goes all the same, and the line says what was left."""
     said: list[str] = []
     with start_slow_server() as (slow, _), start_server("new") as quick:
         _point(OLD, slow)
-        with closing(Upgraded(port)) as upgraded:
+        with closing(Upgraded(balancer_port)) as upgraded:
             assert upgraded.echo("before") == "before"
             _point(NEW, quick)
             balancer.drain(OLD, 1, said.append)

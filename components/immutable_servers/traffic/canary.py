@@ -137,7 +137,7 @@ def judge(answers: Answers, canary: Canary) -> str:
     if has_too_many_errors(answers, canary):
         return (
             f"{answers.errors} of {answers.requests} answers were errors, at most"
-            f" {canary.max_error_rate:.1%} may be"
+            f" {100 * canary.max_error_rate:.1f} % may be"
         )
     return ""
 
