@@ -176,7 +176,7 @@ def find_move(records: list[Record], live: str, version: str, **wish: Any) -> st
 
 
 def test_each_plan_has_its_move() -> None:
-    """The first, a new one, a standby, other checks, another count, and nothing."""
+    """The first, a new one, a standby, other checks, another count, a failed one, and nothing."""
     one = make_record("aaaa0001", "v1", 1, checks="checks")
     two = make_record("aaaa0002", "v2", 2, checks="checks")
     assert find_move([], "", "v1") == "first"
@@ -185,6 +185,8 @@ def test_each_plan_has_its_move() -> None:
     assert find_move([one], "aaaa0001", "v1", checks="other") == "verify"
     assert find_move([one], "aaaa0001", "v1", servers=3) == "resize"
     assert find_move([one], "aaaa0001", "v1") == "nothing"
+    bad = make_record("aaaa0003", "v3", 3, fault="50 of 99 answers were errors")
+    assert find_move([one, bad], "aaaa0001", "v3") == "failed"
 
 
 def test_values_of_env_are_not_shown() -> None:

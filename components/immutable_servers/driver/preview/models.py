@@ -12,7 +12,7 @@ CHANGES = 20
 """The exit code of `--exit-code` for changes: no branch of the error tree has it."""
 
 Fate = Literal["found", "to be baked", "not needed", "not asked"]
-Move = Literal["first", "replace", "traffic", "verify", "resize", "nothing", "unknown"]
+Move = Literal["first", "replace", "traffic", "verify", "resize", "nothing", "failed", "unknown"]
 
 
 class _Model(BaseModel):
@@ -79,6 +79,7 @@ class ServicePreview(_Model):
         description="first: the first generation. replace: a new generation beside the live one, "
         "create before destroy. traffic: back to a standby. verify: checks run, nothing is "
         "launched beside a probe. resize: the live fleet changes its count in place. "
+        "failed: the source's generation failed under traffic and gets none. "
         "unknown: offline, and the ledger cannot be read."
     )
     live: GenerationPreview | None = Field(description="What serves now.")

@@ -74,6 +74,8 @@ def _find_move(
     desired = plan.desired
     if plan.fresh:
         return "replace" if live else "first"
+    if desired.fault and live and desired.generation != live.generation:
+        return "failed"
     if live is None or desired.generation != live.generation:
         return "traffic" if desired.verified else "verify"
     if desired.checks != checks:

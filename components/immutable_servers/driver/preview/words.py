@@ -63,6 +63,7 @@ def word_move(service: "ServicePreview") -> str:
         "traffic": f"generation {old} → {new}, which stands by: no bake, no boot",
         "verify": f"generation {new} is verified{then}",
         "resize": f"generation {new} stays and changes its count in place",
+        "failed": f"generation {old} stays: {new} failed under traffic",
         "nothing": f"generation {new} stays",
     }
     return said[service.move]
