@@ -47,6 +47,11 @@ class Known:
         made = (r for r in records if r.is_same_make(wish.version, wish.launch, wish.shape))
         return sorted(made, key=lambda record: record.round)
 
+    def find_failed(self, wish: Wish) -> Record | None:
+        """Return the last generation of the wished make when it failed under traffic."""
+        last = next(iter(self.find_rounds(wish)[-1:]), None)
+        return last if last and last.fault and last.state is not State.LIVE else None
+
     def find_fault(self, record: Record, now: float) -> str:
         """Say why a generation cannot be used any more, or nothing."""
         fleet = self.fleets.get(record.generation)
@@ -73,7 +78,8 @@ def choose(wish: Wish, known: Known) -> Choice:
     if "generation" in pin:
         return _choose_pinned(pin, wish, known)
     if live and wish.again:
-        return _make_again(live, f"is replaced by hand ({wish.again})", wish, known, pin)
+        asked = known.find_failed(wish) or live
+        return _make_again(asked, f"is replaced by hand ({wish.again})", wish, known, pin)
     if live and pin.get("held") == wish.version:
         note = (
             f"version {wish.version} was left by a rollback: generation {live.generation} stays"
@@ -130,26 +136,39 @@ def _choose_by_source(wish: Wish, known: Known) -> Choice:
     last = (live or rounds)[-1]
     unfit = known.find_fault(last, wish.now)
     if not unfit:
-        return Choice(replace(last, data_version=wish.data_version), fresh=False, pin={})
+        failed = last.fault and last.state is not State.LIVE
+        notes = (describe_failure(last),) if failed else ()
+        record = replace(last, data_version=wish.data_version)
+        return Choice(record, fresh=False, pin={}, notes=notes)
     next_round = rounds[-1].round + 1
     note = f"generation {last.generation} {unfit}: made again as round {next_round}"
     return Choice(_begin(wish, known.ledger, next_round), fresh=True, pin={}, notes=(note,))
 
 
-def _make_again(live: Record, why: str, wish: Wish, known: Known, pin: dict[str, str]) -> Choice:
+def describe_failure(record: Record) -> str:
+    """Say why a generation that failed under traffic gets none."""
+    return (
+        f"generation {record.generation} failed under traffic ({record.fault}): it gets none until"
+        " the source or the canary's settings change, or `./immutable replace`"
+    )
+
+
+def _make_again(old: Record, why: str, wish: Wish, known: Known, pin: dict[str, str]) -> Choice:
     """Choose the round after the live one, of the same image: one that never served, or a new."""
-    again = _wish_for(live, wish)
+    again = _wish_for(old, wish)
     rounds = known.find_rounds(again)
     last = rounds[-1] if rounds else None
-    is_unused = last is not None and last.generation != live.generation and not last.left_at
-    if last and is_unused and not known.find_fault(last, wish.now):
-        note = f"generation {live.generation} {why}: round {last.round} was made already"
+    is_unused = last is not None and last.generation != old.generation and not last.left_at
+    # Asked for by hand, a round that failed under traffic is no other try.
+    has_failed = last is not None and bool(last.fault and wish.again)
+    if last and is_unused and not has_failed and not known.find_fault(last, wish.now):
+        note = f"generation {old.generation} {why}: round {last.round} was made already"
         return Choice(last, fresh=False, pin=pin, notes=(note,))
     next_round = last.round + 1 if last else 0
-    note = f"generation {live.generation} {why}: made again as round {next_round}"
+    note = f"generation {old.generation} {why}: made again as round {next_round}"
     record = _begin(again, known.ledger, next_round)
-    if live.version != wish.version:  # else the checkout can bake it, should it be gone
-        record = replace(record, artifact=live.artifact)
+    if old.version != wish.version:  # else the checkout can bake it, should it be gone
+        record = replace(record, artifact=old.artifact)
     return Choice(record, fresh=True, pin=pin, notes=(note,))
 
 

@@ -181,14 +181,15 @@ def test_clients_ask_by_the_clock_until_they_are_stopped(address: str) -> None:
     assert {(one.ok, one.generation, one.why) for one in answers} == {(True, "3f2a9c41", "")}
     assert all(one.due <= one.at for one in answers)
     slow, fast = ([one.due for one in answers if (one.due >= faster) == late] for late in (0, 1))
-    assert 0 < len(slow) < len(fast)
+    assert len(slow) >= 50
+    assert len(fast) >= 200
 
 
 def test_a_refusal_is_a_failure_with_its_reason() -> None:
     """A port where nobody listens fails each request, and the clients go on."""
     with start_clients("http://127.0.0.1:9", 50) as clients:
         threading.Event().wait(0.5)
-    assert len(clients.answers) > 1
+    assert len(clients.answers) >= 25
     assert {(one.ok, one.generation) for one in clients.answers} == {(False, "")}
     assert all("ConnectionRefusedError" in one.why for one in clients.answers)
 
@@ -267,10 +268,10 @@ def test_answers_before_the_verification_or_of_strangers_are_counted() -> None:
 def test_a_rollback_is_timed_until_the_standby_answers() -> None:
     """A standby that never answered took for ever; failures are counted."""
     answers = [
-        Answer(11, ok=True, generation="live"),
-        Answer(12.5, ok=True, generation="standby"),
-        Answer(12, ok=False),
-        Answer(13, ok=True, generation="standby"),
+        Answer(10, 11, generation="live"),
+        Answer(12, 12.5, generation="standby"),
+        Answer(11, 12, ok=False),
+        Answer(12, 13, generation="standby"),
     ]
     found = Rollback(10, "standby", answers)
     assert (found.seconds, found.failed) == (2.5, 1)

@@ -27,7 +27,7 @@ class TrafficProvider(Provider):
         wish = news["generation"]
         if not wish or has_failed(olds, news):
             return ()
-        if olds.get("live") != wish or olds.get("fault"):
+        if olds.get("live") != wish or olds.get("tried") == wish:
             return ("generation",)
         place = read_place(news).at(wish)
         return () if is_pointing(place.load(), place) else ("live",)
@@ -61,16 +61,17 @@ def _point(olds: Mapping[str, Any], props: dict[str, Any]) -> dict[str, Any]:
     service = read_place(props)
     wish, before = props["generation"], olds.get("live") or ""
     say = start_saying("traffic", service.scope)
-    fault = ""
-    if wish:
+    fault, tried = str(olds.get("fault") or ""), str(olds.get("tried") or "")
+    if wish and not has_failed(olds, props):
         launch = Launch.from_plain(props["launch"])
         # Who had the traffic when the last run ended is not on trial, unless it was told so.
-        proven = wish == before and not olds.get("fault")
-        trial = None if proven else read_canary(props.get("canary"))
-        fault = move_traffic(service.at(wish), launch, trial, before, say)
+        trial = None if wish == before != tried else read_canary(props.get("canary"))
+        found = move_traffic(service.at(wish), launch, trial, before, say)
+        if found or tried == wish:
+            fault, tried = found, wish if found else ""
     live = find_live(service.load(), service)
     say(_describe(wish, before, live))
-    return {**props, "live": live, "tried": wish if fault else "", "fault": fault}
+    return {**props, "live": live, "tried": tried, "fault": fault}
 
 
 def _describe(wish: str, before: str, live: str) -> str:
@@ -83,7 +84,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
 
     Attributes:
         live: The generation that has the traffic after the run, empty when none has.
-        tried: The generation that was wished and showed faults under traffic, empty for none.
+        tried: The last generation that showed faults under traffic, empty for none.
         fault: What these are.
     """
 

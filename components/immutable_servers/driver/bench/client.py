@@ -49,9 +49,10 @@ class Clients:
 
     def set_rate(self, rate: float) -> float:
         """Ask so many requests in a second from now on; return the time."""
-        self.orders.write(f"{rate}\n".encode())
+        now = time.monotonic()
+        self.orders.write(f"{rate} {now}\n".encode())
         self.orders.flush()
-        return time.monotonic()
+        return now
 
 
 @contextmanager
@@ -66,6 +67,7 @@ def start_clients(address: str, rate: float) -> Iterator[Clients]:
     ) as process:
         if process.stdin is None or process.stdout is None:
             raise AssertionError(process)  # Popen was asked for both.
+        process.stdout.readline()  # It is ready.
         clients = Clients(process.stdin)
         clients.set_rate(rate)
         try:

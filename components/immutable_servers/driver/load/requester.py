@@ -4,8 +4,9 @@ It is light on the processor, which it shares with what it measures: one thread,
 connections that are kept; each tenth request is made on a fresh one, which sees a refusal. Requests
 are due by the clock, and latency counts from then: a service that stalls is not asked more slowly.
 
-Each line of its input is the number of requests in a second from now on; its end ends the load.
-Then each request is one line of JSON: `[due, answered, status, generation, why]`, in seconds of the
+It says `ready` first. Each line of its input is a number of requests in a second and the time from
+which on it counts; its end ends the load, and what was due by then is asked. Then each request is
+one line of JSON: `[due, answered, status, generation, why]`, in seconds of the
 monotonic clock, which all processes of a machine share.
 """
 
@@ -22,6 +23,7 @@ KEPT = 32
 FRESH = 10
 """One request in so many is made on a connection of its own."""
 OK = 200
+READY = "ready"
 GENERATION = re.compile(rb'"generation": *"([0-9a-z]*)"')
 LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 END = b"\r\n\r\n"
@@ -155,21 +157,22 @@ class Load:
                 connection.close()
 
     async def follow(self, orders: asyncio.StreamReader) -> None:
-        """Ask at the rate of the last line of the orders, until they end."""
+        """Ask at the rate of the last of the orders, until they end."""
         reading = asyncio.create_task(orders.readline())
         rate, due = 0.0, self.now()
         while True:
             wait = max(0.0, due - self.now()) if rate else None
             await asyncio.wait([reading], timeout=wait)
-            if reading.done():
-                line = reading.result()
-                if not line:
-                    return
-                rate, due = float(line), self.now()
-                reading = asyncio.create_task(orders.readline())
-            while rate and due <= self.now():
+            order = reading.result().split() if reading.done() else None
+            until = float(order[1]) if order else self.now()
+            while rate and due <= until:
                 self.start(due)
                 due += 1 / rate
+            if order is not None:
+                if not order:
+                    return
+                rate, due = float(order[0]), until
+                reading = asyncio.create_task(orders.readline())
 
     async def finish(self) -> None:
         """Wait for the answers to what was asked."""
@@ -186,6 +189,7 @@ async def main(host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     watch = asyncio.create_task(load.keep_time())
+    print(READY, flush=True)  # noqa: T201 - whoever started it waits for this
     await load.follow(orders)
     await load.finish()
     watch.cancel()
