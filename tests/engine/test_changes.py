@@ -283,7 +283,7 @@ def test_a_run_that_died_after_traffic_moved(project: Project) -> None:
         assert world.up().code == 0
         old = world.live()
         world.edit("app/server.txt", "two")
-        world.set_fault("kill-after-traffic")
+        world.set_fault("after traffic: kill engine")
         assert world.up().code != 0
         moved = world.live()
         assert moved != old
@@ -309,7 +309,7 @@ def test_the_balancers_answer_was_lost(serving: Project) -> None:
     """Traffic moved and the run does not know: the next one finds it where it is."""
     old = serving.live()
     serving.edit("app/server.txt", "two")
-    serving.set_fault("traffic-answer-lost")
+    serving.set_fault("after traffic: refuse")
     assert serving.up().code != 0
     moved = serving.live()
     assert moved != old
@@ -326,7 +326,7 @@ def test_a_delete_that_failed_half_way(serving: Project) -> None:
     serving.edit("app/server.txt", "two")
     assert serving.up().code == 0
     serving.edit("app/server.txt", "three")
-    serving.set_fault("delete")
+    serving.set_fault("half delete: refuse")
     assert serving.up().code != 0
     serving.assert_serving()
     serving.put_back("app/server.txt")
@@ -394,7 +394,7 @@ def test_one_of_two_services_fails(serving: Project) -> None:
 
 def test_destroy_removes_all_but_images(serving: Project) -> None:
     """Everything of the stack goes, images stay; a destroy that failed half-way goes on."""
-    serving.set_fault("delete")
+    serving.set_fault("half delete: refuse")
     assert serving.destroy().code != 0
     done = serving.destroy()
     assert done.code == 0, done.text
@@ -408,7 +408,7 @@ def test_destroy_removes_all_but_images(serving: Project) -> None:
 
 def test_up_after_a_half_destroy(serving: Project) -> None:
     """`up` after a destroy that failed half-way serves again with a whole generation."""
-    serving.set_fault("delete")
+    serving.set_fault("half delete: refuse")
     assert serving.destroy().code != 0
     done = serving.up()
     assert done.code == 0, done.text
@@ -418,7 +418,7 @@ def test_up_after_a_half_destroy(serving: Project) -> None:
 def test_a_launch_that_was_killed_is_adopted(serving: Project) -> None:
     """The fleet that a killed run began is found by its name and completed."""
     serving.edit("app/server.txt", "two")
-    serving.set_fault("kill-in-launch")
+    serving.set_fault("half launch: kill engine")
     assert serving.up().code != 0
     serving.pulumi("cancel", "--yes", "-s", "dev", check=False)
     done = serving.up()

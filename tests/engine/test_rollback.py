@@ -139,7 +139,7 @@ def test_a_launch_that_died_and_a_reverted_source(serving: Project) -> None:
     """A fleet that no state knows, and that no source asks for any more, is deleted."""
     live = serving.live()
     serving.edit("app/server.txt", "two")
-    serving.set_fault("kill-in-launch")
+    serving.set_fault("half launch: kill engine")
     assert serving.up().code != 0
     serving.pulumi("cancel", "--yes", "-s", "dev", check=False)
     assert len(serving.fleets()) == 2
