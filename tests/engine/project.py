@@ -15,7 +15,8 @@ from warm import Warm
 __all__ = ["INSTANT", "ROOT", "SAMPLE", "Outcome", "Project"]
 
 SAMPLE = Path(__file__).parent / "sample"
-INSTANT = Path(__file__).parent / "instant"
+INSTANT = (Path(__file__).parent / "instant", Path(__file__).parent / "faults")
+"""Folders that its modules are imported from; the entry point is in the first."""
 
 
 def make_images() -> dict[str, dict[str, Any]]:
@@ -63,7 +64,7 @@ class Project(Checkout):
             if (self.root.parent / name).exists():
                 shutil.copytree(self.root.parent / name, folder / name, ignore=left_out)
         services = {name: dict(service) for name, service in self.services.items()}
-        return Project(folder / "project", services, code=self.code, read=self.read)
+        return Project(folder / "project", services, self.stack, code=self.code, read=self.read)
 
     @property
     def world(self) -> Path:
@@ -75,7 +76,7 @@ class Project(Checkout):
         """Make the instant target known too."""
         found = super().environment
         warm = self.warm.render(found["PATH"]) if self.warm else {}
-        return {**found, **warm, "PYTHONPATH": f"{INSTANT}:{found['PYTHONPATH']}"}
+        return {**found, **warm, "PYTHONPATH": ":".join((*map(str, INSTANT), found["PYTHONPATH"]))}
 
     def render_settings(self) -> dict[str, Any]:
         """Return the settings from `services` and `code`."""
@@ -121,9 +122,9 @@ class Project(Checkout):
         """Commit a broken application."""
         (self.root / "app" / f"broken-{service}").write_text(f"broken-{service}\n")
 
-    def mend_app(self, service: str = "web") -> None:
+    def mend_app(self, service: str = "web", *, missing_ok: bool = False) -> None:
         """Revert it."""
-        (self.root / "app" / f"broken-{service}").unlink()
+        (self.root / "app" / f"broken-{service}").unlink(missing_ok=missing_ok)
 
     def set_fault(self, name: str, times: int = 1) -> None:
         """Have something go wrong at a moment of the next runs: `MOMENT: WHAT`."""
@@ -139,7 +140,16 @@ class Project(Checkout):
         Faults(self.world).clear()
         locks = self.root.parent / "state" / ".pulumi" / "locks"
         if list(locks.rglob("*.json")):
-            self.pulumi("cancel", "--yes", "-s", "dev")
+            self.pulumi("cancel", "--yes", "-s", self.stack)
+
+    def edit_state(self, old: str, new: str) -> None:
+        """Replace a text in the state, as somebody who edits it by hand."""
+        file = self.root.parent / "state.json"
+        self.pulumi("stack", "export", "-s", self.stack, "--file", str(file))
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        self.pulumi("stack", "import", "-s", self.stack, "--file", str(file))
 
     # what is true
     def read_source(self) -> str:
@@ -163,7 +173,11 @@ class Project(Checkout):
 
     def answer(self, service: str = "web") -> str:
         """Return what a client is answered."""
-        return (self.world / "fleets" / f"{service}-{self.live(service)}" / "server-0").read_text()
+        return (self.live_fleet(service) / "server-0").read_text()
+
+    def live_fleet(self, service: str = "web") -> Path:
+        """Return the folder of the fleet that serves."""
+        return self.world / "fleets" / f"{service}-{self.live(service)}"
 
     def fleets(self, service: str = "web") -> dict[str, int]:
         """Return the fleets that exist and how many servers each has."""
