@@ -103,6 +103,12 @@ def rename_stack(project: Project) -> None:
     project.stack = "renamed"
 
 
+def rename_service(project: Project) -> None:
+    """Give the service another name in the settings."""
+    project.services["site"] = project.services.pop("web")
+    project.write_settings()
+
+
 def spoil_ledger(old: str, new: str) -> Step:
     """Return the step that edits the ledger's record of what serves in the state, by hand."""
 
@@ -228,6 +234,7 @@ BY_HAND = (
         fails=(REVERTED, THIRD),
     ),
     Case("the stack renamed", change=rename_stack, works=True),
+    Case("the service renamed", change=rename_service, says="it serves", fails=(SAME,)),
     Case(
         "a ledger edited by hand",
         change=spoil_ledger('"LIVE": {', '"LIVE": 5, "x": {'),

@@ -44,18 +44,23 @@ class Project(Checkout):
         for name in ("world", "state"):
             (folder / name).mkdir()
         project = cls(root)
-        project.services["web"] = {
+        project.revert_settings(keep=1)
+        project.pulumi("stack", "init", "dev")
+        return project
+
+    def revert_settings(self, *, keep: int) -> None:
+        """Have the settings that the sample begins with."""
+        web = {
             "image": "app",
             "servers": 2,
             "port": 80,
             "route": {"port": 8080},
             "env": {"GREETING": "hello"},
             "drain": "1s",
-            "keep": 1,
+            "keep": keep,
         }
-        project.write_settings()
-        project.pulumi("stack", "init", "dev")
-        return project
+        self.code, self.services = "1", {"web": web}
+        self.write_settings()
 
     def copy_to(self, folder: Path) -> "Project":
         """Copy project, state and world; what names their place, the stack's owner, stays."""

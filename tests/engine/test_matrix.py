@@ -36,8 +36,7 @@ def play_on(project: Project, case: Case, follow: str, old: str) -> None:
     before = project.live()
     if follow != SAME:
         project.take_sample()
-        project.services["web"]["size"], project.code = "small", "1"
-        project.write_settings()
+        project.revert_settings(keep=case.keep)
     if follow == THIRD:
         project.edit(SOURCE, "three")
     with start_watching(project.world):

@@ -9,7 +9,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "./immutable preview prod --markdown comment.md",
         "./immutable preview --all --offline --json - | jq .result",
     ),
-    "destroy": ("./immutable destroy dev", "./immutable destroy dev --remove --yes"),
+    "destroy": (
+        "./immutable destroy dev",
+        "./immutable destroy dev --remove --yes",
+        "./immutable destroy prod --service old",
+    ),
     "rollback": (
         './immutable rollback prod web --why "errors at checkout"',
         './immutable rollback prod web --to 3f2a9c41 --why "errors at checkout"',
