@@ -180,6 +180,11 @@ class Project(Checkout):
         """Return what a client is answered."""
         return (self.live_fleet(service) / "server-0").read_text()
 
+    def read_spec(self, generation: str, service: str = "web") -> str:
+        """Return what a fleet was launched with; empty when there is none."""
+        file = self.world / "fleets" / f"{service}-{generation}" / "spec.json"
+        return file.read_text() if file.exists() else ""
+
     def live_fleet(self, service: str = "web") -> Path:
         """Return the folder of the fleet that serves."""
         return self.world / "fleets" / f"{service}-{self.live(service)}"

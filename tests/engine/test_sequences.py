@@ -217,7 +217,7 @@ def first(first_run: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
 @pytest.mark.parametrize("part", range(PARTS))
 def test_sequences(first: Project, part: int) -> None:
     """Whatever happens in whatever order, clients are served by a whole and verified fleet."""
-    machine = seed(FIRST_SEED + part)(type(f"Part{part}", (Sequences,), {"first": first}))
+    machine = seed(FIRST_SEED * PARTS + part)(type(f"Part{part}", (Sequences,), {"first": first}))
     run_state_machine_as_test(
         machine,
         settings=settings(

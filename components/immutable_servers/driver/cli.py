@@ -287,11 +287,17 @@ def bench(
     stack: Stack = DEFAULT_STACK,
     *,
     only: Annotated[str, typer.Option(help="One measurement, by its name.")] = "",
+    sequences: Annotated[
+        int, typer.Option(help="Play so many random sequences of changes and faults instead.")
+    ] = 0,
     yes: Yes = False,
 ) -> int:
     """Measure, and compare with the goals."""
     from immutable_servers.driver.bench import run_bench  # noqa: PLC0415
+    from immutable_servers.driver.bench.sequences import run_sequences  # noqa: PLC0415
 
+    if sequences:
+        return run_sequences(find_root(), sequences, yes=yes or Answers.yes)
     return run_bench(find_root(), stack, only=only, yes=yes or Answers.yes)
 
 

@@ -31,7 +31,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "env": ('eval "$(./immutable env)"',),
     "update": ("./immutable update", "./immutable update base --rebuild"),
     "test": ("./immutable test --fast", "./immutable test -- -k preview"),
-    "bench": ("./immutable bench", "./immutable bench --only nothing"),
+    "bench": (
+        "./immutable bench",
+        "./immutable bench --only growth",
+        "./immutable bench --sequences 1000",
+    ),
     "logs": ("./immutable logs web", "./immutable logs web --generation 3f2a9c41"),
     "verify": ("./immutable verify web", "./immutable verify web --keep"),
 }
