@@ -249,3 +249,10 @@ BY_HAND = (
     ),
 )
 CASES = (*UPDATES, *DELETES, *BREAKS, *BY_HAND)
+ON_MACHINES = (
+    make_update("half launch", "kill engine"),
+    make_update("before login", "kill engine"),
+    make_update("before login", "kill server"),
+    make_update("before login", "kill balancer"),
+)
+"""Rows for `tests/local`: the run of the same source after each is the one of the next."""
