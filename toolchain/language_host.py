@@ -61,6 +61,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         self.engine = engine
         self.running = threading.Lock()
         self.program: subprocess.Popen[bytes] | None = None
+        self.cancelled = False
 
     def Handshake(
         self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
@@ -109,9 +110,19 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             code = self.program.wait()
         if code == 0:
             return language_pb2.RunResponse()
-        if code == BAIL_EXIT_CODE:
+        if code == BAIL_EXIT_CODE or self.cancelled:
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse(error=f"Program exited with non-zero exit code: {code}")
+
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """End the program: the run has failed or was stopped, and nobody answers its calls.
+
+        It would wait for them until the engine kills it, five seconds later.
+        """
+        self.cancelled = True
+        if self.program is not None:
+            self.program.terminate()
+        return empty_pb2.Empty()
 
 
 def render_command(request: language_pb2.RunRequest, engine: str) -> list[str]:

@@ -22,6 +22,7 @@ from immutable_servers.requests import Request
 from immutable_servers.settings import ServiceSettings, Settings
 from immutable_servers.standbys import Policy, find_lost
 from immutable_servers.targets.contract import Artifact, Fleet, Launch, Route, Target
+from immutable_servers.unnamed import refuse_unnamed
 from immutable_servers.verification.digest import digest_checks
 from immutable_servers.wish import Wish
 
@@ -117,8 +118,12 @@ def plan_stack(
         offline: Believe the ledger, and ask neither catalog nor fleets nor balancer.
 
     Raises:
-        ImmutableError: A lock, a folder, the ledger or the target cannot be read.
+        ImmutableError: A lock, a folder, the ledger or the target cannot be read, or a service that
+            serves is not in the settings.
     """
+    if not offline:
+        unnamed = exported.keys() - settings.services.keys() - {*request.given_up}
+        refuse_unnamed(sorted(unnamed), place, target)
     commit = read_commit(root)
     versions = compute_versions(root, settings, target.architecture)
     asked = request.apply_to(exported)

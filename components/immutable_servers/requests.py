@@ -27,12 +27,14 @@ class Request:
         again: Why the live generation is to be made again.
         others_stay: Services without a request of their own do not follow the source in this run.
         retire: Generations that are deleted; no service follows the source, nothing else is done.
+        given_up: Services that the settings do not name any more, and that go although they serve.
     """
 
     pins: dict[str, dict[str, str]] = field(default_factory=dict)
     again: dict[str, str] = field(default_factory=dict)
     others_stay: bool = False
     retire: dict[str, list[str]] = field(default_factory=dict)
+    given_up: list[str] = field(default_factory=list)
 
     def render(self) -> str:
         """Return the variable's value."""
@@ -65,7 +67,8 @@ def read_request() -> Request:
         pins = {str(name): dict(pin) for name, pin in found.get("pins", {}).items()}
         retire = {str(name): list(going) for name, going in found.get("retire", {}).items()}
         again = dict(found.get("again", {}))
-        return Request(pins, again, found.get("others_stay") is True, retire)
+        given_up = [str(name) for name in found.get("given_up", [])]
+        return Request(pins, again, found.get("others_stay") is True, retire, given_up)
     except (ValueError, TypeError, AttributeError) as error:
         raise SettingsError(
             f"The variable {VARIABLE} cannot be read",

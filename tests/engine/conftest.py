@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import tenacity
 from project import Project
+from warm import start_warm
 
 LEFT = 20
 """Seconds that processes have to end after their test."""
@@ -44,6 +46,15 @@ def find_processes(mark: bytes) -> list[str]:
                 line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 found.append(f"{folder.name} {line}")
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> Iterator[None]:
+    """Have the sample's programs, providers and checks be forks of one warm interpreter."""
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder, start_warm(Path(folder)) as warm:
+        Project.warm = warm
+        yield
+        Project.warm = None
 
 
 @pytest.fixture

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from checkout import ROOT, Checkout, Outcome
+from instant_faults import Faults
+from warm import Warm
 
 __all__ = ["INSTANT", "ROOT", "SAMPLE", "Outcome", "Project"]
 
 SAMPLE = Path(__file__).parent / "sample"
-INSTANT = Path(__file__).parent / "instant"
+INSTANT = (Path(__file__).parent / "instant", Path(__file__).parent / "faults")
+"""Folders that its modules are imported from; the entry point is in the first."""
 
 
 def make_images() -> dict[str, dict[str, Any]]:
@@ -26,6 +29,8 @@ class Project(Checkout):
     """The copy of the sample and its world of files."""
 
     sample: ClassVar[Path] = SAMPLE
+    warm: ClassVar[Warm | None] = None
+    """The warm interpreter that its processes are forks of, where the tests have started one."""
     code: str = "1"
     read: int = 0
     images: dict[str, dict[str, Any]] = field(default_factory=make_images)
@@ -39,25 +44,32 @@ class Project(Checkout):
         for name in ("world", "state"):
             (folder / name).mkdir()
         project = cls(root)
-        project.services["web"] = {
+        project.revert_settings(keep=1)
+        project.pulumi("stack", "init", "dev")
+        return project
+
+    def revert_settings(self, *, keep: int) -> None:
+        """Have the settings that the sample begins with."""
+        web = {
             "image": "app",
             "servers": 2,
             "port": 80,
             "route": {"port": 8080},
             "env": {"GREETING": "hello"},
             "drain": "1s",
-            "keep": 1,
+            "keep": keep,
         }
-        project.write_settings()
-        project.pulumi("stack", "init", "dev")
-        return project
+        self.code, self.services = "1", {"web": web}
+        self.write_settings()
 
     def copy_to(self, folder: Path) -> "Project":
         """Copy project, state and world; what names their place, the stack's owner, stays."""
         left_out = shutil.ignore_patterns("owners")
-        shutil.copytree(self.root.parent, folder, dirs_exist_ok=True, ignore=left_out)
+        for name in ("project", "state", "world", "cache"):
+            if (self.root.parent / name).exists():
+                shutil.copytree(self.root.parent / name, folder / name, ignore=left_out)
         services = {name: dict(service) for name, service in self.services.items()}
-        return Project(folder / "project", services, code=self.code, read=self.read)
+        return Project(folder / "project", services, self.stack, code=self.code, read=self.read)
 
     @property
     def world(self) -> Path:
@@ -68,7 +80,8 @@ class Project(Checkout):
     def environment(self) -> dict[str, str]:
         """Make the instant target known too."""
         found = super().environment
-        return {**found, "PYTHONPATH": f"{INSTANT}:{found['PYTHONPATH']}"}
+        warm = self.warm.render(found["PATH"]) if self.warm else {}
+        return {**found, **warm, "PYTHONPATH": ":".join((*map(str, INSTANT), found["PYTHONPATH"]))}
 
     def render_settings(self) -> dict[str, Any]:
         """Return the settings from `services` and `code`."""
@@ -112,24 +125,69 @@ class Project(Checkout):
     # what a test changes
     def break_app(self, service: str = "web") -> None:
         """Commit a broken application."""
-        (self.root / "app" / f"broken-{service}").write_text("broken\n")
+        (self.root / "app" / f"broken-{service}").write_text(f"broken-{service}\n")
 
-    def mend_app(self, service: str = "web") -> None:
+    def mend_app(self, service: str = "web", *, missing_ok: bool = False) -> None:
         """Revert it."""
-        (self.root / "app" / f"broken-{service}").unlink()
+        (self.root / "app" / f"broken-{service}").unlink(missing_ok=missing_ok)
 
     def set_fault(self, name: str, times: int = 1) -> None:
-        """Have the next operations of a kind go wrong."""
-        file = self.world / "faults.json"
-        faults = json.loads(file.read_text()) if file.exists() else {}
-        file.write_text(json.dumps({**faults, name: times}))
+        """Have something go wrong at a moment of the next runs: `MOMENT: WHAT`."""
+        Faults(self.world).set(name, times)
+
+    def take_sample(self) -> None:
+        """Take all of the application from the sample again, as a revert would."""
+        shutil.rmtree(self.root / "app")
+        shutil.copytree(SAMPLE / "app", self.root / "app")
+
+    def unlock(self) -> None:
+        """Forget the lock of an engine that was killed, as the driver does, and faults to come."""
+        Faults(self.world).clear()
+        locks = self.root.parent / "state" / ".pulumi" / "locks"
+        if list(locks.rglob("*.json")):
+            self.pulumi("cancel", "--yes", "-s", self.stack)
+
+    def edit_state(self, old: str, new: str) -> None:
+        """Replace a text in the state, as somebody who edits it by hand."""
+        file = self.root.parent / "state.json"
+        self.pulumi("stack", "export", "-s", self.stack, "--file", str(file))
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+        self.pulumi("stack", "import", "-s", self.stack, "--file", str(file))
 
     # what is true
+    def read_source(self) -> str:
+        """Return what a server of this checkout's application would answer."""
+        return "".join(file.read_text() for file in sorted((self.root / "app").iterdir()))
+
+    def find_left(self) -> list[str]:
+        """Return what an update that works leaves nobody: fleets and keys of nobody's."""
+        (service, settings), *_ = self.services.items()
+        states = self.states(service)
+        kept = {generation for generation, state in states.items() if state != "retired"}
+        lost = [name for name in self.fleets(service) if name not in kept]
+        many = list(kept)[settings["keep"] + 1 :]
+        return [*lost, *many, *(file.name for file in (self.world / "keys").glob("*"))]
+
     def live(self, service: str = "web") -> str:
         """Return the generation that the balancer points to, empty when there is none."""
         file = self.world / "traffic" / f"{service}.json"
         weights: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         return next(iter(weights), "")
+
+    def answer(self, service: str = "web") -> str:
+        """Return what a client is answered."""
+        return (self.live_fleet(service) / "server-0").read_text()
+
+    def read_spec(self, generation: str, service: str = "web") -> str:
+        """Return what a fleet was launched with; empty when there is none."""
+        file = self.world / "fleets" / f"{service}-{generation}" / "spec.json"
+        return file.read_text() if file.exists() else ""
+
+    def live_fleet(self, service: str = "web") -> Path:
+        """Return the folder of the fleet that serves."""
+        return self.world / "fleets" / f"{service}-{self.live(service)}"
 
     def fleets(self, service: str = "web") -> dict[str, int]:
         """Return the fleets that exist and how many servers each has."""

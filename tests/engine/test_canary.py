@@ -120,7 +120,7 @@ def test_without_a_whole_standby_the_traffic_stays_and_the_run_says_so(canary: P
     canary.write_settings()
     answer(canary, GOOD, BAD)
     old = canary.live()
-    canary.set_fault("kill-in-watch")
+    canary.set_fault("in watch: kill engine")
     assert canary.up().code != 0
     canary.pulumi("cancel", "--yes", "-s", "dev")
     (canary.world / "fleets" / f"web-{old}" / "server-0").unlink()
@@ -142,7 +142,7 @@ def test_after_a_kill_in_a_canary_the_shares_end_first(canary: Project, source: 
     """Whatever the source, all goes back to who served, before a verification, or a delete."""
     answer(canary, GOOD)
     old = canary.live()
-    canary.set_fault("kill-after-traffic")
+    canary.set_fault("after traffic: kill engine")
     assert canary.up().code != 0
     canary.pulumi("cancel", "--yes", "-s", "dev")
     if source == "reverted":

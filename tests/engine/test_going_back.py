@@ -194,3 +194,22 @@ def test_the_next_round_by_age_and_by_hand(serving: Project) -> None:
     done = serving.up()
     assert (done.code, count(done)) == (0, {}), done.text
     serving.ask_three_questions()
+
+
+def test_a_service_is_given_up_only_when_asked(serving: Project) -> None:
+    """A service that is out of the settings stops every run; by command it goes, another serves."""
+    serving.services["api"] = {**serving.services["web"], "route": {"port": 8081}}
+    serving.write_settings()
+    assert serving.up().code == 0
+    ask = ("destroy", "dev", "--yes", "--service", "web")
+    assert_refused(serving.drive(*ask), "name the service web, so it is not deleted")
+    live = serving.live("api")
+    del serving.services["web"]
+    serving.write_settings()
+    for words in (("preview", "dev"), ("up", "dev")):
+        assert_refused(serving.drive(*words), "do not name web any more", "--service web")
+    done = serving.drive(*ask)
+    assert done.code == 0, done.text
+    assert (serving.fleets("web"), serving.live("web")) == ({}, "")
+    assert serving.live("api") == live
+    serving.ask_three_questions("api")

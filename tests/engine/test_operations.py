@@ -4,36 +4,6 @@ import pytest
 from project import Project
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--exclude", "**Verification::web-*"),
-        ("--exclude", "**Traffic::web"),
-        ("--exclude", "**Seal::web-*"),
-        ("--exclude", "**Retirement::web-*"),
-        ("--exclude", "**InstantFleet::web-*"),
-        ("--exclude", "**Access::web-*"),
-        ("--exclude", "**Image::app"),
-        ("--target", "**Traffic::web"),
-        ("--target", "**Image::app"),
-        ("--replace", "**Release::web"),
-        ("--refresh",),
-        ("--continue-on-error",),
-    ],
-)
-def test_flags_on_a_broken_candidate(serving: Project, arguments: tuple[str, ...]) -> None:
-    """No flag moves traffic to a candidate that fails, nor deletes what serves."""
-    old = serving.live()
-    serving.break_app()
-    serving.up(*arguments)
-    assert serving.live() == old
-    serving.assert_serving()
-    serving.mend_app()
-    assert serving.up().code == 0
-    assert serving.live() == old
-    serving.ask_three_questions()
-
-
 @pytest.mark.parametrize("kind", ["Verification", "Seal", "Retirement", "InstantFleet", "Access"])
 def test_state_that_was_deleted(serving: Project, kind: str) -> None:
     """A resource that somebody took out of the state costs no generation its traffic."""

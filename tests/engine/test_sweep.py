@@ -16,7 +16,7 @@ def assert_nothing_is_left(project: Project) -> None:
 
 def kill(project: Project) -> None:
     """Have the engine killed while it launches a fleet, and take its lock away."""
-    project.set_fault("kill-in-launch")
+    project.set_fault("half launch: kill engine")
     assert project.up().code != 0
     project.pulumi("cancel", "--yes", "-s", "dev")
 

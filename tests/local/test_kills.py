@@ -1,37 +1,63 @@
-"""The engine is killed while a candidate boots, and while it is verified."""
+"""The rows of the failure matrix that matter most, with real processes that are killed."""
 
-from local_stack import GONE_SECONDS, LocalStack, wait_until
+import os
+import signal
+
+from local_stack import GONE_SECONDS, LocalStack, Run, wait_until
+from matrix import ON_MACHINES
 
 
-def test_a_killed_launch_and_a_killed_verification_are_taken_up(serving: LocalStack) -> None:
-    """The next `up` adopts the server that boots, verifies it, and moves the traffic to it.
+def test_matrix_on_machines(serving: LocalStack) -> None:
+    """Whatever is killed while a candidate boots or is verified, the next `up` takes it up.
 
-    Live answers all the time; the checks of the killed run have ended, and nothing is made twice.
+    Live answers all the time until its balancer is killed too; the checks of a killed run have
+    ended; a server that lives is not made twice. The reverted source is run by the fixture.
     """
     live, before = serving.live(), read_pids(serving)
-
-    def find_new() -> set[str]:
-        return read_pids(serving) - before
-
+    serving.set_env(GREETING="killed")
+    made: set[str] = set()
+    *others, last = ON_MACHINES
     with serving.start_clients() as clients:
-        serving.set_env(GREETING="killed")
-        with serving.start_up() as run:
-            wait_until(find_new)
-            run.kill_engine()
-        made = find_new()
-        with serving.start_up() as run:
-            wait_until(lambda: find_checks(serving) or run.process.poll() is not None)
-            assert find_checks(serving), run.text
-            run.kill_engine()
-        wait_until(lambda: not find_checks(serving), GONE_SECONDS)
-        assert serving.live() == live
-        serving.update()
+        for case in others:
+            moment, _, what = case.fault.partition(": ")
+            meet(serving, moment, what, before)
+            assert serving.live() == live
+            made = made or read_pids(serving) - before
+            if what == "kill engine":
+                assert read_pids(serving) - before == made
+    assert {answer for client in clients for answer in client.answers} == {live}
+    moment, _, what = last.fault.partition(": ")
+    meet(serving, moment, what, before)
+    serving.update()
     new = serving.live()
-    assert find_new() == made == set(map(str, serving.find_machine_processes(new)))
+    assert new != live
     states = serving.states()
     assert (states[live], states[new]) == ("standby", "live")
     serving.assert_sealed(new)
-    assert {answer for client in clients for answer in client.answers} <= {live, new}
+
+
+def meet(stack: LocalStack, moment: str, what: str, before: set[str]) -> None:
+    """Run an update, and kill something at a moment of it; the run must not work."""
+    with stack.start_up() as run:
+        if moment == "half launch":
+            wait_until(lambda: read_pids(stack) - before)
+        else:
+            wait_until(lambda: find_checks(stack) or run.process.poll() is not None)
+            assert find_checks(stack), run.text
+        kill(stack, what, run, read_pids(stack) - before)
+        assert run.wait() != 0, run.text
+    wait_until(lambda: not find_checks(stack), GONE_SECONDS)
+
+
+def kill(stack: LocalStack, what: str, run: Run, made: set[str]) -> None:
+    """Do `kill -9` to what a row names."""
+    if what == "kill engine":
+        run.kill_engine()
+        return
+    balancers = stack.find_balancer_processes() if what == "kill balancer" else []
+    machines = [pid for pid in stack.find_machine_processes() if str(pid) in made]
+    for pid in balancers or machines:
+        os.kill(pid, signal.SIGKILL)
 
 
 def read_pids(stack: LocalStack) -> set[str]:

@@ -100,11 +100,17 @@ def destroy(
     stack: Stack = DEFAULT_STACK,
     *,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the empty stack too.")] = False,
+    service: Annotated[
+        str, typer.Option(help="Only this service, which the settings no longer name.")
+    ] = "",
     yes: Yes = False,
 ) -> int:
     """Delete everything of a stack; images stay."""
+    from immutable_servers.driver.giving_up import run_give_up  # noqa: PLC0415
     from immutable_servers.driver.runs import run_destroy  # noqa: PLC0415
 
+    if service:
+        return run_give_up(find_root(), stack, service, yes=yes or Answers.yes)
     return run_destroy(find_root(), stack, remove=remove, yes=yes or Answers.yes)
 
 
@@ -281,11 +287,17 @@ def bench(
     stack: Stack = DEFAULT_STACK,
     *,
     only: Annotated[str, typer.Option(help="One measurement, by its name.")] = "",
+    sequences: Annotated[
+        int, typer.Option(help="Play so many random sequences of changes and faults instead.")
+    ] = 0,
     yes: Yes = False,
 ) -> int:
     """Measure, and compare with the goals."""
     from immutable_servers.driver.bench import run_bench  # noqa: PLC0415
+    from immutable_servers.driver.bench.sequences import run_sequences  # noqa: PLC0415
 
+    if sequences:
+        return run_sequences(find_root(), sequences, yes=yes or Answers.yes)
     return run_bench(find_root(), stack, only=only, yes=yes or Answers.yes)
 
 

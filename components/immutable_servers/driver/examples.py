@@ -9,7 +9,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "./immutable preview prod --markdown comment.md",
         "./immutable preview --all --offline --json - | jq .result",
     ),
-    "destroy": ("./immutable destroy dev", "./immutable destroy dev --remove --yes"),
+    "destroy": (
+        "./immutable destroy dev",
+        "./immutable destroy dev --remove --yes",
+        "./immutable destroy prod --service old",
+    ),
     "rollback": (
         './immutable rollback prod web --why "errors at checkout"',
         './immutable rollback prod web --to 3f2a9c41 --why "errors at checkout"',
@@ -27,7 +31,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "env": ('eval "$(./immutable env)"',),
     "update": ("./immutable update", "./immutable update base --rebuild"),
     "test": ("./immutable test --fast", "./immutable test -- -k preview"),
-    "bench": ("./immutable bench", "./immutable bench --only nothing"),
+    "bench": (
+        "./immutable bench",
+        "./immutable bench --only growth",
+        "./immutable bench --sequences 1000",
+    ),
     "logs": ("./immutable logs web", "./immutable logs web --generation 3f2a9c41"),
     "verify": ("./immutable verify web", "./immutable verify web --keep"),
 }

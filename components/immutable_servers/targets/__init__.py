@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -18,6 +19,7 @@ TARGETS: Mapping[str, str] = {
 ENTRY_POINTS = "immutable_servers.targets"
 
 
+@cache
 def find_target_class(name: str) -> type[Target]:
     """Return a target's class without making one.
 

@@ -4,7 +4,6 @@ It is found by its entry point, as any other package's target would be, and impo
 sibling. Everything it does is written to `journal.jsonl`; what `faults.json` names goes wrong.
 """
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+from instant_faults import Faults
 from instant_owners import InstantOwners, find_drift
 from instant_resources import InstantBalancer, InstantFleet
 from pydantic import BaseModel
 
-from immutable_servers.errors import ImageError, LaunchError, SettingsError, TrafficError
+from immutable_servers.errors import LaunchError, SettingsError
 from immutable_servers.targets.contract import (
     Answers,
     Artifact,
@@ -57,17 +57,15 @@ class World:
         with (self.folder / "journal.jsonl").open("a") as journal:
             journal.write(json.dumps({"event": event, **facts}) + "\n")
 
-    def fault(self, name: str) -> bool:
-        """Tell whether a fault is due; each is counted down."""
-        file = self.folder / "faults.json"
-        with (self.folder / "faults.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            faults = json.loads(file.read_text()) if file.exists() else {}
-            left = faults.get(name, 0)
-            if left:
-                faults[name] = left - 1
-                file.write_text(json.dumps(faults))
-        return bool(left)
+    def meet(self, moment: str) -> None:
+        """Let what a test wants to go wrong at a moment go wrong."""
+        Faults(self.folder).meet(moment)
+
+    def write(self, file: Path, value: object) -> None:
+        """Write a file so that its readers see the old one or the new."""
+        beside = file.with_name(f"{file.name}.new")
+        beside.write_text(json.dumps(value))
+        beside.replace(file)
 
     def path(self, *parts: str) -> Path:
         """Return a path below the folder, its parent made."""
@@ -113,7 +111,7 @@ class InstantCatalog(Catalog):
     def write(self, artifact: Artifact) -> None:
         """Keep an artifact."""
         file = self.world.path("images", f"{artifact.image}-{artifact.version}.json")
-        file.write_text(json.dumps(artifact.to_plain()))
+        self.world.write(file, artifact.to_plain())
 
 
 class InstantTarget(InstantOwners, Target):
@@ -138,9 +136,12 @@ class InstantTarget(InstantOwners, Target):
         return {"release": self.world.path("upstream").read_text(), **image_settings["upstream"]}
 
     def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
-        """Write a file; Packer runs in the tests of images and in those of the local target."""
-        if self.world.fault("bake"):
-            raise ImageError("The bake failed", todo="Try again.")
+        """Write a file; Packer runs in the tests of images and in those of the local target.
+
+        It holds what the servers will answer: the text of all sources.
+        """
+        self.world.meet("before bake")
+        sources = sorted(file for file in request.sources.rglob("*") if file.is_file())
         lengths = {name: len(value) for name, value in request.secrets.items()}
         self.world.note("bake", image=request.image, version=request.version, secrets=lengths)
         parents = dict(request.lineage["parents"])
@@ -149,9 +150,13 @@ class InstantTarget(InstantOwners, Target):
             version=request.version,
             id=f"{request.image}/{request.version}",
             parents=parents,
-            facts={"manifest": dict(request.manifest)},
+            facts={
+                "manifest": dict(request.manifest),
+                "answer": "".join(file.read_text() for file in sources),
+            },
         )
         self.catalog.write(artifact)
+        self.world.meet("after bake")
         return artifact
 
     def resolve_size(self, size: str) -> dict[str, Any]:
@@ -188,8 +193,7 @@ class InstantTarget(InstantOwners, Target):
     # what exists and serves
     def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
         """Read every folder of the service."""
-        if self.world.fault("unreadable"):
-            raise TrafficError("The target cannot be asked", todo="Try again.")
+        self.world.meet("before question")
         found = {}
         for file in self.world.path("fleets", "_").parent.glob(f"{scope.service}-*/spec.json"):
             spec = FleetSpec.from_plain(json.loads(file.read_text()))
@@ -230,8 +234,8 @@ class InstantTarget(InstantOwners, Target):
         file, begun = self.world.folder / "answers.json", self.world.folder / "begun"
         answers = json.loads(file.read_text()) if file.exists() else {}
         weight = self.find_traffic(scope).get(scope.generation, 0)
-        if weight == ALL and self.world.fault("kill-in-watch"):
-            kill_engine()
+        if weight == ALL:
+            self.world.meet("in watch")
         if not weight or (weight == ALL and not begun.exists()):
             begun.touch()
             return {"one": Answers(0, 0)}
@@ -253,7 +257,9 @@ class InstantTarget(InstantOwners, Target):
     # acting
     def make_key(self, scope: Scope) -> str:
         """Write a file."""
+        self.world.meet("before key")
         self.world.path("keys", scope.name).write_text("PRIVATE")
+        self.world.meet("after key")
         return f"ssh-ed25519 AAAA {scope.name}"
 
     def delete_key(self, scope: Scope) -> None:
@@ -262,6 +268,7 @@ class InstantTarget(InstantOwners, Target):
 
     def find_logins(self, scope: Scope) -> Sequence[Login]:
         """Hand out testinfra's local backend while a key exists."""
+        self.world.meet("before login")
         if not self.world.path("keys", scope.name).exists():
             raise LaunchError(f"The servers of {scope.generation} are sealed")
         return [Login(server.name, "local://") for server in self.find_servers(scope)]
@@ -281,20 +288,18 @@ class InstantTarget(InstantOwners, Target):
 
     def close_window(self, scope: Scope, say: Say) -> None:
         """Remove the key."""
+        self.world.meet("before seal")
         self.world.note("seal", service=scope.service, generation=scope.generation)
         self.delete_key(scope)
+        self.world.meet("after seal")
 
     def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
-        """Write the pointer; each fault loses something else."""
-        if self.world.fault("traffic-refused"):
-            raise TrafficError("The balancer refused", todo="Try again.")
-        self.world.pointer(scope.service).write_text(json.dumps(dict(weights)))
+        """Write the pointer, whole at every moment."""
+        self.world.meet("before traffic")
+        self.world.write(self.world.pointer(scope.service), dict(weights))
         (self.world.folder / "begun").unlink(missing_ok=True)
         self.world.note("traffic", service=scope.service, weights=dict(weights))
-        if self.world.fault("traffic-answer-lost"):
-            raise TrafficError("The balancer's answer was lost", todo="Try again.")
-        if self.world.fault("kill-after-traffic"):
-            kill_engine()
+        self.world.meet("after traffic")
 
     def delete_fleet(self, scope: Scope) -> None:
         """Remove the folder, unless it serves."""
@@ -303,56 +308,51 @@ class InstantTarget(InstantOwners, Target):
 
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:
         """Wait for nothing."""
+        self.world.meet("before drain")
         self.world.note("drain", service=scope.service, generation=scope.generation)
+        self.world.meet("after drain")
 
     # what the resources call
     def launch(self, spec: FleetSpec) -> None:
-        """Make the folder and its servers."""
+        """Make the folder and its servers, each with what it answers."""
+        self.world.meet("before launch")
         folder = self.world.fleet_folder(spec.scope)
         folder.mkdir(exist_ok=True)
-        (folder / "spec.json").write_text(json.dumps(spec.to_plain()))
+        self.world.write(folder / "spec.json", spec.to_plain())
         where = {"service": spec.scope.service, "generation": spec.scope.generation}
-        if self.world.fault("launch"):
-            raise LaunchError("No capacity", todo="Try again.")
+        answer = self.read_answer(spec.artifact)
         for number in range(spec.servers):
             server = folder / f"server-{number}"
             if not server.exists():
-                server.write_text(spec.artifact)
+                server.write_text(answer)
                 self.world.note("boot", server=number, **where)
-            if self.world.fault("kill-in-launch"):
-                kill_engine()
+            self.world.meet("half launch")
         for server in folder.glob("server-*"):
             if int(server.name[7:]) >= spec.servers:
                 server.unlink()
         self.world.note("launch", servers=spec.servers, **where)
+        self.world.meet("after launch")
+
+    def read_answer(self, artifact: str) -> str:
+        """Return what a server of an artifact answers."""
+        file = self.world.path("images", f"{artifact.replace('/', '-')}.json")
+        if not file.exists():
+            raise LaunchError(f"There is no artifact {artifact}", todo="Bake it again.")
+        answer: str = json.loads(file.read_text())["facts"]["answer"]
+        return answer
 
     def delete(self, scope: Scope) -> None:
         """Remove the folder, and note whether it served: that must never happen."""
+        self.world.meet("before delete")
         folder = self.world.fleet_folder(scope)
         if not folder.exists():
             return
         (folder / "leaving").touch()
-        if self.world.fault("delete"):
-            next(folder.glob("server-*")).unlink()
-            raise LaunchError("The fleet could not be deleted", todo="Try again.")
         serving = bool(self.find_traffic(scope).get(scope.generation))
         where = {"service": scope.service, "generation": scope.generation}
         self.world.note("delete", serving=serving, **where)
+        for server in folder.glob("server-*"):
+            server.unlink()
+            self.world.meet("half delete")
         shutil.rmtree(folder)
-        if self.world.fault("kill-after-delete"):
-            kill_engine()
-
-
-def kill_engine() -> None:
-    """End the engine with SIGKILL, by the id of our own ancestor, as a crash would."""
-    import os  # noqa: PLC0415 - only this fault needs it
-    import signal  # noqa: PLC0415 - the same
-
-    process = os.getppid()
-    while process > 1:
-        stat = Path(f"/proc/{process}/stat").read_text()
-        name = stat[stat.index("(") + 1 : stat.rindex(")")]
-        if name == "pulumi":
-            os.kill(process, signal.SIGKILL)
-            os._exit(1)
-        process = int(stat[stat.rindex(")") + 2 :].split()[1])
+        self.world.meet("after delete")

@@ -5,14 +5,14 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from immutable_servers.driver import console
-from immutable_servers.driver.bench import load, quick, stacks, table
+from immutable_servers.driver.bench import growth, load, quick, stacks, table
 from immutable_servers.driver.bench.table import Measurement, Place
 from immutable_servers.driver.project import read_values
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.errors import ImmutableError, SettingsError
 
-__all__ = ["load", "quick", "run_bench", "stacks", "table"]
+__all__ = ["growth", "load", "quick", "run_bench", "stacks", "table"]
 
 
 def run_bench(root: Path, stack: str, *, only: str, yes: bool) -> int:

@@ -1,0 +1,95 @@
+"""A client of the instant target: looks all the time at what the balancer points to."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+EVERY = 0.004
+"""Seconds between two looks."""
+
+
+class Watcher(threading.Thread):
+    """Notes each moment at which a service was not served by a whole and verified fleet.
+
+    Attributes:
+        looks: How often it looked while something served.
+        wrong: What it saw that must not be.
+        excused: Generations that somebody harmed by hand.
+    """
+
+    def __init__(self, world: Path) -> None:
+        super().__init__(daemon=True)
+        self.world = world
+        self.looks = 0
+        self.wrong: list[str] = []
+        self.excused: set[str] = set()
+        self.sealed: set[str] = set()
+        self.served: set[str] = set()
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        """Look until it is stopped."""
+        while not self.stopped.wait(EVERY):
+            for pointer in (self.world / "traffic").glob("*.json"):
+                self.look(pointer)
+
+    def look(self, pointer: Path) -> None:
+        """Look once; what changed while it looked is left for the next time."""
+        before = read(pointer)
+        fault = self.find_fault(pointer.stem, json.loads(before or "{}"))
+        if fault and read(pointer) == before:
+            self.wrong.append(fault)
+        self.looks += 1
+
+    def find_fault(self, service: str, weights: dict[str, int]) -> str:
+        """Say what is wrong with those that have traffic; empty when nothing is."""
+        serving = [generation for generation, weight in weights.items() if weight]
+        if serving:
+            self.served.add(service)
+        elif service in self.served:
+            return f"{service}: nobody serves"
+        for generation in serving:
+            name = f"{service}-{generation}"
+            if generation not in self.excused and not self.is_whole(name):
+                return f"{name} serves and is not whole"
+            if not self.is_sealed(generation):
+                return f"{name} serves and was not verified and sealed"
+        return ""
+
+    def is_whole(self, name: str) -> bool:
+        """Tell whether a fleet has all its servers, and none of them is leaving."""
+        folder = self.world / "fleets" / name
+        spec = read(folder / "spec.json")
+        servers = len(list(folder.glob("server-*")))
+        return bool(spec) and json.loads(spec)["servers"] == servers
+
+    def is_sealed(self, generation: str) -> bool:
+        """Tell whether a generation was sealed, which only a verified one is."""
+        if generation not in self.sealed:
+            events = map(json.loads, read(self.world / "journal.jsonl").splitlines())
+            self.sealed |= {e["generation"] for e in events if e["event"] == "seal"}
+        return generation in self.sealed
+
+
+def read(file: Path) -> str:
+    """Return a file's text, empty when there is none."""
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+@contextmanager
+def start_watching(world: Path) -> Iterator[Watcher]:
+    """Yield a client that looks all the time; at the end it must have seen nothing wrong."""
+    watcher = Watcher(world)
+    watcher.start()
+    try:
+        yield watcher
+    finally:
+        watcher.stopped.set()
+        watcher.join()
+    assert watcher.wrong == []
+    assert watcher.looks
