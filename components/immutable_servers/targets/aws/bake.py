@@ -86,11 +86,13 @@ def find_endpoint() -> str:
 def _start_login(request: BakeRequest) -> Iterator[Mapping[str, str]]:
     """Yield the variables of the bake's login.
 
-    An upstream AMI takes Packer's own temporary key for its user `admin`. A parent is sealed, so it
+    An upstream AMI takes Packer's own temporary key for its user `admin`, and gets the SSM agent
+    that the lock names, if it names one. A parent is sealed, so it
     is handed launch data with an open window and a key that lives as long as the bake.
     """
     if request.parent is None:
-        yield {}
+        agent = request.lock.get("ssm_agent") or {}
+        yield {"agent_url": agent.get("url", ""), "agent_sha256": agent.get("sha256", "")}
         return
     folder = places.runtime_dir(request.template)
     key = folder / "key"

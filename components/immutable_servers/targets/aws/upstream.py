@@ -6,6 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from immutable_servers.errors import ImageError
+from immutable_servers.targets.aws.agent import (
+    DEBIAN_ARCHITECTURES,
+    find_agent,
+    needs_agent,
+)
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.artifacts import AT_ONCE, find_regions
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
@@ -13,7 +18,6 @@ from immutable_servers.targets.contract import Say
 
 SUITES: Mapping[str, str] = {"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 """Debian's names for its releases: https://wiki.debian.org/DebianReleases."""
-DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 
 
 def find_upstream(api: Api, wanted: Mapping[str, str], say: Say) -> dict[str, Any]:
@@ -42,7 +46,9 @@ def find_upstream(api: Api, wanted: Mapping[str, str], say: Say) -> dict[str, An
     say(f"{newest}: looks for it in {len(regions)} regions")
     with ThreadPoolExecutor(AT_ONCE) as pool:
         amis = pool.map(lambda region: _find(api.elsewhere(region), owner, newest), regions)
+    more = {"ssm_agent": dict(find_agent(api.settings, say))} if needs_agent(api.settings) else {}
     return {
+        **more,
         "owner": owner,
         "name": newest,
         "amis": {
