@@ -177,6 +177,10 @@ class AwsTarget(Target):
         """Open the way to the servers, and wait until each takes a login."""
         return windows.find_logins(self.api, scope)
 
+    def describe_logins(self, scope: Scope) -> Sequence[Login]:
+        """Write the ssh configuration while the key is here; ask no server."""
+        return windows.describe_logins(self.api, scope)
+
     def start_probe(self, spec: FleetSpec, say: Say) -> AbstractContextManager[Login]:
         """Launch one open instance outside of any group."""
         return probes.start_probe(self.api, spec, say)

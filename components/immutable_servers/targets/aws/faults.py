@@ -158,7 +158,7 @@ def _explain_client(error: Exception, action: str, region: str) -> ImmutableErro
         )
     if isinstance(error, exceptions.EndpointConnectionError):
         return _explain_region(facts, region)
-    if isinstance(error, exceptions.HTTPClientError):
+    if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
         return SetupError(
             "AWS could not be reached",
             facts=facts,

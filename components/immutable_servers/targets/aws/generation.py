@@ -58,7 +58,10 @@ class Maker:
         inputs = {
             "settings": self.settings.model_dump(mode="json"),
             "group": group.id,
-            **{key: self.spec[key] for key in ("scope", "launch", "servers", "balancer")},
+            **{
+                key: self.spec[key]
+                for key in ("scope", "launch", "servers", "balancer", "window_ends")
+            },
         }
         depends = [self._declare_scaling(group)] if self.settings.scaling else []
         opts = ResourceOptions.merge(self.opts, ResourceOptions(depends_on=depends))

@@ -71,9 +71,11 @@ def _launch(
     public = (folder / f"{KEY}.pub").read_text(encoding="ascii").strip()
     ends = int(tags[leftovers.PROBE_ENDS])
     if api.settings.reach != "ssm":
-        windows.let_in(api, group, spec.scope)
+        windows.let_in(api, group, spec.scope, ends)
     shape = template.render_instance(template.render_shape(api.settings, spec.launch))
     shape["NetworkInterfaces"][0] |= {"Groups": [group], "SubnetId": where.subnets[0]}
+    if not api.settings.volume:
+        del shape["BlockDeviceMappings"]  # the AMI's own disk, which the bake has encrypted
     answer = api.call(
         "ec2",
         "run_instances",
@@ -96,4 +98,6 @@ def _find_login(api: Api, spec: FleetSpec, instance: Mapping[str, Any], folder: 
     found = leftovers.find_instances(api, [{"Name": "instance-id", "Values": [one]}])
     name = name_server(spec.scope, one)
     config = ssh.write_ssh_config(folder, {name: found[0]}, api.settings)
-    return ssh.wait_until_logins(config, [name], api.settings.boot_deadline)[0]
+    login = Login(name, f"ssh://{name}", str(config))
+    ssh.wait_until_logins([login], api.settings.boot_deadline)
+    return login

@@ -1,4 +1,4 @@
-"""`AwsFleet <generation>`: waits until a group's servers are healthy; AWS does everything else."""
+"""`AwsFleet <generation>`: opens the way for checks, and waits until its servers are healthy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from pulumi import Input, Output, ResourceOptions, dynamic
 from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.plain import restore_numbers
 from immutable_servers.progress import start_saying
-from immutable_servers.targets.aws import boot
+from immutable_servers.targets.aws import boot, windows
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.settings import AwsSettings
 from immutable_servers.targets.contract import Launch, Scope
@@ -18,7 +18,7 @@ class AwsFleetProvider(Provider):
     """Waits; what is not healthy when time is over is for the verification to say."""
 
     updates = ("servers",)
-    needs = ("group", "balancer")
+    needs = ("group", "balancer", "window_ends")
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Wait for the first servers."""
@@ -35,6 +35,7 @@ def _wait(props: dict[str, Any]) -> dict[str, Any]:
     scope = Scope.from_plain(props["scope"])
     api = Api(AwsSettings.model_validate(restore_numbers(props["settings"])))
     launch = Launch.from_plain(restore_numbers(props["launch"]))
+    windows.open_way(api, scope, int(props["window_ends"]))
     healthy = boot.wait_until_launched(api, scope, launch, start_saying("launch", scope))
     return {**props, "reference": {"generation": scope.generation, "servers": healthy}}
 

@@ -84,15 +84,14 @@ def write_ssh_config(
     return file
 
 
-def wait_until_logins(config: Path, names: Sequence[str], seconds: float) -> list[Login]:
+def wait_until_logins(logins: Sequence[Login], seconds: float) -> None:
     """Wait until each server takes a login, side by side.
 
     Raises:
         LaunchError: One does not before `seconds` are over.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda name: _wait_until_login(config, name, seconds), names))
-    return [Login(name, f"ssh://{name}", str(config)) for name in names]
+        list(pool.map(lambda login: _wait_until_login(login, seconds), logins))
 
 
 def run_remote(config: Path, name: str, command: str) -> str:
@@ -141,18 +140,18 @@ def _render_way(settings: AwsSettings) -> list[str]:
     return []
 
 
-def _wait_until_login(config: Path, name: str, seconds: float) -> None:
+def _wait_until_login(login: Login, seconds: float) -> None:
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda said: said != ""),
         wait=tenacity.wait_fixed(2),
         stop=tenacity.stop_after_delay(seconds),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else "",
     )
-    said = attempts(run_remote, config, name, "true")
+    said = attempts(run_remote, Path(login.ssh_config), login.server, "true")
     if said:
         raise LaunchError(
-            f"The server {name} takes no login",
-            facts=[said, f"tried for {seconds:.0f} s with {config}"],
+            f"The server {login.server} takes no login",
+            facts=[said, f"tried for {seconds:.0f} s: {login.command}"],
             todo="See that verify_through and verify_from under immutable-servers:aws fit the"
             " network, then run the update again.",
         )

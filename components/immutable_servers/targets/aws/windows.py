@@ -30,25 +30,35 @@ _SSH = 22
 
 
 def find_logins(api: Api, scope: Scope) -> list[Login]:
-    """Open the way, and return how to log in to each server, when each takes a login.
+    """Return how to log in to each server, when each takes a login.
 
     Raises:
         LaunchError: The window is closed, the key is on another machine, or a server takes no
             login in time.
     """
-    folder = find_folder(scope)
-    instances = boot.find_instances(api, scope)
-    if not instances or not (folder / KEY).exists():
+    key = find_folder(scope) / KEY
+    logins = describe_logins(api, scope)
+    if not logins:
         raise LaunchError(
             f"The login window of {scope.service}-{scope.generation} is closed",
-            facts=[f"{folder / KEY}: {'is here' if (folder / KEY).exists() else 'is not here'}"],
+            facts=[f"{key}: {'is here' if key.exists() else 'is not here'}"],
             todo="Run ./immutable up where the generation was launched, or after its window (30"
             " min) anywhere: it is made again then.",
         )
-    open_way(api, scope)
+    open_way(api, scope, int(time.time()) + WINDOW_SECONDS)
+    ssh.wait_until_logins(logins, LOGIN_SECONDS)
+    return logins
+
+
+def describe_logins(api: Api, scope: Scope) -> list[Login]:
+    """Write how to log in to each server; nothing where the key is not, or not any more."""
+    folder = find_folder(scope)
+    instances = boot.find_instances(api, scope) if (folder / KEY).exists() else {}
+    if not instances:
+        return []
     names = {name_server(scope, one): found for one, found in sorted(instances.items())}
     config = ssh.write_ssh_config(folder, names, api.settings)
-    return ssh.wait_until_logins(config, list(names), LOGIN_SECONDS)
+    return [Login(name, f"ssh://{name}", str(config)) for name in names]
 
 
 def close_window(api: Api, scope: Scope, say: Say) -> None:
@@ -75,18 +85,22 @@ def close_window(api: Api, scope: Scope, say: Say) -> None:
         say(f"sealed {', '.join(names)}")
 
 
-def open_way(api: Api, scope: Scope) -> None:
-    """Let the verifier in to a generation's servers; through SSM no port is opened."""
+def open_way(api: Api, scope: Scope, ends: int) -> None:
+    """Let the verifier in to a generation's servers while its key is here and its window is open.
+
+    Through SSM no port is opened.
+    """
     close_stale_ways(api, scope)
-    if api.settings.reach == "ssm" or find_ways(api, scope):
+    is_open = ends > time.time() and (find_folder(scope) / KEY).exists()
+    if not is_open or api.settings.reach == "ssm" or find_ways(api, scope):
         return
     for group in fleets.find_security_groups(api, scope):
-        let_in(api, group["GroupId"], scope)
+        let_in(api, group["GroupId"], scope, ends)
 
 
-def let_in(api: Api, group: str, scope: Scope) -> None:
+def let_in(api: Api, group: str, scope: Scope, ends: int) -> None:
     """Add the rule for SSH to a security group, with the time when it has to be gone."""
-    tags = {**make_tags(scope), ENDS: str(int(time.time()) + WINDOW_SECONDS)}
+    tags = {**make_tags(scope), ENDS: str(ends)}
     api.call(
         "ec2",
         "authorize_security_group_ingress",
