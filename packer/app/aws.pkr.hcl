@@ -59,6 +59,11 @@ variable "ssh_interface" {
   description = "`session_manager` to log in without an open port; empty logs in directly."
 }
 
+variable "let_in" {
+  type        = list(string)
+  description = "Addresses that may log in; empty is this machine's own."
+}
+
 variable "ssh_host" {
   type        = string
   description = "Address to log in at; empty is the instance's own."
@@ -164,7 +169,8 @@ source "amazon-ebs" "aws" {
   ssh_username                              = "root"
   ssh_private_key_file                      = var.login
   ssh_timeout                               = "10m"
-  temporary_security_group_source_public_ip = var.endpoint == ""
+  temporary_security_group_source_cidrs     = var.let_in
+  temporary_security_group_source_public_ip = length(var.let_in) == 0 && var.endpoint == ""
 }
 
 build {

@@ -67,6 +67,7 @@ def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -
         "subnet": settings.build_subnet,
         "instance_profile": settings.build_instance_profile,
         "ssh_interface": "session_manager" if settings.build_through == "ssm" else "",
+        "let_in": json.dumps(list(settings.verify_from)),
         "kms_key": settings.kms_key,
         "volume_size": str(settings.volume or 0),
         "copy_to": json.dumps(list(settings.copy_to)),
