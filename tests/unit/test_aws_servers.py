@@ -22,12 +22,18 @@ from immutable_servers.errors import (
     SetupError,
     TrafficError,
 )
-from immutable_servers.targets.aws import boot, fleets, windows
+from immutable_servers.targets.aws import boot, fleets, leftovers, windows
 from immutable_servers.targets.aws.access import find_folder
 from immutable_servers.targets.aws.faults import explain
-from immutable_servers.targets.aws.names import find_generation, make_name
+from immutable_servers.targets.aws.names import (
+    find_generation,
+    list_tags,
+    make_name,
+    make_tags,
+)
 from immutable_servers.targets.aws.record import parse_record, render_record
 from immutable_servers.targets.contract import FleetSpec, Launch, Scope
+from immutable_servers.targets.ownership import Owner
 
 GENERATION = replace(WEB, generation="3f2a9c41")
 LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
@@ -183,16 +189,29 @@ def test_a_server_that_does_not_seal_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_way_that_a_killed_run_left_is_closed(world: World) -> None:
-    """A rule whose window is over goes with the next run that opens or closes one."""
+    """A rule whose window is over, and a probe, go as the next update begins; servers stay."""
     api = make_target().api
     make_target().make_key(GENERATION)
-    windows.open_way(api, GENERATION, int(time.time()) + 1)
+    windows.open_way(api, GENERATION, int(time.time()) + 600)
     assert find_open_ports(world) == {22}
     rules = windows.find_ways(api, GENERATION)
-    tag = {"Key": windows.ENDS, "Value": "1"}
-    world.client("ec2").create_tags(Resources=[rules[0]["SecurityGroupRuleId"]], Tags=[tag])
-    windows.close_stale_ways(api, GENERATION)
+    ec2, tag = world.client("ec2"), {"Key": windows.ENDS, "Value": "1"}
+    ec2.create_tags(Resources=[rules[0]["SecurityGroupRuleId"]], Tags=[tag])
+    tags = list_tags({**make_tags(GENERATION), leftovers.PROBE_ENDS: "1"})
+    ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    probe = ec2.run_instances(
+        ImageId=ami,
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )["Instances"][0]["InstanceId"]
+    make_target().begin_update(
+        Owner("file://x", "1", "org", "project", "dev", "here"), ["web-3f2a9c41"]
+    )
     assert find_open_ports(world) == set()
+    (found,) = ec2.describe_instances(InstanceIds=[probe])["Reservations"]
+    assert found["Instances"][0]["State"]["Name"] == "terminated"
+    assert len(make_target().find_servers(GENERATION)) == 2
 
 
 @pytest.mark.usefixtures("ssh")

@@ -1,16 +1,17 @@
 """The aws target: EC2 Auto Scaling groups behind an Application Load Balancer."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
-from immutable_servers.errors import LaunchError
+from immutable_servers.errors import ImmutableError, LaunchError
 from immutable_servers.targets.aws import (
     access,
     answers,
     balancer,
     boot,
     fleets,
+    leftovers,
     probes,
     ssh,
     template,
@@ -38,6 +39,7 @@ from immutable_servers.targets.contract import (
     Server,
     Target,
 )
+from immutable_servers.targets.ownership import Owner
 
 if TYPE_CHECKING:
     import pulumi
@@ -200,3 +202,15 @@ class AwsTarget(Target):
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:
         """Deregister the servers, and wait until the load balancer has drained them."""
         fleets.drain(self.api, scope, seconds, say)
+
+    # whose things they are
+    def begin_update(self, owner: Owner, declared: Collection[str]) -> None:
+        """Close ways to servers and end probes that dead runs have left.
+
+        What cannot be tidied now keeps no update from going on.
+        """
+        del declared
+        scope = Scope(owner.project, owner.stack)
+        for tidy in (windows.close_stale_ways, leftovers.remove_probes):
+            with suppress(ImmutableError):
+                tidy(self.api, scope)

@@ -35,7 +35,7 @@ def remove_bakes(api: Api, image: str, say: Say) -> None:
 
 
 def remove_probes(api: Api, scope: Scope) -> None:
-    """Remove probes of a generation whose time is over."""
+    """Remove probes of a generation, or of any of a stack, whose time is over."""
     filters = [*make_filters(scope), {"Name": "tag-key", "Values": [PROBE_ENDS]}]
     end_instances(api, [one for one in find_instances(api, filters) if _is_over(one, PROBE_ENDS)])
     remove_groups(api, filters, lambda one: _is_over(one, PROBE_ENDS))
