@@ -1,0 +1,76 @@
+"""The IAM policies of the how-to: they parse, and they allow what our code calls."""
+
+import ast
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from immutable_servers.targets.aws.faults import IAM_NAMES
+
+ROOT = Path(__file__).parents[2]
+POLICIES = ROOT / "docs/how-to/aws"
+CODE = ROOT / "components/immutable_servers/targets/aws"
+BAKES = ("bake.py", "leftovers.py", "artifacts.py", "upstream.py")
+"""Modules that a bake, or the catalog, uses; the others' calls belong to a deployment."""
+WAITERS = {"instance_terminated": "describe_instances", "instance_running": "describe_instances"}
+
+
+def read_actions(*names: str) -> list[str]:
+    """Return the actions that policies allow."""
+    return [
+        action
+        for name in names
+        for statement in json.loads((POLICIES / f"{name}.json").read_text())["Statement"]
+        for action in statement["Action"]
+    ]
+
+
+def find_calls(file: Path) -> Iterator[str]:
+    """Yield what a module calls of AWS, as IAM names it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        words = [one.value for one in node.args[:2] if isinstance(one, ast.Constant)]
+        if node.func.attr in {"call", "list", "wait"} and len(words) == 2:
+            service, operation = map(str, words)
+            operation = WAITERS.get(operation, operation)
+            camel = "".join(part.capitalize() for part in operation.split("_"))
+            yield f"{IAM_NAMES.get(service, service)}:{camel}"
+
+
+def test_every_policy_is_one() -> None:
+    """Each file is a policy with statements that allow something, on something."""
+    files = sorted(POLICIES.glob("*.json"))
+    assert {"bake", "deploy", "preview"} <= {file.stem for file in files}
+    for file in files:
+        policy = json.loads(file.read_text())
+        assert policy["Version"] == "2012-10-17"
+        for statement in policy["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert statement["Sid"].isalnum()
+            assert {"Resource", "Principal"} & {*statement}, file
+            assert statement["Action"] not in (["*"], "*")
+
+
+@pytest.mark.parametrize("file", sorted(CODE.glob("*.py")), ids=lambda file: file.stem)
+def test_what_the_code_calls_is_allowed(file: Path) -> None:
+    """Each call of a module is in the policy of who runs it."""
+    allowed = read_actions("preview", "bake" if file.name in BAKES else "deploy")
+    if file.name == "leftovers.py":  # of bakes and of probes
+        allowed += read_actions("deploy")
+    for call in find_calls(file):
+        assert any(fnmatchcase(call, action) for action in allowed), call
+
+
+def test_a_preview_changes_nothing() -> None:
+    """Who may preview may look, and nothing else."""
+    for action in read_actions("preview"):
+        assert action.split(":")[1].startswith(("Describe", "Get"))
+
+
+def test_the_calls_are_found() -> None:
+    """The check above sees the calls: a listener is changed by one of them."""
+    assert "elasticloadbalancing:ModifyListener" in set(find_calls(CODE / "balancer.py"))

@@ -1,0 +1,346 @@
+"""The aws target's servers on an emulated account: health, trouble, logins and errors."""
+
+import base64
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+import pytest
+from aws_world import RECORD, WEB, World, make_target
+from moto import mock_aws
+
+from immutable_servers.errors import (
+    ImageError,
+    ImmutableError,
+    LaunchError,
+    LedgerError,
+    SettingsError,
+    SetupError,
+    TrafficError,
+)
+from immutable_servers.targets.aws import boot, fleets, leftovers, windows
+from immutable_servers.targets.aws.access import find_folder
+from immutable_servers.targets.aws.faults import explain
+from immutable_servers.targets.aws.names import (
+    find_generation,
+    list_tags,
+    make_name,
+    make_tags,
+)
+from immutable_servers.targets.aws.record import parse_record, render_record
+from immutable_servers.targets.contract import FleetSpec, Launch, Scope
+from immutable_servers.targets.ownership import Owner
+
+GENERATION = replace(WEB, generation="3f2a9c41")
+LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
+FAKE_SSH = """\
+#!/bin/sh
+echo "$@" >>"{log}"
+case $* in *immutable-seal*) touch "{sealed}" ;; esac
+[ ! -e "{sealed}" ]
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Yield an emulated account with a fleet of two servers, and a data folder of the test's."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(boot, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(fleets, "POLL_SECONDS", 0.01)
+    with mock_aws():
+        made = World()
+        made.make_balancer()
+        made.make_fleet(GENERATION)
+        yield made
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put an ssh on the PATH that lets in until it is told to seal; return its log."""
+    folder, log = tmp_path / "bin", tmp_path / "ssh.log"
+    folder.mkdir()
+    script = FAKE_SSH.format(log=log, sealed=tmp_path / "sealed")
+    (folder / "ssh").write_text(script)
+    (folder / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return log
+
+
+def find_open_ports(world: World) -> set[int]:
+    """Return the ports that the generation's security group lets in."""
+    (group,) = world.client("ec2").describe_security_groups(
+        Filters=[{"Name": "group-name", "Values": [make_name(GENERATION)]}]
+    )["SecurityGroups"]
+    return {one["FromPort"] for one in group["IpPermissions"]}
+
+
+def test_a_fleet_says_what_it_is(world: World) -> None:
+    """Record, count and wholeness come from the group, and a missing server shows."""
+    target = make_target()
+    fleet = target.find_fleets(WEB)["3f2a9c41"]
+    assert fleet.record == RECORD
+    assert (fleet.servers, fleet.running, fleet.whole, fleet.leaving) == (2, 2, True, False)
+    name = make_name(GENERATION)
+    world.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0
+    )
+    assert target.find_fleets(WEB)["3f2a9c41"].leaving
+
+
+def test_a_record_that_cannot_be_read_is_an_error(world: World) -> None:
+    """A group whose record somebody damaged is not taken for none."""
+    tag = {"Key": "immutable-servers:record-00", "Value": "x", "PropagateAtLaunch": False}
+    where = {"ResourceId": make_name(GENERATION), "ResourceType": "auto-scaling-group"}
+    world.client("autoscaling").create_or_update_tags(Tags=[{**tag, **where}])
+    with pytest.raises(LedgerError, match="cannot be read"):
+        make_target().find_fleets(WEB)
+
+
+def test_health_is_the_balancers(world: World) -> None:
+    """Every server of the group is asked, a stranger and a server that is missing are said."""
+    target = make_target()
+    found = target.find_health(GENERATION, LAUNCH)
+    assert [(one.ok, one.serving) for one in found] == [(True, True)] * 2
+    elb = world.client("elbv2")
+    group = elb.describe_target_groups(Names=[make_name(GENERATION)])["TargetGroups"][0]
+    mine = sorted(
+        one["Target"]["Id"]
+        for one in elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])[
+            "TargetHealthDescriptions"
+        ]
+    )
+    elb.deregister_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": mine[0]}])
+    ami = world.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    stranger = world.client("ec2").run_instances(ImageId=ami, MinCount=1, MaxCount=1)["Instances"]
+    strange = stranger[0]["InstanceId"]
+    elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": strange}])
+    said = {one.server.split("-i-")[-1]: one for one in target.find_health(GENERATION, LAUNCH)}
+    assert not said[mine[0][2:]].serving
+    assert said[mine[1][2:]].ok
+    assert "the fleet does not" in said[strange[2:]].detail
+    assert [one.url for one in target.find_servers(GENERATION)]
+
+
+@pytest.mark.usefixtures("world")
+def test_a_wait_ends_with_what_is_wrong() -> None:
+    """A fleet that never gets healthy is no error of the launch: it is said and left to checks."""
+    said: list[str] = []
+    api = make_target(boot_deadline=0.05).api
+    assert boot.wait_until_launched(api, GENERATION, LAUNCH, said.append) == 2
+    gone = replace(WEB, generation="00000000")
+    assert boot.wait_until_launched(api, gone, LAUNCH, said.append) == 0
+    assert any("it has no servers" in line for line in said)
+
+
+@pytest.mark.usefixtures("world")
+def test_trouble_names_state_checks_and_console() -> None:
+    """What is asked when servers do not serve: instances, status checks, consoles."""
+    lines = make_target().find_trouble(GENERATION)
+    assert len([line for line in lines if "running" in line and "checks: " in line]) == 2
+    assert len(lines) > 2  # the emulated console has some lines
+
+
+@pytest.mark.usefixtures("ssh")
+def test_the_way_is_open_from_launch_to_seal(world: World) -> None:
+    """The key lets in while the window is open; the seal leaves no rule, no key, and healing on."""
+    target = make_target()
+    target.make_key(GENERATION)
+    (folder,) = (find_folder(GENERATION),)
+    assert (folder / "key").stat().st_mode & 0o777 == 0o600
+    autoscaling = world.client("autoscaling")
+    name = make_name(GENERATION)
+    autoscaling.suspend_processes(
+        AutoScalingGroupName=name, ScalingProcesses=["ReplaceUnhealthy", "AZRebalance"]
+    )
+    logins = target.find_logins(GENERATION)
+    assert [login.server for login in logins] == [
+        server.name for server in target.find_servers(GENERATION)
+    ]
+    assert find_open_ports(world) == {22}
+    assert target.find_logins(GENERATION) == logins  # again, and still one rule
+    said: list[str] = []
+    target.close_window(GENERATION, said.append)
+    assert find_open_ports(world) == set()
+    assert not folder.exists()
+    (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    assert group["SuspendedProcesses"] == []
+    assert said[0].startswith("sealed web-3f2a9c41-i-")
+    assert target.describe_logins(GENERATION) == []
+    with pytest.raises(LaunchError, match="closed"):
+        target.find_logins(GENERATION)
+    target.close_window(GENERATION, said.append)  # a sealed one is no error
+
+
+@pytest.mark.usefixtures("world", "ssh")
+def test_a_server_that_does_not_seal_is_an_error(tmp_path: Path) -> None:
+    """Whatever the seal's command said, a login that still works holds the candidate back."""
+    target = make_target()
+    target.make_key(GENERATION)
+    target.find_logins(GENERATION)
+    (tmp_path / "bin" / "ssh").write_text("#!/bin/sh\n")
+    with pytest.raises(LaunchError, match="did not seal itself"):
+        target.close_window(GENERATION, lambda _line: None)
+
+
+def test_a_way_that_a_killed_run_left_is_closed(world: World) -> None:
+    """A rule whose window is over, and a probe, go as the next update begins; servers stay."""
+    api = make_target().api
+    make_target().make_key(GENERATION)
+    windows.open_way(api, GENERATION, int(time.time()) + 600)
+    assert find_open_ports(world) == {22}
+    rules = windows.find_ways(api, GENERATION)
+    ec2, tag = world.client("ec2"), {"Key": windows.ENDS, "Value": "1"}
+    ec2.create_tags(Resources=[rules[0]["SecurityGroupRuleId"]], Tags=[tag])
+    tags = list_tags({**make_tags(GENERATION), leftovers.PROBE_ENDS: "1"})
+    ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    probe = ec2.run_instances(
+        ImageId=ami,
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )["Instances"][0]["InstanceId"]
+    make_target().begin_update(
+        Owner("file://x", "1", "org", "project", "dev", "here"), ["web-3f2a9c41"]
+    )
+    assert find_open_ports(world) == set()
+    (found,) = ec2.describe_instances(InstanceIds=[probe])["Reservations"]
+    assert found["Instances"][0]["State"]["Name"] == "terminated"
+    assert len(make_target().find_servers(GENERATION)) == 2
+
+
+@pytest.mark.usefixtures("ssh")
+def test_through_session_manager_no_port_is_opened(world: World) -> None:
+    """SSH goes through the session, to the instance's id, and the group has no rule for it."""
+    target = make_target(verify_through="ssm", instance_profile="web", profile="")
+    target.make_key(GENERATION)
+    (login, _) = target.find_logins(GENERATION)
+    config = Path(login.ssh_config).read_text()
+    assert "ProxyCommand aws ssm start-session --region eu-central-1 --target %h" in config
+    assert f"HostName {login.server.removeprefix('web-3f2a9c41-')}" in config
+    assert find_open_ports(world) == set()
+
+
+@pytest.mark.usefixtures("ssh")
+def test_a_probe_is_gone_at_the_end(world: World) -> None:
+    """One open server with a key and a firewall of its own, which go with it whatever happens."""
+    ec2 = world.client("ec2")
+    ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    spec = FleetSpec(GENERATION, ami, LAUNCH, 1, {})
+    before = {one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]}
+    probe = make_target().start_probe(spec, lambda _line: None)
+    login = probe.__enter__()
+    instance = login.server.removeprefix("web-3f2a9c41-")
+    (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+    assert found["Instances"][0]["InstanceType"] == "t3.small"
+    user_data = ec2.describe_instance_attribute(InstanceId=instance, Attribute="userData")
+    assert b"login_key" in base64.b64decode(user_data["UserData"]["Value"])
+    failed = RuntimeError("a check failed")
+    assert not probe.__exit__(RuntimeError, failed, None)  # and the error goes on
+    (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+    assert found["Instances"][0]["State"]["Name"] == "terminated"
+    assert {one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]} == before
+    assert not Path(login.ssh_config).exists()
+    assert len(make_target().find_servers(GENERATION)) == 2
+
+
+def test_a_record_fits_into_tags() -> None:
+    """A large record is cut into values that AWS takes; one that cannot fit is said."""
+    record = {"env": {f"NAME_{number}": f"value {number * 7919}" for number in range(200)}}
+    tags = render_record(record)
+    assert len(tags) > 1
+    assert max(map(len, tags.values())) <= 256
+    assert parse_record({**tags, "Name": "x"}, "group") == record
+    with pytest.raises(LaunchError, match="does not fit"):
+        render_record({"noise": os.urandom(20000).hex()})
+
+
+def test_names_are_of_one_scope() -> None:
+    """A name fits a load balancer, tells its generation, and is nobody else's."""
+    long = Scope("a-long-project-name", "a-long-stack-name", "a-service-of-20-chars", "3f2a9c41")
+    name = make_name(long)
+    assert len(name) <= 32
+    assert len(make_name(replace(long, service="", generation=""))) <= 32
+    assert find_generation(replace(long, generation=""), name) == "3f2a9c41"
+    assert find_generation(replace(long, stack="other", generation=""), name) == ""
+    shifted = Scope("a", "b-c", "web", "3f2a9c41"), Scope("a-b", "c", "web", "3f2a9c41")
+    assert make_name(shifted[0]) != make_name(shifted[1])
+
+
+def refuse(code: str, message: str = "said AWS") -> botocore.exceptions.ClientError:
+    """Return what boto3 raises for a code."""
+    answer: Any = {"Error": {"Code": code, "Message": message}}
+    return botocore.exceptions.ClientError(answer, "Operation")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (refuse("ExpiredToken"), SetupError, "have expired"),
+        (refuse("AuthFailure"), SetupError, "does not accept"),
+        (refuse("OptInRequired"), SettingsError, "not enabled"),
+        (
+            refuse("RequestLimitExceeded"),
+            TrafficError,
+            "slows down elasticloadbalancing:ModifyRule",
+        ),
+        (refuse("ThrottlingException"), TrafficError, "slows down"),
+        (refuse("InvalidAMIID.NotFound"), ImageError, "does not exist any more"),
+        (refuse("InsufficientInstanceCapacity"), TrafficError, "no room"),
+        (refuse("VcpuLimitExceeded"), TrafficError, "quota"),
+        (refuse("TooManyTargetGroups"), TrafficError, "quota"),
+        (refuse("ValidationError"), TrafficError, "AWS refused elasticloadbalancing:ModifyRule"),
+        (botocore.exceptions.NoCredentialsError(), SetupError, "no AWS credentials"),
+        (botocore.exceptions.ProfileNotFound(profile="x"), SetupError, "no AWS credentials"),
+        (
+            botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"),
+            SettingsError,
+            "does not answer in the region eu-nowhere-1",
+        ),
+        (
+            botocore.exceptions.ConnectTimeoutError(endpoint_url="https://x"),
+            SetupError,
+            "could not be reached",
+        ),
+    ],
+)
+def test_what_aws_refuses_is_said(error: Exception, kind: type[ImmutableError], said: str) -> None:
+    """Each answer has a sentence, the call and region it was about, and what to do."""
+    found = explain(error, "elbv2", "modify_rule", "eu-nowhere-1", TrafficError)
+    assert type(found) is kind
+    assert said in found.what
+    assert "elasticloadbalancing:ModifyRule in eu-nowhere-1" in found.facts[0]
+    assert found.todo
+
+
+def test_a_missing_permission_names_action_and_resource() -> None:
+    """What AWS says of an action is taken out of its message, else the call was the action."""
+    message = (
+        "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: ec2:RunInstances"
+        " on resource: arn:aws:ec2:eu-central-1::image/ami-1 because no identity-based policy"
+    )
+    found = explain(refuse("UnauthorizedOperation", message), "ec2", "x", "r", LaunchError)
+    assert found.what == "A permission is missing: ec2:RunInstances"
+    assert found.facts[0] == "on arn:aws:ec2:eu-central-1::image/ami-1"
+    other = explain(refuse("AccessDenied", "no"), "ec2", "create_tags", "r", LaunchError)
+    assert other.what == "A permission is missing: ec2:CreateTags"
+
+
+def test_without_credentials_the_first_question_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names how to give some."""
+    from immutable_servers.targets.aws.api import forget_clients  # noqa: PLC0415 - this test alone
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    forget_clients()
+    with pytest.raises(SetupError, match="AWS_PROFILE"):
+        make_target().find_traffic(WEB)
+    forget_clients()
