@@ -163,7 +163,7 @@ class ImmutableStack:
         routes = {route.service: route for route in make_routes(self.settings)}
         return {
             name: {
-                "address": self.target.find_address(routes[name], self.place.of(name).scope),
+                "address": self.target.declare_address(routes[name], self.place.of(name).scope),
                 "live": service.live,
                 "servers": self.settings.services[name].servers,
                 "images": self.planned.plans[name].desired.images,

@@ -3,9 +3,11 @@
 import ast
 import inspect
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 
 from immutable_servers import targets
 from immutable_servers.errors import SettingsError
@@ -20,15 +22,19 @@ LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
 @pytest.fixture(params=[*targets.TARGETS, "instant"])
 def target(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Target:
-    """Return each target over an empty world of its own."""
+) -> Iterator[Target]:
+    """Yield each target over an empty world of its own."""
     monkeypatch.syspath_prepend(str(INSTANT))
     for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"):
         folder = tmp_path / name
         folder.mkdir()
         monkeypatch.setenv(name, str(folder))
-    settings = {"folder": str(tmp_path), "code": "1"} if request.param == "instant" else {}
-    return load_target(request.param, settings)
+    own: dict[str, dict[str, str]] = {
+        "instant": {"folder": str(tmp_path), "code": "1"},
+        "aws": {"region": "eu-central-1"},
+    }
+    with mock_aws():
+        yield load_target(request.param, own.get(request.param, {}))
 
 
 def test_a_target_is_found_by_its_name(target: Target) -> None:

@@ -10,6 +10,7 @@ from immutable_servers.errors import SettingsError
 from immutable_servers.targets.contract import Target
 
 TARGETS: Mapping[str, str] = {
+    "aws": "immutable_servers.targets.aws:AwsTarget",
     "local": "immutable_servers.targets.local:LocalTarget",
 }
 """Target name to `module:class`. Other packages add theirs as entry points of the group

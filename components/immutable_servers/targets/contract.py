@@ -383,6 +383,13 @@ class Target(ABC):
     def find_address(self, route: Route, scope: Scope) -> str:
         """Return the URL where a service answers, such as `http://127.0.0.1:8080`."""
 
+    def declare_address(self, route: Route, scope: Scope) -> "pulumi.Input[str]":
+        """Return `find_address` for the stack's outputs.
+
+        Not abstract: a target that only learns the address in a run returns it as an Output.
+        """
+        return self.find_address(route, scope)
+
     # acting
     @abstractmethod
     def make_key(self, scope: Scope) -> str:

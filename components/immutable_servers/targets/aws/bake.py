@@ -1,0 +1,106 @@
+"""Bakes one image version on an EC2 instance, into an AMI that is tagged when it is whole."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from immutable_servers import places
+from immutable_servers.errors import ImageError
+from immutable_servers.targets.aws import leftovers
+from immutable_servers.targets.aws.access import make_key_pair
+from immutable_servers.targets.aws.api import Api
+from immutable_servers.targets.aws.artifacts import AwsCatalog, render_description, render_facts
+from immutable_servers.targets.aws.names import PREFIX, name_image
+from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.aws.upstream import find_locked
+from immutable_servers.targets.contract import Artifact, BakeRequest, Packer
+
+USUAL_SIZE = "medium"
+
+
+def bake_image(request: BakeRequest, packer: Packer, api: Api) -> Artifact:
+    """Bake a version and return its artifact.
+
+    Packer removes instance, key and security group at the end; what a killed bake left of them is
+    removed first.
+
+    Raises:
+        ImageError: The lock has no AMI for the region, or Packer failed.
+    """
+    leftovers.remove_bakes(api, request.image, request.say)
+    start = request.parent.id if request.parent else find_locked(request.lock, api.region)
+    with _start_login(request) as login:
+        packer.build({**_render_variables(request, api.settings, start), **login})
+    artifact = AwsCatalog(api).find(request.image, request.version)
+    if artifact is None:
+        raise ImageError(
+            f"The bake of image {request.image} left no whole artifact",
+            facts=[f"no AMI named {name_image(request.image, request.version)} is available"],
+            todo="Run the same command again; somebody may have deregistered it meanwhile.",
+        )
+    return artifact
+
+
+def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -> dict[str, str]:
+    """Return the variables that `aws.pkr.hcl` declares."""
+    tags = render_facts(request.lineage)
+    bake = {
+        "Name": f"bake {request.image} {request.version}",
+        leftovers.BAKE: request.image,
+        leftovers.BAKE_ENDS: str(int(time.time() + request.deadline)),
+        leftovers.BAKE_HOST: socket.gethostname()[:255],
+        f"{PREFIX}version": request.version,
+    }
+    return {
+        "region": settings.region,
+        "profile": settings.profile,
+        "source_ami": start,
+        "ami_name": name_image(request.image, request.version),
+        "ami_description": render_description(request.lineage["parents"]),
+        "instance_type": settings.find_instance_type(settings.build_size or USUAL_SIZE),
+        "subnet": settings.build_subnet,
+        "instance_profile": settings.build_instance_profile,
+        "ssh_interface": "session_manager" if settings.build_through == "ssm" else "",
+        "kms_key": settings.kms_key,
+        "volume_size": str(settings.volume or 0),
+        "copy_to": json.dumps(list(settings.copy_to)),
+        "share_with": json.dumps(list(settings.share_with)),
+        "tags": json.dumps(tags),
+        "bake_tags": json.dumps(bake),
+        "lineage": json.dumps(request.lineage, sort_keys=True),
+    }
+
+
+@contextmanager
+def _start_login(request: BakeRequest) -> Iterator[Mapping[str, str]]:
+    """Yield the variables of the bake's login.
+
+    An upstream AMI takes Packer's own temporary key for its user `admin`. A parent is sealed, so it
+    is handed launch data with an open window and a key that lives as long as the bake.
+    """
+    if request.parent is None:
+        yield {}
+        return
+    folder = places.runtime_dir(request.template)
+    key = folder / "key"
+    try:
+        make_key_pair(key, "bake")
+        yield {"login": str(key), "user_data": _render_launch(request, key)}
+    finally:
+        for file in (key, key.with_suffix(".pub")):
+            file.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _render_launch(request: BakeRequest, key: Path) -> str:
+    launch: dict[str, Any] = {
+        "service": "bake",
+        "generation": request.version,
+        "login_key": key.with_suffix(".pub").read_text(encoding="ascii").strip(),
+        "window_ends": int(time.time() + request.deadline),
+    }
+    return json.dumps(launch, sort_keys=True)

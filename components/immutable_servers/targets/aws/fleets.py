@@ -1,0 +1,237 @@
+"""A generation's fleet as AWS has it: an Auto Scaling group whose tags carry the record."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tenacity
+
+from immutable_servers.errors import LaunchError, RetirementError
+from immutable_servers.targets.aws import balancer
+from immutable_servers.targets.aws.api import Api
+from immutable_servers.targets.aws.names import (
+    PREFIX,
+    make_filters,
+    make_name,
+    make_tags,
+    read_tags,
+)
+from immutable_servers.targets.aws.record import LEAVING, parse_record
+from immutable_servers.targets.contract import Fleet, Say, Scope
+
+GONE_SECONDS = 900.0
+"""How long AWS may take to end a group's servers."""
+POLL_SECONDS = 5.0
+MISSING_GROUP = ("ValidationError",)
+"""Auto Scaling's code for a group that does not exist, when it is named."""
+
+
+def find_groups(api: Api, scope: Scope) -> list[Mapping[str, Any]]:
+    """Return the Auto Scaling groups of a stack, of a service or of one generation."""
+    wanted = make_tags(scope)
+    found = api.list(
+        "autoscaling",
+        "describe_auto_scaling_groups",
+        "AutoScalingGroups",
+        Filters=make_filters(scope),
+    )
+    wanted.pop("Name")
+    return [one for one in found if read_tags(one["Tags"]).items() >= wanted.items()]
+
+
+def find_fleets(api: Api, scope: Scope) -> dict[str, Fleet]:
+    """Return a service's fleets by generation id.
+
+    Raises:
+        LedgerError: A group's record cannot be read.
+    """
+    return {
+        fleet.generation: fleet for group in find_groups(api, scope) for fleet in [_read(group)]
+    }
+
+
+def find_group(api: Api, scope: Scope) -> Mapping[str, Any] | None:
+    """Return a generation's Auto Scaling group, or None."""
+    found = api.list(
+        "autoscaling",
+        "describe_auto_scaling_groups",
+        "AutoScalingGroups",
+        AutoScalingGroupNames=[make_name(scope)],
+    )
+    return next(iter(found), None)
+
+
+def find_members(group: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the servers of a group that stay: instance id to lifecycle state."""
+    return {
+        one["InstanceId"]: one["LifecycleState"]
+        for one in (group or {}).get("Instances", [])
+        if not one["LifecycleState"].startswith(("Terminat", "Detach"))
+    }
+
+
+def describe_activities(api: Api, scope: Scope) -> list[str]:
+    """Return why a group could not launch servers, the latest first; empty when it could."""
+    answer = api.call(
+        "autoscaling",
+        "describe_scaling_activities",
+        missing=MISSING_GROUP,
+        AutoScalingGroupName=make_name(scope),
+        MaxRecords=10,
+    )
+    said = [
+        one["StatusMessage"]
+        for one in answer.get("Activities", [])
+        if one["StatusCode"] in {"Failed", "Cancelled"} and one.get("StatusMessage")
+    ]
+    return [*dict.fromkeys(said)]
+
+
+def start_leaving(api: Api, scope: Scope) -> bool:
+    """Mark a fleet as one that goes; say whether there is one."""
+    if find_group(api, scope) is None:
+        return False
+    tag = {"Key": LEAVING, "Value": "yes", "PropagateAtLaunch": False}
+    where = {"ResourceId": make_name(scope), "ResourceType": "auto-scaling-group"}
+    api.call("autoscaling", "create_or_update_tags", Tags=[{**tag, **where}])
+    return True
+
+
+def resume(api: Api, scope: Scope) -> None:
+    """Let AWS heal and scale a fleet from now on; one that is gone is no error."""
+    api.call(
+        "autoscaling",
+        "resume_processes",
+        missing=MISSING_GROUP,
+        AutoScalingGroupName=make_name(scope),
+    )
+
+
+def drain(api: Api, scope: Scope, seconds: float, say: Say) -> None:
+    """Take a generation that goes out of its target group, and wait until requests have ended.
+
+    The load balancer itself waits for open requests, for its deregistration delay: it is set to
+    `seconds` first. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/
+    """
+    start_leaving(api, scope)
+    group = balancer.find_group(api, scope)
+    if group is None:
+        return
+    arn = group["TargetGroupArn"]
+    attribute = {"Key": "deregistration_delay.timeout_seconds", "Value": str(int(seconds))}
+    api.call("elbv2", "modify_target_group_attributes", TargetGroupArn=arn, Attributes=[attribute])
+    targets = [{"Id": one} for one in balancer.find_targets(api, arn)]
+    if targets:
+        api.call("elbv2", "deregister_targets", TargetGroupArn=arn, Targets=targets)
+    left = _wait_for_none(lambda: list(balancer.find_targets(api, arn)), seconds + 2 * POLL_SECONDS)
+    say(f"drained with {len(left)} servers left after {seconds:.0f} s" if left else "drained")
+
+
+def delete_fleet(api: Api, scope: Scope) -> None:
+    """Delete a fleet that Pulumi does not know, or what is left of it; a missing one is no error.
+
+    Raises:
+        RetirementError: The load balancer points to it, or it does not end.
+        TrafficError: The load balancer cannot be read.
+    """
+    weight = balancer.find_traffic(api, scope).get(scope.generation, 0)
+    if weight:
+        raise RetirementError(
+            f"The fleet {scope.service}-{scope.generation} still serves, so it is not deleted",
+            facts=[f"The load balancer gives it {weight} % of the traffic."],
+            todo="Run ./immutable up: it sets the traffic first.",
+        )
+    name = make_name(scope)
+    if start_leaving(api, scope):
+        api.call(
+            "autoscaling",
+            "delete_auto_scaling_group",
+            missing=MISSING_GROUP,
+            kind=RetirementError,
+            AutoScalingGroupName=name,
+            ForceDelete=True,
+        )
+        _wait_until_gone(api, scope)
+    _delete_target_group(api, scope)
+    templates = api.list(
+        "ec2", "describe_launch_templates", "LaunchTemplates", Filters=make_filters(scope)
+    )
+    for one in templates:
+        api.call(
+            "ec2",
+            "delete_launch_template",
+            kind=RetirementError,
+            LaunchTemplateId=one["LaunchTemplateId"],
+        )
+    for one in find_security_groups(api, scope):
+        api.call("ec2", "delete_security_group", kind=RetirementError, GroupId=one["GroupId"])
+
+
+def find_security_groups(api: Api, scope: Scope) -> list[Mapping[str, Any]]:
+    """Return the security groups that carry a scope's tags."""
+    return [
+        one
+        for one in api.list(
+            "ec2", "describe_security_groups", "SecurityGroups", Filters=make_filters(scope)
+        )
+        if read_tags(one.get("Tags")).get(f"{PREFIX}generation", "") == scope.generation
+    ]
+
+
+def _delete_target_group(api: Api, scope: Scope) -> None:
+    group = balancer.find_group(api, scope)
+    if group is None:
+        return
+    arn = group["TargetGroupArn"]
+    listeners = [
+        one["ListenerArn"]
+        for one in balancer.find_listeners(api, balancer.find_balancer(api, scope))
+    ]
+    for rule in list(balancer.find_test_rules(api, arn, listeners)):
+        api.call("elbv2", "delete_rule", kind=RetirementError, RuleArn=rule)
+    api.call("elbv2", "delete_target_group", kind=RetirementError, TargetGroupArn=arn)
+
+
+def _wait_until_gone(api: Api, scope: Scope) -> None:
+    def look() -> list[str]:
+        return [make_name(scope)] if find_group(api, scope) else []
+
+    if _wait_for_none(look, GONE_SECONDS):
+        raise RetirementError(
+            f"The fleet {scope.service}-{scope.generation} was not gone in time",
+            facts=[f"AWS still has the Auto Scaling group {make_name(scope)}"],
+            todo="Run ./immutable up again: it goes on with the deletion.",
+        )
+
+
+def _wait_for_none(look: Any, seconds: float) -> Sequence[str]:  # noqa: ANN401 - a callable
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_result(bool),
+        wait=tenacity.wait_fixed(POLL_SECONDS),
+        stop=tenacity.stop_after_delay(seconds),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
+    )
+    found: Sequence[str] = attempts(look)
+    return found
+
+
+def _read(group: Mapping[str, Any]) -> Fleet:
+    tags, name = read_tags(group["Tags"]), group["AutoScalingGroupName"]
+    generation = tags.get(f"{PREFIX}generation", "")
+    if not generation:
+        raise LaunchError(
+            f"The Auto Scaling group {name} does not say which generation it is",
+            facts=[f"its tag {PREFIX}generation is missing"],
+            todo="Put the tag back: the id is in the group's name.",
+        )
+    members = find_members(group)
+    serving = [one for one, state in members.items() if state == "InService"]
+    wanted = int(group["DesiredCapacity"])
+    return Fleet(
+        generation=generation,
+        record=parse_record(tags, name),
+        servers=wanted,
+        whole=wanted > 0 and len(serving) >= wanted,
+        running=len(serving),
+        # A deletion by Pulumi's provider begins with no servers wanted, ours with a tag.
+        leaving=LEAVING in tags or wanted == 0 or bool(group.get("Status")),
+    )

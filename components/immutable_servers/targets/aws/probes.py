@@ -1,0 +1,99 @@
+"""A probe: one open server of an artifact that serves nobody, gone at the end whatever happens."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from immutable_servers.targets.aws import leftovers, ssh, template, windows
+from immutable_servers.targets.aws.access import KEY, find_folder, make_key_pair
+from immutable_servers.targets.aws.api import Api
+from immutable_servers.targets.aws.names import list_tags, make_name, make_tags, name_server
+from immutable_servers.targets.aws.network import Network, find_network
+from immutable_servers.targets.aws.userdata import render_user_data
+from immutable_servers.targets.contract import FleetSpec, Login, Say
+
+WINDOW_SECONDS = 30 * 60
+
+
+@contextmanager
+def start_probe(api: Api, spec: FleetSpec, say: Say) -> Iterator[Login]:
+    """Launch a probe and yield how to log in to it; remove it at the end.
+
+    Its key and its security group are its own. Probes whose time is over are removed first.
+
+    Raises:
+        ImageError: The artifact is gone.
+        LaunchError: It takes no login in time, or AWS refuses it.
+    """
+    leftovers.remove_probes(api, spec.scope)
+    ends = int(time.time()) + WINDOW_SECONDS
+    folder = find_folder(spec.scope).with_name(f"{make_name(spec.scope)}-probe-{ends}")
+    tags = {**make_tags(spec.scope), leftovers.PROBE_ENDS: str(ends)}
+    group, instances = "", []
+    try:
+        where = find_network(api)
+        group = _make_group(api, where, tags)
+        say("launching a probe")
+        instances = [_launch(api, spec, where, group, tags, folder)]
+        yield _find_login(api, spec, instances[0], folder)
+    finally:
+        leftovers.end_instances(api, instances)
+        if group:
+            api.call("ec2", "delete_security_group", GroupId=group)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_group(api: Api, where: Network, tags: Mapping[str, str]) -> str:
+    ends = tags[leftovers.PROBE_ENDS]
+    answer = api.call(
+        "ec2",
+        "create_security_group",
+        GroupName=f"{tags['Name']}-probe-{ends}",
+        Description="A probe of a generation",
+        VpcId=where.vpc,
+        TagSpecifications=[{"ResourceType": "security-group", "Tags": list_tags(tags)}],
+    )
+    return str(answer["GroupId"])
+
+
+def _launch(
+    api: Api,
+    spec: FleetSpec,
+    where: Network,
+    group: str,
+    tags: Mapping[str, str],
+    folder: Path,
+) -> Mapping[str, Any]:
+    make_key_pair(folder / KEY, tags["Name"])
+    public = (folder / f"{KEY}.pub").read_text(encoding="ascii").strip()
+    ends = int(tags[leftovers.PROBE_ENDS])
+    if api.settings.reach != "ssm":
+        windows.let_in(api, group, spec.scope)
+    shape = template.render_instance(template.render_shape(api.settings, spec.launch))
+    shape["NetworkInterfaces"][0] |= {"Groups": [group], "SubnetId": where.subnets[0]}
+    answer = api.call(
+        "ec2",
+        "run_instances",
+        ImageId=spec.artifact,
+        MinCount=1,
+        MaxCount=1,
+        UserData=render_user_data(spec.scope, spec.launch, public, ends),
+        TagSpecifications=[
+            {"ResourceType": kind, "Tags": list_tags(tags)} for kind in ("instance", "volume")
+        ],
+        **shape,
+    )
+    launched: Mapping[str, Any] = answer["Instances"][0]
+    return launched
+
+
+def _find_login(api: Api, spec: FleetSpec, instance: Mapping[str, Any], folder: Path) -> Login:
+    one = instance["InstanceId"]
+    api.wait("ec2", "instance_running", InstanceIds=[one])
+    found = leftovers.find_instances(api, [{"Name": "instance-id", "Values": [one]}])
+    name = name_server(spec.scope, one)
+    config = ssh.write_ssh_config(folder, {name: found[0]}, api.settings)
+    return ssh.wait_until_logins(config, [name], api.settings.boot_deadline)[0]

@@ -1,0 +1,158 @@
+"""Logs in to servers while their window is open: directly, through a jump host, or through SSM."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import tenacity
+
+from immutable_servers.errors import LaunchError, SettingsError, SetupError
+from immutable_servers.targets.aws.access import KEY
+from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.contract import Login
+
+SEAL_COMMAND = "/usr/local/sbin/immutable-seal now"
+SSM_TOOLS = ("aws", "session-manager-plugin")
+_COMMAND_SECONDS = 45.0
+_AT_ONCE = 20
+
+
+def check_route(settings: AwsSettings) -> None:
+    """See that this machine has what a login needs, before anything is launched.
+
+    Raises:
+        SetupError: A tool for Session Manager is missing.
+        SettingsError: The user's ssh configuration does not exist.
+    """
+    if settings.reach == "ssm":
+        missing = [tool for tool in SSM_TOOLS if not shutil.which(tool)]
+        if missing:
+            raise SetupError(
+                "Checks reach servers through Session Manager, and this machine lacks"
+                f" {' and '.join(missing)}",
+                todo="Install them: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+                "session-manager-working-with-install-plugin.html; or set verify_through under"
+                " immutable-servers:aws.",
+            )
+    if settings.reach == "ssh_config" and not Path(settings.ssh_config).expanduser().is_file():
+        raise SettingsError(
+            "The ssh configuration that verify_through names does not exist",
+            facts=[settings.ssh_config],
+            todo="Correct ssh_config under immutable-servers:aws.",
+        )
+
+
+def write_ssh_config(
+    folder: Path, servers: Mapping[str, Mapping[str, Any]], settings: AwsSettings
+) -> Path:
+    """Write `ssh_config` for servers, by name, as EC2 describes them; return the file.
+
+    A host key is taken at the first login and kept for the generation: it is made at a server's
+    boot, and nothing that AWS keeps can carry it in secret.
+    """
+    hosts = [
+        f"Host {name}\n  HostName {_find_address(instance, settings)}\n  HostKeyAlias {name}\n"
+        for name, instance in servers.items()
+    ]
+    common = [
+        "Host *",
+        "  User root",
+        "  BatchMode yes",
+        "  ConnectTimeout 15",
+        "  LogLevel ERROR",
+        f'  IdentityFile "{folder / KEY}"',
+        "  IdentitiesOnly yes",
+        "  IdentityAgent none",
+        f'  UserKnownHostsFile "{folder / "known_hosts"}"',
+        "  GlobalKnownHostsFile /dev/null",
+        "  StrictHostKeyChecking accept-new",
+        "  UpdateHostKeys no",
+        *_render_way(settings),
+    ]
+    include = []
+    if settings.reach == "ssh_config":
+        include = [f'Include "{Path(settings.ssh_config).expanduser().resolve()}"\n']
+    file = folder / "ssh_config"
+    text = "".join([*include, *hosts, "\n".join(common), "\n"])
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        stream.write(text)
+    return file
+
+
+def wait_until_logins(config: Path, names: Sequence[str], seconds: float) -> list[Login]:
+    """Wait until each server takes a login, side by side.
+
+    Raises:
+        LaunchError: One does not before `seconds` are over.
+    """
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda name: _wait_until_login(config, name, seconds), names))
+    return [Login(name, f"ssh://{name}", str(config)) for name in names]
+
+
+def run_remote(config: Path, name: str, command: str) -> str:
+    """Run a command on a server; return an empty string, or how it failed."""
+    try:
+        done = subprocess.run(
+            ["ssh", "-n", "-F", str(config), name, command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"ssh did not end within {_COMMAND_SECONDS:.0f} s"
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exit {done.returncode}"
+
+
+def find_names(config: Path) -> list[str]:
+    """Return the servers that an `ssh_config` of ours names."""
+    return re.findall(r"^Host ([^*\s]\S*)$", config.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def _find_address(instance: Mapping[str, Any], settings: AwsSettings) -> str:
+    wanted = {"ssm": "InstanceId", "public": "PublicIpAddress"}
+    key = wanted.get(settings.reach, "PrivateIpAddress")
+    if not instance.get(key):
+        raise LaunchError(
+            f"The server {instance['InstanceId']} has no public address to log in to",
+            todo="Set verify_through under immutable-servers:aws to ssm, private, jump or"
+            " ssh_config.",
+        )
+    return str(instance[key])
+
+
+def _render_way(settings: AwsSettings) -> list[str]:
+    if settings.reach == "jump":
+        return [f"  ProxyJump {settings.jump_host}"]
+    if settings.reach == "ssm":
+        profile = f" --profile {settings.profile}" if settings.profile else ""
+        session = f"aws ssm start-session --region {settings.region}{profile} --target %h"
+        document = "--document-name AWS-StartSSHSession --parameters portNumber=%p"
+        return [f"  ProxyCommand {session} {document}"]
+    return []
+
+
+def _wait_until_login(config: Path, name: str, seconds: float) -> None:
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda said: said != ""),
+        wait=tenacity.wait_fixed(2),
+        stop=tenacity.stop_after_delay(seconds),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else "",
+    )
+    said = attempts(run_remote, config, name, "true")
+    if said:
+        raise LaunchError(
+            f"The server {name} takes no login",
+            facts=[said, f"tried for {seconds:.0f} s with {config}"],
+            todo="See that verify_through and verify_from under immutable-servers:aws fit the"
+            " network, then run the update again.",
+        )

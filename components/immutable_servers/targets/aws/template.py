@@ -1,0 +1,87 @@
+"""What a launch template holds: plain arguments of `aws.ec2.LaunchTemplate`, and the shape."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.contract import Launch
+
+ROOT_DEVICE = "/dev/xvda"
+"""Of Debian's AMIs: https://wiki.debian.org/Cloud/AmazonEC2Image."""
+OURS = frozenset({"image_id", "user_data", "name", "name_prefix", "tags", "region"})
+"""Arguments that `launch_overrides` may not touch: they are what makes a generation."""
+TAGGED = ("instance", "volume", "network-interface")
+"""What is made with a server and carries its tags."""
+
+
+def render_shape(settings: AwsSettings, launch: Launch) -> dict[str, Any]:
+    """Return the arguments that our code gives every server, as plain values.
+
+    They are digested into a generation's id, so that a program that shapes servers differently
+    makes a new generation.
+    """
+    disk: dict[str, Any] = {
+        "encrypted": "true",
+        "volume_type": "gp3",
+        "delete_on_termination": "true",
+    }
+    if settings.kms_key:
+        disk["kms_key_id"] = settings.kms_key
+    if settings.volume:
+        disk["volume_size"] = settings.volume
+    shape: dict[str, Any] = {
+        "instance_type": settings.find_instance_type(launch.size),
+        "instance_initiated_shutdown_behavior": "terminate",
+        "metadata_options": {
+            "http_endpoint": "enabled",
+            "http_tokens": "required",
+            "http_put_response_hop_limit": 1,
+        },
+        "block_device_mappings": [{"device_name": ROOT_DEVICE, "ebs": disk}],
+        "network_interfaces": [
+            {
+                "device_index": 0,
+                "associate_public_ip_address": _say(settings.has_public_addresses),
+                "delete_on_termination": "true",
+            }
+        ],
+    }
+    if settings.instance_profile:
+        shape["iam_instance_profile"] = {"name": settings.instance_profile}
+    return shape
+
+
+def describe_place(settings: AwsSettings) -> dict[str, Any]:
+    """Return where servers stand, when the settings say so: it shapes a generation too."""
+    return {"vpc": settings.vpc, "subnets": sorted(settings.subnets)} if settings.vpc else {}
+
+
+def render_instance(shape: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same arguments as EC2's own `run_instances` takes them.
+
+    Only what `render_shape` makes is known here: names in Pascal case, truth values as such.
+    """
+
+    def convert(value: Any) -> Any:  # noqa: ANN401 - plain values
+        if isinstance(value, Mapping):
+            return {_pascal(key): convert(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [convert(one) for one in value]
+        return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+    found: dict[str, Any] = convert(shape)
+    return found
+
+
+def _pascal(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def tag_specifications(tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the tags of what is made with a server."""
+    return [{"resource_type": kind, "tags": dict(tags)} for kind in TAGGED]
+
+
+def _say(value: bool) -> str:  # noqa: FBT001 - its one argument
+    """Return a truth value as the provider takes it in a launch template."""
+    return str(value).lower()

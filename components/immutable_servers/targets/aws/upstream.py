@@ -1,0 +1,102 @@
+"""What a base image starts from: the newest Debian AMI, by owner and name, in every region."""
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from immutable_servers.errors import ImageError
+from immutable_servers.targets.aws.api import Api
+from immutable_servers.targets.aws.artifacts import AT_ONCE, find_regions
+from immutable_servers.targets.aws.settings import DEBIAN_OWNER
+from immutable_servers.targets.contract import Say
+
+SUITES: Mapping[str, str] = {"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
+"""Debian's names for its releases: https://wiki.debian.org/DebianReleases."""
+DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
+
+
+def find_upstream(api: Api, wanted: Mapping[str, str], say: Say) -> dict[str, Any]:
+    """Return a lock's new entry: owner, name, and an AMI id for each region that has it.
+
+    Args:
+        api: The stack's own region.
+        wanted: `suite`, or `owner` and `name` (with wildcards) for another distribution.
+        say: Takes progress.
+
+    Raises:
+        ImageError: There is no such AMI.
+    """
+    owner = wanted.get("owner", DEBIAN_OWNER)
+    name = wanted.get("name") or render_name(wanted.get("suite", "stable"), api)
+    say(f"looks for the newest AMI {name} of {owner}")
+    found = _find(api, owner, name)
+    if not found:
+        raise ImageError(
+            f"There is no AMI to start from in {api.region}",
+            facts=[f"owner {owner}, name {name}, architecture {api.settings.architecture}"],
+            todo="Correct `upstream` of the image in the stack file.",
+        )
+    newest = max(found, key=_rank)["Name"]
+    regions = find_regions(api)
+    say(f"{newest}: looks for it in {len(regions)} regions")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        amis = pool.map(lambda region: _find(api.elsewhere(region), owner, newest), regions)
+    return {
+        "owner": owner,
+        "name": newest,
+        "amis": {
+            region: max(there, key=_rank)["ImageId"]
+            for region, there in zip(regions, amis, strict=True)
+            if there
+        },
+    }
+
+
+def render_name(suite: str, api: Api) -> str:
+    """Return the pattern of Debian's names for a suite's AMIs.
+
+    Raises:
+        ImageError: Debian has no such suite at AWS.
+    """
+    release = "*" if suite == "stable" else SUITES.get(suite, suite)
+    if release != "*" and not release.isdigit():
+        raise ImageError(
+            f"Debian has no suite {suite!r} at AWS",
+            facts=[f"Known are stable, {', '.join(SUITES)}."],
+            todo="Correct `upstream` of the image in the stack file.",
+        )
+    return f"debian-{release}-{DEBIAN_ARCHITECTURES[api.settings.architecture]}-*"
+
+
+def find_locked(lock: Mapping[str, Any], region: str) -> str:
+    """Return the AMI id that a lock's entry holds for a region.
+
+    Raises:
+        ImageError: It holds none.
+    """
+    amis: Mapping[str, str] = lock.get("amis", {})
+    if region not in amis:
+        raise ImageError(
+            f"The lock has no AMI for {region}",
+            facts=[f"It has: {', '.join(sorted(amis)) or 'none'}"],
+            todo="Run `./immutable update` on this stack and commit the lock.",
+        )
+    return amis[region]
+
+
+def _find(api: Api, owner: str, name: str) -> Sequence[Mapping[str, Any]]:
+    filters = [
+        {"Name": "name", "Values": [name]},
+        {"Name": "architecture", "Values": [api.settings.architecture]},
+        {"Name": "state", "Values": ["available"]},
+    ]
+    return api.list(
+        "ec2", "describe_images", "Images", kind=ImageError, Owners=[owner], Filters=filters
+    )
+
+
+def _rank(ami: Mapping[str, Any]) -> tuple[int, str, str]:
+    """Order by Debian's release, where the name says it (not `sid`), then by age."""
+    release = re.match(r"debian-(\d+)-", ami["Name"])
+    return int(release[1]) if release else 0, ami["CreationDate"], ami["ImageId"]

@@ -1,0 +1,48 @@
+"""What a server is handed at its launch, as EC2 user data (see `packer/base`)."""
+
+import base64
+import json
+from typing import Any
+
+from immutable_servers.errors import ImmutableError, LaunchError
+from immutable_servers.targets.contract import Launch, Scope
+
+MOST_BYTES = 16 * 1024
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html"""
+
+
+def render_user_data(scope: Scope, launch: Launch, public_key: str | None, ends: int | None) -> str:
+    """Return the launch data of every server of a generation, as JSON.
+
+    A server adds its own name. Servers that are launched when the window is over boot sealed.
+
+    Raises:
+        ImmutableError: The run leaves out what makes key and window.
+        LaunchError: It is too large.
+    """
+    if not public_key or not ends:
+        raise ImmutableError(
+            "This run leaves out what has to come first",
+            facts=["missing: the login key or its window"],
+            todo="Run `./immutable up` without --target and --exclude.",
+        )
+    data: dict[str, Any] = {
+        "service": scope.service,
+        "generation": scope.generation,
+        "login_key": public_key,
+        "window_ends": int(ends),
+        "env": dict(launch.env),
+    }
+    text = json.dumps(data, sort_keys=True)
+    if len(text) > MOST_BYTES:
+        raise LaunchError(
+            "The launch data does not fit into EC2 user data",
+            facts=[f"{len(text)} bytes, at most {MOST_BYTES}"],
+            todo="Make `env` of the service smaller.",
+        )
+    return text
+
+
+def encode(text: str) -> str:
+    """Return user data as a launch template takes it, in base64."""
+    return base64.b64encode(text.encode()).decode()
