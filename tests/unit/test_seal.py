@@ -4,9 +4,12 @@ import importlib.util
 import json
 import stat
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -151,6 +154,100 @@ def test_credentials_are_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert launch_data.find_launch_data() == {"server": "web-0"}
     (tmp_path / "immutable.host-key").write_text("PRIVATE")
     assert launch_data.find_launch_data() == {"server": "web-0", "host_key": "PRIVATE"}
+
+
+class Metadata(BaseHTTPRequestHandler):
+    """EC2's metadata server, which answers nobody without a token of its own."""
+
+    files: ClassVar[dict[str, str]] = {}
+    refusals: ClassVar[list[int]] = []
+
+    def do_PUT(self) -> None:
+        """Hand out a token for a lifetime."""
+        wished = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds")
+        self.answer("TOKEN" if self.path == "/latest/api/token" and wished else None)
+
+    def do_GET(self) -> None:
+        """Hand out a file for the token."""
+        if self.headers.get("X-aws-ec2-metadata-token") != "TOKEN":
+            self.send_error(401)
+        else:
+            self.answer(self.files.get(self.path))
+
+    def answer(self, text: str | None) -> None:
+        """Answer 503 as often as a test wants, then the text or 404."""
+        if self.refusals:
+            self.send_error(self.refusals.pop())
+            return
+        self.send_response(404 if text is None else 200)
+        self.end_headers()
+        self.wfile.write((text or "").encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's own
+        """Say nothing."""
+
+
+@pytest.fixture
+def metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Metadata]]:
+    """Yield the metadata server of an emulated EC2 instance."""
+    vendor = tmp_path / "sys_vendor"
+    vendor.write_text("Amazon EC2\n")
+    monkeypatch.setattr(launch_data, "VENDOR", vendor)
+    monkeypatch.setattr(launch_data, "CREDENTIALS", tmp_path)
+    Metadata.files = {}
+    Metadata.refusals.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    monkeypatch.setattr(launch_data, "EC2_METADATA", f"127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Metadata
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_ec2_user_data_is_a_source(metadata: type[Metadata]) -> None:
+    """An EC2 instance asks with a token, waits for the network, and adds its own id to its name."""
+    metadata.refusals.append(503)
+    metadata.files = {
+        "/latest/user-data": '{"service": "web", "generation": "3f2a9c41", "env": {"A": "b"}}',
+        "/latest/meta-data/instance-id": "i-0123",
+    }
+    assert launch_data.find_launch_data() == {
+        "server": "web-3f2a9c41-i-0123",
+        "service": "web",
+        "generation": "3f2a9c41",
+        "env": {"A": "b"},
+    }
+
+
+def test_an_instance_without_user_data_is_sealed(metadata: type[Metadata]) -> None:
+    """No user data is no launch data, and what is not ours fails the boot step."""
+    assert launch_data.find_launch_data() == {}
+    metadata.files = {"/latest/user-data": "#cloud-config"}
+    with pytest.raises(json.JSONDecodeError):
+        launch_data.find_launch_data()
+
+
+def test_metadata_that_never_answers_is_an_error(
+    metadata: type[Metadata], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that never comes up fails the boot step instead of waiting for ever."""
+    metadata.refusals.extend([503] * 50)
+    monkeypatch.setattr(launch_data, "METADATA_SECONDS", 0.1)
+    with pytest.raises(OSError, match="did not answer"):
+        launch_data.find_launch_data()
+
+
+def test_other_machines_ask_no_metadata(
+    tmp_path: Path, metadata: type[Metadata], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a machine that says it is EC2's asks EC2."""
+    metadata.files = {"/latest/user-data": "not asked for"}
+    (tmp_path / "sys_vendor").write_text("QEMU\n")
+    assert launch_data.find_launch_data() == {}
+    monkeypatch.setattr(launch_data, "VENDOR", tmp_path / "missing")
+    assert launch_data.find_launch_data() == {}
 
 
 def test_unknown_command_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,7 +156,7 @@ MISTAKES = [
     ("images.app.sources", ["/etc"], "[0]: '/etc' must be a folder, relative to the repository"),
     ("images.db", {}, "has no template folder packer/db"),
     ("images.app.deadline", "0s", "must be a duration"),
-    ("target", "tyo", "'tyo' is no target; known targets: local, toy"),
+    ("target", "tyo", "'tyo' is no target; known targets: aws, local, toy"),
     ("toy", {"slot": 3}, "slot: is no setting; did you mean slots?"),
     ("toy", {"slots": "x"}, "slots: 'x' must be a valid integer"),
     ("servces", {}, "is no setting; did you mean services?"),

@@ -2,15 +2,26 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from immutable_servers.errors import SettingsError
 
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$")]
-Account = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
-Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-f.:]+/\d{1,3}$")]
+
+def _text(pattern: str, rule: str) -> Any:  # noqa: ANN401 - what Annotated takes
+    return Field(pattern=pattern, json_schema_extra={"errorMessage": rule})
+
+
+Region = Annotated[
+    str, _text(r"^[a-z]{2}(-[a-z]+)+-\d+$", "must be an AWS region such as eu-central-1")
+]
+Account = Annotated[
+    str, _text(r"^\d{12}$", "must be an AWS account's number of 12 digits, in quotes")
+]
+Cidr = Annotated[
+    str, _text(r"^[0-9a-f.:]+/\d{1,3}$", "must be a range of addresses such as 203.0.113.7/32")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 SIZES: Mapping[str, Mapping[str, str]] = {
@@ -37,7 +48,7 @@ class AwsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    region: Region = Field(description="Such as eu-central-1")
+    region: Region = Field(description="Where servers, balancer and images are")
     architecture: Literal["x86_64", "arm64"] = Field(
         default="x86_64", description="Of servers and images"
     )
