@@ -4,17 +4,28 @@ import hashlib
 import io
 import os
 import re
+import sys
 import tarfile
 import tomllib
 import zipfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from immutable_servers.driver import console
 from immutable_servers.driver.project import CHECKOUT
-from immutable_servers.driver.setup import cache, debian, go, install, packer, pulumi, releases
+from immutable_servers.driver.setup import (
+    cache,
+    debian,
+    go,
+    install,
+    packer,
+    pulumi,
+    python,
+    releases,
+)
 from immutable_servers.driver.setup import versions as pinned
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.driver.setup.table import list_parts
@@ -46,6 +57,11 @@ def test_the_pinned_versions_are_those_of_the_go_modules() -> None:
         ("pulumi", "github.com/pulumi/pulumi/pkg/v3", pinned.PULUMI),
         ("pulumi", "github.com/pulumi/pulumi/sdk/v3", pinned.PULUMI),
         ("packer", "github.com/hashicorp/packer", pinned.PACKER),
+        (
+            "packer-plugin-amazon",
+            "github.com/hashicorp/packer-plugin-amazon",
+            pinned.PLUGINS["amazon"],
+        ),
         ("packer-plugin-qemu", "github.com/hashicorp/packer-plugin-qemu", pinned.PLUGINS["qemu"]),
     ):
         assert f"{module} v{version} " in (modules / folder / "go.mod").read_text()
@@ -339,10 +355,40 @@ def test_the_local_target_acts_on_linux_only(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(SetupError, match="Linux only"):
         list_parts("local", acts=True)
     names = {part.name for part in list_parts("local", acts=False)}
-    assert names == {part.name for part in list_parts("aws", acts=True)}
+    assert names < {part.name for part in list_parts("aws", acts=True)}
 
 
 def test_the_parts_have_names_of_their_own() -> None:
     """Each part of the local target is listed once."""
     names = [part.name for part in list_parts("local", acts=True)]
     assert len(names) == len(set(names))
+
+
+def test_packages_of_a_target_are_found_by_their_versions(tmp_path: Path) -> None:
+    """All at the lock's versions are there; one that is missing or another version is not."""
+    lock = tmp_path / "requirements-aws.lock"
+    there = f"pytest=={metadata.version('pytest')} \\\n    --hash=sha256:0\n"
+    lock.write_text(there)
+    assert python.find_packages(lock) == Found("", sys.prefix)
+    lock.write_text(there + "no-such-package==1.0 \\\n    --hash=sha256:0\n")
+    assert python.find_packages(lock) is None
+    lock.write_text("pytest==0.1\n")
+    assert python.find_packages(lock) is None
+
+
+def test_packages_that_cannot_be_installed_are_said(tmp_path: Path) -> None:
+    """The error says what pip said."""
+    lock = tmp_path / "requirements-aws.lock"
+    lock.write_text("no hash at all\n")
+    with pytest.raises(SetupError, match=r"requirements-aws\.lock"):
+        python.install_packages(lock, lambda _line: None)
+
+
+def test_only_a_stack_on_aws_needs_its_packages() -> None:
+    """A stack on another target is asked for neither the SDK nor the plugin."""
+    names = {part.name for part in list_parts("aws", acts=True)}
+    assert {"python packages aws", "packer plugin amazon"} <= names
+    assert not {part.name for part in list_parts("local", acts=False)} & {
+        "python packages aws",
+        "packer plugin amazon",
+    }

@@ -130,3 +130,4 @@ PACKER = Part(
     install=install_packer,
 )
 QEMU_PLUGIN = _plugin_part("qemu")
+AMAZON_PLUGIN = _plugin_part("amazon")

@@ -4,20 +4,28 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from immutable_servers.driver.setup.debian import list_packages
-from immutable_servers.driver.setup.packer import PACKER, QEMU_PLUGIN
+from immutable_servers.driver.setup.packer import AMAZON_PLUGIN, PACKER, QEMU_PLUGIN
 from immutable_servers.driver.setup.parts import Part
 from immutable_servers.driver.setup.pulumi import HOST_PART, PULUMI
+from immutable_servers.driver.setup.python import AWS_PACKAGES
 from immutable_servers.errors import SetupError
 
 ENGINE: Sequence[Part] = (PULUMI, HOST_PART)
 """What every run of the engine needs."""
 
 
+def _list_aws() -> Sequence[Part]:
+    return (AWS_PACKAGES, AMAZON_PLUGIN)
+
+
 def _list_local() -> Sequence[Part]:
     return (*list_packages(), QEMU_PLUGIN)
 
 
-TARGET_PARTS: Mapping[str, Callable[[], Sequence[Part]]] = {"local": _list_local}
+TARGET_PARTS: Mapping[str, Callable[[], Sequence[Part]]] = {
+    "aws": _list_aws,
+    "local": _list_local,
+}
 """What a target needs beside the engine and Packer; a target that is not named needs nothing."""
 
 
@@ -34,5 +42,6 @@ def list_parts(target: str, *, acts: bool) -> Sequence[Part]:
             todo="Previews and stacks on a cloud work here; for the local target take a Linux"
             " machine.",
         )
-    own = TARGET_PARTS.get(target, tuple)() if sys.platform == "linux" else ()
+    works = sys.platform == "linux" or target != "local"
+    own = TARGET_PARTS.get(target, tuple)() if works else ()
     return (*ENGINE, PACKER, *(part for part in own if acts or not part.package))

@@ -1,6 +1,7 @@
 """Bakes one image version on an EC2 instance, into an AMI that is tagged when it is whole."""
 
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -58,6 +59,7 @@ def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -
     return {
         "region": settings.region,
         "profile": settings.profile,
+        "endpoint": find_endpoint(),
         "source_ami": start,
         "ami_name": name_image(request.image, request.version),
         "ami_description": render_description(request.lineage["parents"]),
@@ -73,6 +75,11 @@ def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -
         "bake_tags": json.dumps(bake),
         "lineage": json.dumps(request.lineage, sort_keys=True),
     }
+
+
+def find_endpoint() -> str:
+    """Return the SDK's own setting of EC2's endpoint, which Packer's plugin does not read."""
+    return os.environ.get("AWS_ENDPOINT_URL_EC2") or os.environ.get("AWS_ENDPOINT_URL") or ""
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def remove_bakes(api: Api, image: str, say: Say) -> None:
     end_instances(api, instances)
     for key in api.list("ec2", "describe_key_pairs", "KeyPairs", kind=ImageError, Filters=filters):
         if _is_dead(key):
-            api.call("ec2", "delete_key_pair", kind=ImageError, KeyPairId=key["KeyPairId"])
+            api.call("ec2", "delete_key_pair", kind=ImageError, KeyName=key["KeyName"])
     remove_groups(api, filters, _is_dead)
 
 

@@ -123,6 +123,7 @@ class AwsSettings(BaseModel):
                 self.verify_through == "ssh_config" and not self.ssh_config,
                 "verify_through: ssh_config needs the file's name as ssh_config",
             ),
+            (self.share_with and not self.kms_key, "share_with needs a kms_key of your own"),
             (self.redirect and not self.certificate, "redirect needs a certificate"),
             (
                 self.build_through == "ssm" and not self.build_instance_profile,

@@ -97,6 +97,6 @@ def _find(api: Api, owner: str, name: str) -> Sequence[Mapping[str, Any]]:
 
 
 def _rank(ami: Mapping[str, Any]) -> tuple[int, str, str]:
-    """Order by Debian's release, where the name says it (not `sid`), then by age."""
+    """Order by Debian's release, where the name says it (not `sid`), then by age and name."""
     release = re.match(r"debian-(\d+)-", ami["Name"])
-    return int(release[1]) if release else 0, ami["CreationDate"], ami["ImageId"]
+    return int(release[1]) if release else 0, ami["CreationDate"], ami["Name"]

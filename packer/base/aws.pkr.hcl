@@ -1,0 +1,252 @@
+# The base image on the `aws` target: an instance of the locked Debian AMI, whose user is `admin`.
+
+packer {
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = "= 1.3.2"
+    }
+  }
+}
+
+variable "region" {
+  type        = string
+  description = "Where it is baked."
+}
+
+variable "profile" {
+  type        = string
+  description = "Profile of ~/.aws/config; empty is the SDK's choice."
+}
+
+variable "endpoint" {
+  type        = string
+  description = "What AWS_ENDPOINT_URL says, which the plugin does not read; empty is AWS itself."
+}
+
+variable "source_ami" {
+  type        = string
+  description = "The AMI to start from."
+}
+
+variable "ami_name" {
+  type        = string
+  description = "The AMI's name, which holds image and version."
+}
+
+variable "ami_description" {
+  type        = string
+  description = "JSON with the image's parents."
+}
+
+variable "instance_type" {
+  type        = string
+  description = "Of the bake's instance."
+}
+
+variable "subnet" {
+  type        = string
+  description = "Subnet of the bake's instance; empty is AWS's choice."
+}
+
+variable "instance_profile" {
+  type        = string
+  description = "Instance profile of the bake; Session Manager needs one."
+}
+
+variable "ssh_interface" {
+  type        = string
+  description = "`session_manager` to log in without an open port; empty logs in directly."
+}
+
+variable "ssh_host" {
+  type        = string
+  description = "Address to log in at; empty is the instance's own."
+  default     = ""
+}
+
+variable "ssh_port" {
+  type        = number
+  description = "Port to log in at."
+  default     = 22
+}
+
+variable "kms_key" {
+  type        = string
+  description = "Key of the encrypted disk; empty is AWS's own."
+}
+
+variable "volume_size" {
+  type        = number
+  description = "Root disk in GiB; 0 is the source AMI's size."
+}
+
+variable "copy_to" {
+  type        = list(string)
+  description = "Regions that get a copy."
+}
+
+variable "share_with" {
+  type        = list(string)
+  description = "Accounts that may launch the image."
+}
+
+variable "tags" {
+  type        = map(string)
+  description = "Of AMI and snapshots."
+}
+
+variable "bake_tags" {
+  type        = map(string)
+  description = "Of what lives as long as the bake; by them a killed bake is cleaned up."
+}
+
+variable "agent_url" {
+  type        = string
+  description = "Debian package of the SSM agent; empty leaves it out."
+}
+
+variable "agent_sha256" {
+  type        = string
+  description = "Its digest."
+}
+
+locals {
+  # Debian's AMI brings no SSM agent. It runs only while the login window is open: it is a login too.
+  agent = var.agent_url == "" ? "" : <<-SCRIPT
+    #!/bin/sh -eu
+    python3 -IS - <<'PYTHON'
+    import hashlib, urllib.request
+    package = urllib.request.urlopen("${var.agent_url}", timeout=120).read()
+    if hashlib.sha256(package).hexdigest() != "${var.agent_sha256}":
+        raise SystemExit("the SSM agent is not the one that the lock names")
+    open("/var/tmp/agent.deb", "wb").write(package)
+    PYTHON
+    dpkg --install /var/tmp/agent.deb
+    rm /var/tmp/agent.deb
+  SCRIPT
+  sudo  = "chmod +x {{ .Path }}; sudo -n env {{ .Vars }} {{ .Path }}"
+  ec2   = <<-SCRIPT
+    #!/bin/sh -eu
+    # What an instance needs and a machine of another kind does not.
+    #
+    # The network is systemd's own: what cloud-init would do at each boot is the seal's task, or
+    # nobody's. The launch data comes over the network.
+
+    units=/etc/systemd/system
+    export SYSTEMD_OFFLINE=1
+    touch /etc/cloud/cloud-init.disabled
+    rm -rf /etc/netplan/* /etc/network/interfaces.d/*
+    printf '[Match]\nType=ether\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nUseDomains=yes\n' \
+        >/etc/systemd/network/80-ether.network
+    chmod 0644 /etc/systemd/network/80-ether.network
+    systemctl enable --quiet systemd-networkd.service systemd-networkd-wait-online.service
+    mkdir -p "$units/immutable-seal.service.d" "$units/amazon-ssm-agent.service.d"
+    printf '[Unit]\nWants=network-online.target\nAfter=network-online.target\n' \
+        >"$units/immutable-seal.service.d/network.conf"
+    printf '[Unit]\nConditionPathExists=/run/immutable/open\nBindsTo=ssh.service\nAfter=ssh.service\n' \
+        >"$units/amazon-ssm-agent.service.d/immutable.conf"
+    systemctl mask --quiet unattended-upgrades.service
+    rm -rf /home/*/.ssh /var/lib/amazon/ssm
+  SCRIPT
+}
+
+source "amazon-ebs" "aws" {
+  region                     = var.region
+  profile                    = var.profile
+  custom_endpoint_ec2        = var.endpoint
+  skip_credential_validation = var.endpoint != ""
+  skip_metadata_api_check    = var.endpoint != ""
+  skip_region_validation     = var.endpoint != ""
+
+  source_ami           = var.source_ami
+  instance_type        = var.instance_type
+  subnet_id            = var.subnet
+  iam_instance_profile = var.instance_profile
+  run_tags             = var.bake_tags
+  run_volume_tags      = var.bake_tags
+  user_data            = var.ssh_interface == "" ? "" : local.agent
+  imds_support         = "v2.0"
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  dynamic "launch_block_device_mappings" {
+    for_each = var.volume_size > 0 ? [var.volume_size] : []
+    content {
+      device_name           = "/dev/xvda"
+      volume_size           = launch_block_device_mappings.value
+      volume_type           = "gp3"
+      delete_on_termination = true
+    }
+  }
+
+  ami_name              = var.ami_name
+  ami_description       = var.ami_description
+  ami_regions           = var.copy_to
+  ami_users             = var.share_with
+  snapshot_users        = var.share_with
+  encrypt_boot          = true
+  kms_key_id            = var.kms_key
+  region_kms_key_ids    = length(var.copy_to) == 0 ? {} : { for region in concat(var.copy_to, [var.region]) : region => region == var.region ? var.kms_key : "" }
+  tags                  = var.tags
+  snapshot_tags         = var.tags
+  force_deregister      = true # an AMI of this name without tags is what a killed bake left
+  force_delete_snapshot = true
+
+  communicator                              = "ssh"
+  ssh_interface                             = var.ssh_interface
+  ssh_host                                  = var.ssh_host
+  ssh_port                                  = var.ssh_port
+  ssh_username                              = "admin"
+  temporary_key_pair_type                   = "ed25519"
+  ssh_timeout                               = "10m"
+  temporary_security_group_source_public_ip = var.endpoint == ""
+}
+
+build {
+  sources = ["source.amazon-ebs.aws"]
+
+  provisioner "shell" {
+    # cloud-init and apt's timers have work of their own when an instance boots for the first time.
+    execute_command = local.sudo
+    inline = [
+      "cloud-init status --wait >/dev/null || true",
+      "systemctl stop apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service unattended-upgrades.service 2>/dev/null || true",
+    ]
+  }
+
+  provisioner "file" {
+    source      = "${path.root}/files"
+    destination = "/var/tmp"
+  }
+
+  provisioner "shell" {
+    execute_command  = local.sudo
+    environment_vars = ["LINEAGE=${var.lineage}"]
+    script           = "${path.root}/provision.sh"
+  }
+
+  provisioner "shell" {
+    execute_command = local.sudo
+    inline          = [local.agent == "" ? "true" : "dpkg --status amazon-ssm-agent >/dev/null 2>&1 || {\n${local.agent}\n}"]
+  }
+
+  provisioner "shell" {
+    execute_command = local.sudo
+    inline          = [local.ec2]
+  }
+
+  provisioner "shell" {
+    execute_command = local.sudo
+    script          = "${path.root}/clean.sh"
+  }
+
+  post-processor "manifest" {
+    output      = var.manifest_path
+    custom_data = { version = var.version }
+  }
+}
