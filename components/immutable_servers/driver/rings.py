@@ -21,10 +21,10 @@ LINTERS: Mapping[str, Sequence[str]] = {
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy": ("-m", "mypy"),
 }
-RINGS = ("unit", "program", "engine", "local")
+RINGS = ("unit", "program", "engine", "clouds", "local")
 REAL = "local"
 """The ring that boots machines. Its tests run one after the other: each takes the whole machine."""
-CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core")}
+CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core"), "clouds": ("-m", "core")}
 """What `--fast` takes of a ring that is longer than that."""
 MOST_WORKERS = 4
 """So many processes run the tests of one ring side by side, where there are as many cores."""

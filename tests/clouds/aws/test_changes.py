@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from aws_project import AwsProject, count_changes, count_moves
 from client import keep_asking
 from cloud import Cloud, find_calls
@@ -132,6 +133,7 @@ def _destroy(project: AwsProject) -> None:
     assert project.count_images() == images
 
 
+@pytest.mark.core
 def test_answers_that_are_lost(tmp_path: Path, cloud: Cloud) -> None:
     """What was made or moved without our knowing is found by its name; nothing is made twice."""
     project = AwsProject.create(tmp_path, cloud)

@@ -58,7 +58,10 @@ class RecordingApp:
         return answer if fault is None else refuse(service, fault, start_response)
 
     def _pass_on(
-        self, environ: dict[str, Any], start_response: Any, status: list[str]
+        self,
+        environ: dict[str, Any],
+        start_response: Any,  # noqa: ANN401 - WSGI
+        status: list[str],
     ) -> list[bytes]:
         def start(code: str, headers: Any, error: Any = None) -> Any:  # noqa: ANN401 - WSGI
             status[0] = code

@@ -107,7 +107,7 @@ def _matches(condition: Mapping[str, Any], headers: Mapping[str, str], path: str
     if field_name == "http-header":
         config = condition["HttpHeaderConfig"]
         return headers.get(config["HttpHeaderName"].lower()) in config["Values"]
-    values = condition.get("Values") or next(
+    values: Sequence[str] = condition.get("Values") or next(
         (part["Values"] for key, part in condition.items() if key.endswith("Config")), []
     )
     if field_name == "host-header":

@@ -34,12 +34,14 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-suspend-r
 """
 DISK = 8
 """GiB of every AMI's root disk."""
-NOT_IN_USE = (
+Said = tuple[str, str, str]
+"""State, reason and description of a target."""
+NOT_IN_USE: Said = (
     "unused",
     "Target.NotInUse",
     "Target group is not configured to receive traffic from the load balancer",
 )
-DRAINING = (
+DRAINING: Said = (
     "draining",
     "Target.DeregistrationInProgress",
     "Target deregistration is in progress",
@@ -87,28 +89,12 @@ def patch_health(world: World) -> None:
     describe = ELBv2Backend.describe_target_health
 
     def health_for(group: Any, target: Mapping[str, Any], ec2_backend: Any) -> Any:  # noqa: ANN401
-        key = (group.arn, target["Id"])
         plain = old_health(group, target, ec2_backend)
-        if target["Id"] not in group.targets:
-            found = DRAINING if world.health.is_draining(key) else None
-        elif plain.status != "healthy":
-            found = None
-        elif group.arn not in world.find_used():
-            found = NOT_IN_USE
-        else:
-            known = world.find_target(key)
-            found = (known.state, known.reason, known.description)
+        found = find_health(world, group, target["Id"], plain.status)
         if found is None:
             return plain
-        state, reason, description = found
-        return FakeHealthStatus(
-            target["Id"],
-            plain.port,
-            plain.health_check_port,
-            state,
-            reason or None,
-            description or None,
-        )
+        port, check = plain.port, plain.health_check_port
+        return FakeHealthStatus(target["Id"], port, check, *(word or None for word in found))
 
     def take_in(group: Any, targets: Sequence[Mapping[str, Any]]) -> None:  # noqa: ANN401
         for target in targets:
@@ -137,6 +123,19 @@ def patch_health(world: World) -> None:
     FakeTargetGroup.register = take_in
     FakeTargetGroup.deregister = take_out
     ELBv2Backend.describe_target_health = describe_target_health
+
+
+def find_health(world: World, group: Any, identity: str, plain: str) -> Said | None:  # noqa: ANN401
+    """Return what is known of a target better than moto, which says `plain` of it."""
+    key = (group.arn, identity)
+    if identity not in group.targets:
+        return DRAINING if world.health.is_draining(key) else None
+    if plain != "healthy":
+        return None
+    if group.arn not in world.find_used():
+        return NOT_IN_USE
+    known = world.find_target(key)
+    return known.state, known.reason, known.description
 
 
 def patch_scaling() -> None:

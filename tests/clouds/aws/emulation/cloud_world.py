@@ -5,9 +5,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloud_balancer import (
     CHECK_SECONDS,
@@ -23,6 +22,9 @@ from cloud_journal import Journal
 from cloud_machine import Machine, start_server, stop_server
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
+
+if TYPE_CHECKING:
+    from http.server import ThreadingHTTPServer
 
 BALANCERS = 200
 """Third number of the balancers' addresses, which no subnet holds."""

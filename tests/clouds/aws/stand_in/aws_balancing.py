@@ -338,8 +338,9 @@ class Listener(BalancingKind):
     def import_inputs(self, found: Values) -> Values:
         """Return the listener, its first certificate by its own name."""
         imported = super().import_inputs(found)
-        certificates = imported.pop("certificates", [])
-        return {**imported, **{"certificateArn": one["certificateArn"] for one in certificates[:1]}}
+        for certificate in imported.pop("certificates", [])[:1]:
+            imported["certificateArn"] = certificate["certificateArn"]
+        return imported
 
     def read_outputs(self, identity: str, found: Values) -> Values:
         """Return its ARN."""

@@ -5,7 +5,7 @@ a list. Which members an operation takes, and of which type, is read from botoco
 the API, so that only what differs in its name is written down (`Names`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format  # type: ignore[import-untyped]
@@ -58,20 +58,25 @@ def render(shape: Any, value: Any, names: Names) -> Any:  # noqa: ANN401 - botoc
         if isinstance(value, Mapping):
             return render_tags(value)
         return [render(shape.member, item, names) for item in value]
-    return _CASTS.get(kind, lambda same: same)(value)
+    return _cast(kind, value)
 
 
 def _read_boolean(value: Any) -> bool:  # noqa: ANN401 - upstream has booleans and their words
     return value if isinstance(value, bool) else str(value).lower() == "true"
 
 
-_CASTS = {
+_CASTS: Mapping[str, Callable[[Any], Any]] = {
     "boolean": _read_boolean,
     "integer": int,
     "long": int,
     "double": float,
     "string": str,
 }
+
+
+def _cast(kind: str, value: Any) -> Any:  # noqa: ANN401 - any value of the API
+    """Return a value with the type that the API has for it."""
+    return _CASTS[kind](value) if kind in _CASTS else value
 
 
 def find_name(shape: Any, member: str, names: Names) -> str:  # noqa: ANN401 - a botocore shape
@@ -139,8 +144,7 @@ def refresh(shape: Any, old: Any, found: Any, names: Names) -> Any:  # noqa: ANN
         }
     if kind == "list":
         return _refresh_list(shape, old, found, names)
-    same = _CASTS.get(kind, lambda same: same)
-    return old if same(old) == same(found) else found
+    return old if _cast(kind, old) == _cast(kind, found) else found
 
 
 def _refresh_list(shape: Any, old: Any, found: Any, names: Names) -> Any:  # noqa: ANN401 - the same

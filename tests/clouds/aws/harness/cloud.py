@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-EMULATION = Path(__file__).parent / "emulation"
+EMULATION = Path(__file__).parents[1] / "emulation"
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 """The account of every call that assumed no role."""
@@ -98,7 +98,7 @@ def start_cloud(folder: Path) -> Iterator[Cloud]:
         server.communicate(timeout=20)
 
 
-def find_calls(events: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+def find_calls(events: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     """Return the parameters of the calls of a kind that were answered."""
     return [e["parameters"] for e in events if e["event"] == "api" and e["call"] == name]
 

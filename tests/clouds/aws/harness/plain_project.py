@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from checkout import Checkout, Outcome
 from cloud import Cloud
 
-STAND_IN = Path(__file__).parent / "stand_in"
-PLAIN = Path(__file__).parent / "plain"
+STAND_IN = Path(__file__).parents[1] / "stand_in"
+PLAIN = Path(__file__).parents[1] / "plain"
 
 
 def find_official_plugin() -> str:

@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 
 from checkout import ROOT, Checkout, Outcome
 from cloud import REGION, Cloud, find_calls
-from immutable_servers.targets.aws.artifacts import render_description, render_facts
-from immutable_servers.targets.aws.names import name_image
 from plain_project import lead_to
+from project import SAMPLE
 
 from immutable_servers.identity import compute_versions
 from immutable_servers.settings import load_settings
+from immutable_servers.targets.aws.artifacts import render_description, render_facts
+from immutable_servers.targets.aws.names import name_image
 from immutable_servers.targets.contract import Scope
 
-SAMPLE = Path(__file__).parent / "sample"
+PACKER = Path(__file__).parents[1] / "sample" / "packer"
 SSH_CONFIG = "Host *\n  Port 2222\n"
 """Where emulated instances take logins; who reaches instances by such a file says so in it."""
 SSH = 22
@@ -35,7 +36,8 @@ class AwsProject(Checkout):
     def create(cls, folder: Path, cloud: Cloud) -> "AwsProject":
         """Copy the sample and make its stack."""
         root = folder / "project"
-        shutil.copytree(SAMPLE, root)
+        shutil.copytree(SAMPLE, root, ignore=shutil.ignore_patterns("packer"))
+        shutil.copytree(PACKER, root / "packer")
         shutil.copy(ROOT / "__main__.py", root)
         (folder / "state").mkdir()
         (folder / "ssh_config").write_text(SSH_CONFIG)
@@ -211,7 +213,7 @@ def count_changes(done: Outcome) -> list[str]:
 
 def count_moves(done: Outcome) -> int:
     """Return how often a run changed where a listener points."""
-    return sum(len(find_calls(done.events, call)) for call in POINTING)
+    return sum([len(find_calls(done.events, call)) for call in POINTING])
 
 
 __all__ = ["AwsProject", "count_changes", "count_moves"]
