@@ -1,7 +1,9 @@
 """Makes moto's models answer as Amazon does where they do not, with what the world knows.
 
-- The default VPC is on this machine's loopback, so that an instance's private address can be used.
+- The default VPC is on this machine's loopback, so that an instance's private address can be
+  used; its public one is the same.
 - A load balancer's DNS name is an address there too.
+- An account sees AMIs that are shared with it, but not their tags.
 - A disk of a launch template without a size is as large as the AMI's.
 - A target's health is what a check found, not always `healthy`; one that was taken out drains.
 - An Auto Scaling group puts a replaced instance into its target groups, and replaces none while
@@ -9,6 +11,7 @@
 - A second version of a launch template has user data, as the first one has.
 """
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +22,8 @@ from moto.autoscaling.models import (
     FakeAutoScalingGroup,
 )
 from moto.core.types import Base64EncodedString
-from moto.ec2.models import EC2Backend
+from moto.ec2.models import EC2Backend, ec2_backends
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.elbv2.models import (
@@ -51,6 +55,7 @@ DRAINING: Said = (
 def patch(world: World) -> None:
     """Replace the methods that fall short."""
     patch_network(world)
+    patch_images()
     patch_health(world)
     patch_scaling()
 
@@ -58,6 +63,13 @@ def patch(world: World) -> None:
 def patch_network(world: World) -> None:
     """Put networks and balancers onto the loopback, and give each disk a size."""
     create = ELBv2Backend.create_load_balancer
+    assign = NetworkInterface.check_auto_public_ip
+
+    def check_auto_public_ip(card: Any) -> None:  # noqa: ANN401 - moto's class
+        assign(card)
+        if card.public_ip:
+            card.public_ip = card.private_ip_address
+
     add_disk = Instance.add_block_device
 
     def add_block_device(instance: Any, size: int | None, *args: Any, **named: Any) -> Any:  # noqa: ANN401
@@ -79,7 +91,34 @@ def patch_network(world: World) -> None:
 
     EC2Backend.create_default_vpc = create_default_vpc
     Instance.add_block_device = add_block_device
+    NetworkInterface.check_auto_public_ip = check_auto_public_ip
     ELBv2Backend.create_load_balancer = create_load_balancer
+
+
+def patch_images() -> None:
+    """Show shared AMIs.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-explicit.html
+    """
+    describe = EC2Backend.describe_images
+
+    def describe_images(backend: Any, *args: Any, **named: Any) -> list[Any]:  # noqa: ANN401
+        grant = {"UserId": backend.account_id}
+        found = [*describe(backend, *args, **named)]
+        for account in [*ec2_backends]:
+            other = ec2_backends[account][backend.region_name]
+            if other is not backend:
+                shared = describe(other, *args, **named)
+                found += [_without_tags(ami) for ami in shared if grant in ami.launch_permissions]
+        return found
+
+    EC2Backend.describe_images = describe_images
+
+
+def _without_tags(ami: Any) -> Any:  # noqa: ANN401 - moto's AMI
+    seen = copy.copy(ami)
+    seen.get_tags = list
+    return seen
 
 
 def patch_health(world: World) -> None:
