@@ -134,22 +134,44 @@ def _destroy(project: AwsProject) -> None:
 
 
 @pytest.mark.core
-def test_answers_that_are_lost(tmp_path: Path, cloud: Cloud) -> None:
-    """What was made or moved without our knowing is found by its name; nothing is made twice."""
+def test_what_happens_without_our_knowing(tmp_path: Path, cloud: Cloud) -> None:
+    """What was made, moved or ended behind our back is found, and nothing is made twice."""
     project = AwsProject.create(tmp_path, cloud)
-    cloud.set_fault("autoscaling.CreateAutoScalingGroup", "Lost", lost=True)
+    _lose_the_answer_of_a_launch(project)
+    _lose_the_answer_of_a_move(project)
+    _end_a_server_by_hand(project)
+
+
+def _lose_the_answer_of_a_launch(project: AwsProject) -> None:
+    """The group that a failed run made is adopted by its name."""
+    project.cloud.set_fault("autoscaling.CreateAutoScalingGroup", "Lost", lost=True)
     assert project.run().code != 0
     assert len(project.groups()) == 1
     done = project.run()
     assert done.code == 0, done.text
     assert done.count("boot") == 0
+    project.assert_serving()
+
+
+def _lose_the_answer_of_a_move(project: AwsProject) -> None:
+    """Traffic moved and the run does not know: the next one leaves it there."""
     first = project.live()
     project.edit("app/server.txt", "two")
-    cloud.set_fault("elbv2.ModifyListener", "Lost", lost=True)
+    project.cloud.set_fault("elbv2.ModifyListener", "Lost", lost=True)
     assert project.run().code != 0
     moved = project.live()
     assert moved != first
     done = project.run()
     assert done.code == 0, done.text
     assert (project.live(), count_moves(done), done.count("boot")) == (moved, 0, 0)
-    project.ask_three_questions()
+    project.assert_serving()
+
+
+def _end_a_server_by_hand(project: AwsProject) -> None:
+    """The group makes it again, with no way to log in to it; a run finds nothing to do."""
+    live = project.live()
+    project.end_server(live)
+    done = project.run()
+    assert (done.code, done.steps) == (0, []), done.text
+    assert project.groups()[live] == 2
+    assert project.find_ways() == []

@@ -1,11 +1,11 @@
 """The way into moto's server: each call is recorded, may go wrong as a test says, and has effect.
 
 A test writes `faults.json`: `{"elbv2.ModifyListener": {"code": "Throttling", "times": 2}}`. With
-`"lost": true` the call is carried out, and its answer is the error.
+`"lost": true` the call is carried out, and its answer is the error. `launch` is no call, but a
+group's attempt to launch instances.
 """
 
 import io
-import json
 import re
 import traceback
 from collections.abc import Iterable, Mapping
@@ -43,7 +43,7 @@ class RecordingApp:
         service = find_service(environ)
         action, parameters = read_call(environ, body)
         with self.world.lock:
-            fault = self._take_fault(f"{service}.{action}")
+            fault = self.world.take_fault(f"{service}.{action}")
             status = ["200"]
             answer: Iterable[bytes] = ()
             if fault is None or fault.get("lost"):
@@ -73,17 +73,6 @@ class RecordingApp:
         finally:
             if hasattr(answer, "close"):
                 answer.close()
-
-    def _take_fault(self, call: str) -> Mapping[str, Any] | None:
-        """Return what is to go wrong with this call; each fault is counted down."""
-        file = self.world.folder / "faults.json"
-        faults = json.loads(file.read_text()) if file.exists() else {}
-        fault: dict[str, Any] | None = faults.get(call)
-        if not fault or fault.get("times", 1) < 1:
-            return None
-        fault["times"] = fault.get("times", 1) - 1
-        file.write_text(json.dumps(faults))
-        return fault
 
 
 def find_service(environ: Mapping[str, Any]) -> str:

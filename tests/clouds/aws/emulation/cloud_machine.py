@@ -3,6 +3,10 @@
 It takes its launch data as a real server does: logins only with the launch's key, while the window
 is open and the seal is not closed. Commands of a login run on this machine, as whoever runs the
 tests; `immutable-seal now` seals the emulated server.
+
+On the instance of a bake nothing runs: its commands are noted and said to have worked, and its
+files go to a folder of the test. What Packer does with the API is real, what it would do to a disk
+is not: the local target's bakes are.
 """
 
 import asyncio
@@ -28,6 +32,8 @@ class Machine:
 
     Attributes:
         launch: Its launch data, from the user data.
+        keys: Who may log in, as OpenSSH's public keys.
+        bakes: It is the instance of a bake.
         sealed: It takes no logins any more.
     """
 
@@ -36,14 +42,16 @@ class Machine:
         identity: str,
         address: str,
         user_data: str,
+        key_pair: str,
         folder: Path,
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.identity = identity
         self.address = address
-        self.user_data = user_data
         self.launch = read_launch(user_data)
+        self.keys = [key for key in (key_pair, self.launch.get("login_key", "")) if key]
+        self.bakes = bool(key_pair) or self.launch.get("service") == "bake"
         self.folder = folder
         self.journal = journal
         self.loop = loop
@@ -54,9 +62,9 @@ class Machine:
             asyncio.run_coroutine_threadsafe(self._open(), loop).result()
 
     def is_open(self) -> bool:
-        """Tell whether the launch data has a key and a window that has not ended."""
+        """Tell whether it has a key, and its launch data no window that has ended."""
         ends = float(self.launch.get("window_ends") or 0)
-        return bool(self.launch.get("login_key")) and ends > time.time()
+        return bool(self.keys) and (ends > time.time() or not self.launch)
 
     def listen(self, port: int) -> None:
         """Have the application answer on a port too."""
@@ -97,14 +105,24 @@ class Machine:
             server_host_keys=[_read_host_key(self.launch)],
             server_factory=lambda: Logins(self),
             process_factory=self._run,
+            sftp_factory=self._open_files,
+            allow_scp=True,
         )
+
+    def _open_files(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
+        """Keep what is copied to the instance in a folder of the test."""
+        root = self.folder / "files" / self.identity
+        (root / "tmp").mkdir(parents=True, exist_ok=True)
+        (root / "var" / "tmp").mkdir(parents=True, exist_ok=True)
+        return asyncssh.SFTPServer(channel, chroot=str(root).encode())
 
     async def _run(self, process: "asyncssh.SSHServerProcess[str]") -> None:
         command = process.command or ""
         self.journal.note("login", instance=self.identity, command=command)
-        if SEAL in command:
+        if SEAL in command or self.bakes:
             process.exit(0)
-            self.seal()
+            if not self.bakes:
+                self.seal()
             return
         ran = await asyncio.create_subprocess_shell(
             command,
@@ -151,12 +169,12 @@ class Logins(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Compare with the launch's key while the window is open."""
+        """Compare with the keys while the window is open; a bake of an upstream AMI is no root."""
         machine = self.machine
-        if machine.sealed or not machine.is_open():
+        if machine.sealed or not machine.is_open() or username not in ("root", "admin"):
             return False
-        wanted = asyncssh.import_public_key(machine.launch["login_key"])
-        return username == "root" and key.public_data == wanted.public_data
+        known = [asyncssh.import_public_key(one).public_data for one in machine.keys]
+        return key.public_data in known
 
 
 class Application(BaseHTTPRequestHandler):

@@ -8,12 +8,15 @@
 - A target's health is what a check found, not always `healthy`; one that was taken out drains.
 - An Auto Scaling group puts a replaced instance into its target groups, and replaces none while
   that is suspended.
+- Launches that failed are told as activities.
 - A second version of a launch template has user data, as the first one has.
 """
 
 import copy
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from cloud_world import World
@@ -21,6 +24,8 @@ from moto.autoscaling.models import (
     AutoScalingBackend,
     FakeAutoScalingGroup,
 )
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
@@ -57,7 +62,7 @@ def patch(world: World) -> None:
     patch_network(world)
     patch_images()
     patch_health(world)
-    patch_scaling()
+    patch_scaling(world)
 
 
 def patch_network(world: World) -> None:
@@ -177,7 +182,7 @@ def find_health(world: World, group: Any, identity: str, plain: str) -> Said | N
     return known.state, known.reason, known.description
 
 
-def patch_scaling() -> None:
+def patch_scaling(world: World) -> None:
     """Replace instances as the group's processes say."""
 
     def find_user_data(version: Any) -> Base64EncodedString | None:  # noqa: ANN401 - moto's class
@@ -192,7 +197,10 @@ def patch_scaling() -> None:
 
     def launch_unless_held(group: Any, count: int, tags: Mapping[str, str]) -> None:  # noqa: ANN401
         held = HELD_BY & {process["ProcessName"] for process in group.suspended_processes}
-        if not held:
+        fault = None if held else world.take_fault("launch")
+        if fault:
+            world.activities.setdefault(group.name, []).insert(0, describe_failure(group, fault))
+        elif not held:
             launch(group, count, tags)
 
     def notify(backend: Any, instance_ids: Sequence[str]) -> None:  # noqa: ANN401 - moto's class
@@ -210,7 +218,28 @@ def patch_scaling() -> None:
         group = backend.autoscaling_groups[group_name]
         group.set_desired_capacity(group.desired_capacity)
 
+    def describe_activities(response: Any) -> ActionResult:  # noqa: ANN401 - moto's class
+        name = response._get_param("AutoScalingGroupName")
+        return ActionResult({"Activities": world.activities.get(name, [])})
+
+    AutoScalingResponse.describe_scaling_activities = describe_activities
     LaunchTemplateVersion.user_data = property(find_user_data)
     FakeAutoScalingGroup.replace_autoscaling_group_instances = launch_unless_held
     AutoScalingBackend.notify_terminate_instances = notify
     AutoScalingBackend.resume_processes = resume
+
+
+def describe_failure(group: Any, fault: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """Return the activity of a launch that failed, in Amazon's words."""
+    now = datetime.now(UTC)
+    return {
+        "ActivityId": secrets.token_hex(8),
+        "AutoScalingGroupName": group.name,
+        "Cause": "an instance was started in response to a difference in capacity",
+        "Description": "Launching a new EC2 instance",
+        "StartTime": now,
+        "EndTime": now,
+        "StatusCode": "Failed",
+        "StatusMessage": f"{fault['message']} Launching EC2 instance failed.",
+        "Progress": 100,
+    }

@@ -10,8 +10,6 @@ import sys
 import threading
 from pathlib import Path
 
-os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-
 from cloud_api import RecordingApp
 from cloud_patches import patch
 from cloud_world import World

@@ -1,6 +1,8 @@
 """The emulated cloud behind its API: instances that run, balancers that answer, their health."""
 
 import asyncio
+import itertools
+import json
 import socket
 import threading
 import time
@@ -20,12 +22,15 @@ from cloud_balancer import (
 )
 from cloud_journal import Journal
 from cloud_machine import Machine, start_server, stop_server
+from moto.autoscaling.models import autoscaling_backends
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
+SCALE_EVERY = 10
+"""After so many health checks groups try to launch what they lack."""
 BALANCERS = 200
 """Third number of the balancers' addresses, which no subnet holds."""
 CLAIMED = 10009
@@ -37,6 +42,7 @@ class World:
 
     Attributes:
         network: The two first numbers of every address: `127.` and one of its own.
+        activities: Of each Auto Scaling group, those that failed, the latest first.
         lock: Held while moto's models are read or changed.
     """
 
@@ -48,6 +54,7 @@ class World:
         self.health = Health()
         self.machines: dict[str, Machine] = {}
         self.fronts: dict[tuple[str, int], ThreadingHTTPServer] = {}
+        self.activities: dict[str, list[dict[str, Any]]] = {}
         self.pointers: dict[str, Mapping[str, int]] = {}
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
@@ -56,6 +63,17 @@ class World:
     def find_balancer_address(self, number: int) -> str:
         """Return the address of a stack's balancer."""
         return f"{self.network}.{BALANCERS}.{number}"
+
+    def take_fault(self, name: str) -> Mapping[str, Any] | None:
+        """Return what a test wants to go wrong; each fault is counted down."""
+        file = self.folder / "faults.json"
+        faults = json.loads(file.read_text()) if file.exists() else {}
+        fault: dict[str, Any] | None = faults.get(name)
+        if not fault or fault.get("times", 1) < 1:
+            return None
+        fault["times"] = fault.get("times", 1) - 1
+        file.write_text(json.dumps(faults))
+        return fault
 
     # what is in moto
     def list_groups(self) -> Iterator[Any]:
@@ -118,6 +136,14 @@ class World:
             self._settle_fronts()
             self._note_pointers()
 
+    def scale(self) -> None:
+        """Let each group try again to launch what it lacks."""
+        with self.lock:
+            for backend in _list_backends(autoscaling_backends):
+                for group in backend.autoscaling_groups.values():
+                    group.set_desired_capacity(group.desired_capacity)
+            self.settle()
+
     def _settle_machines(self) -> None:
         running = {
             instance.id: instance
@@ -147,6 +173,7 @@ class World:
             instance.id,
             instance.private_ip,
             instance.user_data.decode() if instance.user_data else "",
+            _find_key_pair(instance),
             self.folder,
             self.journal,
             self.loop,
@@ -194,9 +221,11 @@ class World:
 
     # health checks
     def _check_for_ever(self) -> None:
-        while True:
+        for count in itertools.count():
             time.sleep(CHECK_SECONDS)
             self.check_once()
+            if count % SCALE_EVERY == 0:
+                self.scale()
 
     def check_once(self) -> None:
         """Ask every target that a listener can reach."""
@@ -219,6 +248,12 @@ class World:
 def _list_backends(backends: Any) -> Iterator[Any]:  # noqa: ANN401 - moto's tables
     for account in [*backends.values()]:
         yield from [*account.values()]
+
+
+def _find_key_pair(instance: Any) -> str:  # noqa: ANN401 - moto's instance
+    """Return the public key that an instance was launched with, empty without."""
+    pair = instance.ec2_backend.key_pairs.get(instance.key_name)
+    return str(pair.public_key) if pair else ""
 
 
 def _list_targets(group: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - moto's target group

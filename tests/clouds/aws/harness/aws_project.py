@@ -121,6 +121,17 @@ class AwsProject(Checkout):
         """Revert it."""
         (self.root / "app" / f"broken-{service}").unlink()
 
+    def end_server(self, generation: str) -> None:
+        """End a server of a generation by hand."""
+        scaling = self.cloud.client("autoscaling")
+        (group,) = [
+            group
+            for group in scaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+            if generation in group["AutoScalingGroupName"]
+        ]
+        one = group["Instances"][0]["InstanceId"]
+        self.cloud.client("ec2").terminate_instances(InstanceIds=[one])
+
     # what is true
     def scope(self, service: str = "web") -> Scope:
         """Return a service's scope."""
