@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from cloud import ACCOUNT, REGION, Cloud
+from cloud import ACCOUNT, REGION, Cloud, become
 
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import forget_clients
@@ -27,13 +27,10 @@ def _uses_the_cloud(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     forget_clients()
 
 
-def become(account: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def act_as(account: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Go on with the credentials of a role in another account."""
-    role = f"arn:aws:iam::{account}:role/deploy"
-    said = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", said["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", said["SecretAccessKey"])
-    monkeypatch.setenv("AWS_SESSION_TOKEN", said["SessionToken"])
+    for name, value in become(account, cloud).environment.items():
+        monkeypatch.setenv(name, value)
     forget_clients()
     caller = boto3.Session(region_name=REGION).client("sts").get_caller_identity()
     assert caller["Account"] == account
@@ -74,12 +71,12 @@ def test_a_shared_image_is_found_without_its_tags(
     assert (own.id, own.parents, own.facts["commit"]) == (shared, PARENTS, "c0ffee")
     assert own.facts["marks"] == {"used": "dev"}
 
-    become(FRIEND, cloud, monkeypatch)
+    act_as(FRIEND, cloud, monkeypatch)
     assert find_catalog().find("app", VERSION) is None
     found = find_catalog(ACCOUNT).find("app", VERSION)
     assert found is not None
     assert (found.id, found.parents) == (shared, PARENTS)
     assert found.facts == {"marks": {}, "owner": ACCOUNT}
 
-    become(STRANGER, cloud, monkeypatch)
+    act_as(STRANGER, cloud, monkeypatch)
     assert find_catalog(ACCOUNT).list() == []

@@ -41,7 +41,7 @@ def find_health_when(
     """Return the servers' health once each is as expected."""
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_result(
-            lambda found: [h for h in found if state not in h.detail] or len(found) != servers
+            lambda found: len(found) != servers or any(state not in h.detail for h in found)
         ),
         wait=tenacity.wait_fixed(0.2),
         stop=tenacity.stop_after_delay(30),

@@ -27,6 +27,7 @@ from moto.autoscaling.models import (
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
+from moto.ec2.exceptions import InvalidAMIIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
@@ -108,16 +109,25 @@ def patch_images() -> None:
     describe = EC2Backend.describe_images
 
     def describe_images(backend: Any, *args: Any, **named: Any) -> list[Any]:  # noqa: ANN401
-        grant = {"UserId": backend.account_id}
-        found = [*describe(backend, *args, **named)]
+        grants = ({"UserId": backend.account_id}, {"Group": "all"})
+        own = _describe_if_known(describe, backend, *args, **named)
+        found = {ami.id: ami for ami in own}
         for account in [*ec2_backends]:
-            other = ec2_backends[account][backend.region_name]
-            if other is not backend:
-                shared = describe(other, *args, **named)
-                found += [_without_tags(ami) for ami in shared if grant in ami.launch_permissions]
-        return found
+            for ami in _describe_if_known(
+                describe, ec2_backends[account][backend.region_name], *args, **named
+            ):
+                if any(grant in ami.launch_permissions for grant in grants):
+                    found.setdefault(ami.id, _without_tags(ami))
+        return [*found.values()] or describe(backend, *args, **named)
 
     EC2Backend.describe_images = describe_images
+
+
+def _describe_if_known(describe: Any, backend: Any, *args: Any, **named: Any) -> list[Any]:  # noqa: ANN401
+    try:
+        return [*describe(backend, *args, **named)]
+    except InvalidAMIIdError:
+        return []
 
 
 def _without_tags(ami: Any) -> Any:  # noqa: ANN401 - moto's AMI

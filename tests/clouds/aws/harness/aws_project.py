@@ -26,18 +26,25 @@ POINTING = ("elbv2.ModifyListener", "elbv2.ModifyRule")
 
 @dataclass
 class AwsProject(Checkout):
-    """The copy of the sample, and its cloud."""
+    """The copy of the sample, and its cloud.
+
+    Attributes:
+        aws: The target's settings beside those of every test.
+        variables: Template variables of both images.
+    """
 
     cloud: Cloud = field(kw_only=True)
+    aws: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
 
     sample: ClassVar[Path] = SAMPLE
 
     @classmethod
-    def create(cls, folder: Path, cloud: Cloud) -> "AwsProject":
-        """Copy the sample and make its stack."""
+    def create(cls, folder: Path, cloud: Cloud, packer: Path = PACKER) -> "AwsProject":
+        """Copy the sample and make its stack; `packer` has the templates."""
         root = folder / "project"
         shutil.copytree(SAMPLE, root, ignore=shutil.ignore_patterns("packer"))
-        shutil.copytree(PACKER, root / "packer")
+        shutil.copytree(packer, root / "packer")
         shutil.copy(ROOT / "__main__.py", root)
         (folder / "state").mkdir()
         (folder / "ssh_config").write_text(SSH_CONFIG)
@@ -64,13 +71,17 @@ class AwsProject(Checkout):
         """Return the settings from `services`."""
         return {
             "target": "aws",
-            "images": {"base": {}, "app": {"parent": "base", "sources": ["app"]}},
+            "images": {
+                "base": {"variables": self.variables},
+                "app": {"parent": "base", "sources": ["app"], "variables": self.variables},
+            },
             "services": self.services,
             "aws": {
                 "region": REGION,
                 "verify_through": "ssh_config",
                 "ssh_config": str(self.root.parent / "ssh_config"),
                 "boot_deadline": 20,
+                **self.aws,
             },
         }
 
@@ -79,11 +90,7 @@ class AwsProject(Checkout):
 
         What really baking does is asked of the real Packer, in `test_bakes.py`.
         """
-        settings = load_settings(self.render_settings(), self.root)
-        versions = {
-            name: found.version
-            for name, found in compute_versions(self.root, settings, "x86_64").items()
-        }
+        versions = self.compute_versions()
         ec2 = self.cloud.client("ec2")
         for image, version in versions.items():
             name = name_image(image, version)
@@ -94,6 +101,12 @@ class AwsProject(Checkout):
                 parents = {"base": versions["base"]} if image == "app" else {}
                 self._register(name, {"image": image, "version": version}, parents)
         return versions
+
+    def compute_versions(self) -> dict[str, str]:
+        """Return the versions of the checkout's images."""
+        settings = load_settings(self.render_settings(), self.root)
+        found = compute_versions(self.root, settings, "x86_64")
+        return {name: one.version for name, one in found.items()}
 
     def _register(self, name: str, lineage: dict[str, str], parents: dict[str, str]) -> None:
         ec2 = self.cloud.client("ec2")

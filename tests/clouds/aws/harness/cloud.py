@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,15 @@ class Cloud:
         endpoint: Where its API answers.
         network: The first two numbers of its addresses.
         read: How much of the journal was read.
+        key: Id of the access key, which says which account asks.
     """
 
     folder: Path
     endpoint: str
     network: str
     read: int = 0
+    key: str = "AKIAEMULATED00000000"
+    token: str = ""
     clients: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -40,8 +43,9 @@ class Cloud:
         """What leads the SDK and the provider plugin to it: their own settings, nothing else."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "AKIAEMULATED00000000",
+            "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": "emulated",
+            "AWS_SESSION_TOKEN": self.token,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -49,17 +53,19 @@ class Cloud:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - the SDK's client
-        """Return the SDK's client of a service, as the first account."""
-        if service not in self.clients:
-            self.clients[service] = boto3.client(
-                service,
-                endpoint_url=self.endpoint,
-                region_name=REGION,
-                aws_access_key_id="AKIAEMULATED00000000",
-                aws_secret_access_key="emulated",  # noqa: S106 - of an emulated cloud
-            )
-        return self.clients[service]
+    def client(self, service: str, region: str = REGION) -> Any:  # noqa: ANN401 - the SDK's client
+        """Return the SDK's client of a service, as this account."""
+        place = f"{service} {region}"
+        if place not in self.clients:
+            session = boto3.Session(self.key, "emulated", self.token or None, region_name=region)
+            self.clients[place] = session.client(service, endpoint_url=self.endpoint)
+        return self.clients[place]
+
+    def find_running(self) -> list[dict[str, Any]]:
+        """Return the instances that run."""
+        wanted = [{"Name": "instance-state-name", "Values": ["running"]}]
+        found = self.client("ec2").describe_instances(Filters=wanted)["Reservations"]
+        return [instance for reservation in found for instance in reservation["Instances"]]
 
     def read_new(self) -> list[dict[str, Any]]:
         """Return what was noted since the last look."""
@@ -98,9 +104,17 @@ def start_cloud(folder: Path) -> Iterator[Cloud]:
         server.communicate(timeout=20)
 
 
+def become(account: str, cloud: Cloud) -> Cloud:
+    """Return the same cloud as a role in another account sees it."""
+    role = f"arn:aws:iam::{account}:role/deploy"
+    said = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    other = Cloud(cloud.folder, cloud.endpoint, cloud.network)
+    return replace(other, key=said["AccessKeyId"], token=said["SessionToken"])
+
+
 def find_calls(events: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
     """Return the parameters of the calls of a kind that were answered."""
     return [e["parameters"] for e in events if e["event"] == "api" and e["call"] == name]
 
 
-__all__ = ["ACCOUNT", "REGION", "Cloud", "find_calls", "start_cloud"]
+__all__ = ["ACCOUNT", "REGION", "Cloud", "become", "find_calls", "start_cloud"]
