@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 from cloud_world import World
 
-SERVICES = {"elasticloadbalancing": "elbv2"}
+SERVICES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
 """Names of the signature's services, where the SDK has another one."""
 KEPT = 400
 """So much of a parameter is recorded."""

@@ -18,6 +18,7 @@ from typing import Any, cast
 CHECK_SECONDS = 0.1
 """How often targets are asked; what the API says of intervals is only written down."""
 ANSWER_SECONDS = 2.0
+FIRST_ERROR = 500
 HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "content-length"))
 Key = tuple[str, str]
 """ARN of a target group, and id of a target."""
@@ -163,16 +164,20 @@ class Front(BaseHTTPRequestHandler):
             return
         identity, address, port, _ = random.choice(healthy or targets)  # noqa: S311 - the same
         self.world.health.count((group, identity), 1)
+        counted = ["RequestCount"]
         try:
             line = http.client.HTTPConnection(address, port, timeout=ANSWER_SECONDS)
             line.request("GET", self.path, headers=dict(headers))
             answer = line.getresponse()
+            counted += ["HTTPCode_Target_5XX_Count"] if answer.status >= FIRST_ERROR else []
             self._send(answer.status, dict(answer.getheaders()), answer.read())
             line.close()
         except OSError as error:
+            counted.append("TargetConnectionErrorCount")
             self._send(502, {}, f"{error}\n".encode())
         finally:
             self.world.health.count((group, identity), -1)
+            self.world.count(group, counted)
 
     def _send(self, code: int, headers: Mapping[str, str], body: bytes) -> None:
         self.send_response(code)

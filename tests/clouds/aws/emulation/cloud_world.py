@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,15 @@ from cloud_balancer import (
 from cloud_journal import Journal
 from cloud_machine import Machine, start_server, stop_server
 from moto.autoscaling.models import autoscaling_backends
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
 
+METRICS = "AWS/ApplicationELB"
+"""CloudWatch's name for what load balancers count."""
 SCALE_EVERY = 10
 """After so many health checks groups try to launch what they lack."""
 BALANCERS = 200
@@ -117,16 +121,35 @@ class World:
 
     def find_used(self) -> set[str]:
         """Return the target groups that a listener or a rule names."""
-        used: set[str] = set()
-        for _, listener in self.list_listeners():
-            for rule in listener.rules.values():
-                used |= {*find_weights(rule.actions)}
-            used |= {*find_weights(listener.default_actions)}
-        return used
+        return {arn for _, listener in self.list_listeners() for arn in _list_used(listener)}
 
     def find_target(self, key: Key) -> Target:
         """Return what the health checks know of a target."""
         return self.health.targets.setdefault(key, Target())
+
+    def count(self, group_arn: str, metrics: Sequence[str]) -> None:
+        """Have CloudWatch count a request that a load balancer passed on."""
+        with self.lock:
+            for balancer, listener in self.list_listeners():
+                if group_arn not in _list_used(listener):
+                    continue
+                names = {
+                    "TargetGroup": group_arn.rpartition(":")[2],
+                    "LoadBalancer": balancer.arn.rpartition(":loadbalancer/")[2],
+                }
+                dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
+                data = [
+                    {
+                        "MetricName": metric,
+                        "Dimensions": dimensions,
+                        "Value": 1,
+                        "Timestamp": datetime.now(UTC).replace(tzinfo=None),
+                    }
+                    for metric in metrics
+                ]
+                _, _, _, region, account, _ = group_arn.split(":", 5)
+                cloudwatch_backends[account][region].put_metric_data(METRICS, data)
+                return
 
     # what follows from it
     def settle(self) -> None:
@@ -248,6 +271,14 @@ class World:
 def _list_backends(backends: Any) -> Iterator[Any]:  # noqa: ANN401 - moto's tables
     for account in [*backends.values()]:
         yield from [*account.values()]
+
+
+def _list_used(listener: Any) -> set[str]:  # noqa: ANN401 - moto's listener
+    """Return the target groups that a listener can lead to."""
+    used = {*find_weights(listener.default_actions)}
+    for rule in listener.rules.values():
+        used |= {*find_weights(rule.actions)}
+    return used
 
 
 def _find_key_pair(instance: Any) -> str:  # noqa: ANN401 - moto's instance

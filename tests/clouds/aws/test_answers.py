@@ -1,16 +1,17 @@
-"""What Amazon says when something is wrong, as its API says it, in words with what to do."""
+"""What the target reads from Amazon: health, counts, and in words what went wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 import tenacity
 from aws_world import WEB, World, make_target
+from client import Client
 from cloud import Cloud, start_cloud
 
 from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import forget_clients
-from immutable_servers.targets.contract import Health, Launch, Scope
+from immutable_servers.targets.contract import Answers, Health, Launch, Route, Scope
 
 PORT = 8000
 
@@ -61,6 +62,33 @@ def test_no_capacity(shared: Cloud, world: World) -> None:
     assert f"launch: {said} Launching EC2 instance failed." in target.find_trouble(scope)
     shared.set_fault("launch", "", times=0)
     assert [h.ok for h in find_health_when(target, scope, "healthy")] == [True, True]
+
+
+def test_answers_are_counted(shared: Cloud, world: World) -> None:
+    """What a generation answered through the balancer is read from CloudWatch, errors apart."""
+    scope = Scope(WEB.project, WEB.stack, WEB.service, "cccccccc")
+    world.make_fleet(scope)
+    target = make_target()
+    find_health_when(target, scope, "healthy")
+    target.set_traffic(scope, {scope.generation: 100})
+    route = Route(WEB.service, 8080)
+    client = Client(target.find_address(route, scope))
+    before = add_up(target.find_answers(scope))
+    client.ask()
+    (shared.folder / "sick-").touch()
+    client.ask()
+    (shared.folder / "sick-").unlink()
+    assert (client.answers, client.failures) == (1, ["HTTP Error 500: Internal Server Error"])
+    after = add_up(target.find_answers(scope))
+    assert (after.requests - before.requests, after.errors - before.errors) == (2, 1)
+    target.set_traffic(scope, {})
+
+
+def add_up(answers: Mapping[str, Answers]) -> Answers:
+    """Return the sum over an answer's hours."""
+    return Answers(
+        sum(a.requests for a in answers.values()), sum(a.errors for a in answers.values())
+    )
 
 
 def test_servers_that_answer_with_errors(shared: Cloud, world: World) -> None:
