@@ -14,6 +14,7 @@ from immutable_servers import places
 from immutable_servers.driver import console
 from immutable_servers.driver.environment import BACKEND, PASSPHRASES, compute_environment
 from immutable_servers.driver.setup.install import install_missing, render_seconds
+from immutable_servers.driver.setup.parts import Part
 from immutable_servers.driver.setup.table import list_parts
 
 LINTERS: Mapping[str, Sequence[str]] = {
@@ -24,6 +25,8 @@ LINTERS: Mapping[str, Sequence[str]] = {
 RINGS = ("unit", "program", "engine", "clouds", "local")
 REAL = "local"
 """The ring that boots machines. Its tests run one after the other: each takes the whole machine."""
+TARGETS = (REAL, "aws")
+"""Whose tools the rings use."""
 CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core"), "clouds": ("-m", "core")}
 """What `--fast` takes of a ring that is longer than that."""
 MOST_WORKERS = 4
@@ -48,7 +51,7 @@ def run_rings(root: Path, more: Sequence[str], *, fast: bool, yes: bool) -> int:
     With `fast` the ring that boots machines is left out, and of `CORE` the core alone is run. The
     linters run beside the first rings.
     """
-    install_missing(list_parts(REAL, acts=not fast), yes=yes)
+    install_missing(list_tools(fast=fast), yes=yes)
     environment = make_environment(root)
     with ThreadPoolExecutor(max_workers=1) as beside:
         linters = [
@@ -61,6 +64,12 @@ def run_rings(root: Path, more: Sequence[str], *, fast: bool, yes: bool) -> int:
             if not (fast and ring == REAL)
         ]
         return summarize([*(linter.result() for linter in linters), *rings])
+
+
+def list_tools(*, fast: bool) -> list[Part]:
+    """Return what the rings need on the machine, each part once."""
+    parts = {part.name: part for target in TARGETS for part in list_parts(target, acts=not fast)}
+    return [*parts.values()]
 
 
 def render_choice(ring: str, *, fast: bool) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from cloud import Cloud, start_cloud
+from left_processes import leaves_no_process  # noqa: F401 - a fixture that each test uses
 
 
 @pytest.fixture
