@@ -21,6 +21,7 @@ def test_from_a_first_run_to_a_destroy(tmp_path: Path, cloud: Cloud) -> None:
         _change_the_source(project)
         _go_back(project, first)
         _change_the_number_of_servers(project)
+        _change_a_check(project)
         _change_the_environment(project)
         _fail_a_check(project)
         project.ask_three_questions(servers=3)
@@ -88,6 +89,17 @@ def _change_the_number_of_servers(project: AwsProject) -> None:
     assert (done.count("boot"), count_moves(done)) == (1, 0)
     assert project.live() == live
     project.assert_serving(servers=3)
+
+
+def _change_a_check(project: AwsProject) -> None:
+    """It runs on one fresh server that serves nobody and goes again; no generation is made."""
+    live = project.live()
+    project.edit("tests/servers/test_sample.py", "# one more promise")
+    done = project.run()
+    assert done.code == 0, done.text
+    assert (done.count("boot"), done.count("end"), count_moves(done)) == (1, 1, 0)
+    assert len(find_calls(done.events, "ec2.RunInstances")) == 1
+    assert (project.live(), project.find_ways()) == (live, [])
 
 
 def _change_the_environment(project: AwsProject) -> None:
