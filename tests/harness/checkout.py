@@ -55,6 +55,8 @@ class Checkout:
     stack: str = "dev"
 
     sample: ClassVar[Path]
+    name: ClassVar[str] = "immutable-servers"
+    """The project's name."""
     timeout: ClassVar[int] = 120
     """Seconds that one command may take."""
 
@@ -88,9 +90,7 @@ class Checkout:
 
     def write_settings(self) -> None:
         """Write the stack file; what the engine wrote there, and secrets, stay."""
-        config = {
-            f"immutable-servers:{key}": value for key, value in self.render_settings().items()
-        }
+        config = {f"{self.name}:{key}": value for key, value in self.render_settings().items()}
         old = yaml.safe_load(self.stack_file.read_text()) if self.stack_file.exists() else {}
         merged = {**old, "config": {**old.get("config", {}), **config}}
         self.stack_file.write_text(yaml.safe_dump(merged))
@@ -167,14 +167,19 @@ def _read_events(log: Path) -> tuple[list[str], dict[str, int], dict[str, int]]:
         event = json.loads(line)
         done = event.get("resOutputsEvent", {}).get("metadata")
         if done:
-            kind = done["urn"].split("$")[-1].partition("::")[0]
-            ended[kind.rpartition(":")[2]] = event["timestamp"]
+            ended[_read_urn(done["urn"])[0]] = event["timestamp"]
         metadata = event.get("resourcePreEvent", {}).get("metadata")
         if metadata and metadata["op"] not in ("same", "read", "read-replacement"):
-            kind, _, name = metadata["urn"].split("$")[-1].partition("::")
-            steps.append(f"{metadata['op']} {kind.rpartition(':')[2]} {name}")
+            kind, name = _read_urn(metadata["urn"])
+            steps.append(f"{metadata['op']} {kind} {name}")
     counted: dict[str, int] = {}
     for step in steps:
         operation = step.split()[0]
         counted[operation] = counted.get(operation, 0) + 1
     return steps, counted, ended
+
+
+def _read_urn(urn: str) -> tuple[str, str]:
+    """Return the last part of a resource's type, and its name."""
+    _, _, kinds, name = urn.split("::", 3)
+    return kinds.rpartition(":")[2], name

@@ -28,6 +28,7 @@ class World:
     """A stack's load balancer with a listener for `web`, and generations behind it."""
 
     region: str = REGION
+    port: int = 80
     rules: int = 0
     listener: str = field(init=False)
     balancer: str = field(init=False)
@@ -68,7 +69,11 @@ class World:
         """Make a generation's target group and its test rule; return the group's ARN."""
         elb = self.client("elbv2")
         made = elb.create_target_group(
-            Name=make_name(scope), Protocol="HTTP", Port=80, VpcId=self.vpc, TargetType="instance"
+            Name=make_name(scope),
+            Protocol="HTTP",
+            Port=self.port,
+            VpcId=self.vpc,
+            TargetType="instance",
         )
         group = str(made["TargetGroups"][0]["TargetGroupArn"])
         self.rules += 1

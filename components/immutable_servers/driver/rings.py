@@ -15,6 +15,7 @@ from immutable_servers.backend import BACKEND
 from immutable_servers.driver import console
 from immutable_servers.driver.environment import PASSPHRASES, compute_environment
 from immutable_servers.driver.setup.install import install_missing, render_seconds
+from immutable_servers.driver.setup.parts import Part
 from immutable_servers.driver.setup.table import list_parts
 
 LINTERS: Mapping[str, Sequence[str]] = {
@@ -22,10 +23,12 @@ LINTERS: Mapping[str, Sequence[str]] = {
     "ruff format": ("-m", "ruff", "format", "--check", "."),
     "mypy": ("-m", "mypy"),
 }
-RINGS = ("unit", "program", "engine", "local")
+RINGS = ("unit", "program", "engine", "clouds", "local")
 REAL = "local"
 """The ring that boots machines. Its tests run one after the other: each takes the whole machine."""
-CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core")}
+TARGETS = (REAL, "aws")
+"""Whose tools the rings use."""
+CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core"), "clouds": ("-m", "core")}
 """What `--fast` takes of a ring that is longer than that."""
 MOST_WORKERS = 4
 """So many processes run the tests of one ring side by side, where there are as many cores."""
@@ -49,7 +52,7 @@ def run_rings(root: Path, more: Sequence[str], *, fast: bool, yes: bool) -> int:
     With `fast` the ring that boots machines is left out, and of `CORE` the core alone is run. The
     linters run beside the first rings.
     """
-    install_missing(list_parts(REAL, acts=not fast), yes=yes)
+    install_missing(list_tools(fast=fast), yes=yes)
     environment = make_environment(root)
     with ThreadPoolExecutor(max_workers=1) as beside:
         linters = [
@@ -62,6 +65,12 @@ def run_rings(root: Path, more: Sequence[str], *, fast: bool, yes: bool) -> int:
             if not (fast and ring == REAL)
         ]
         return summarize([*(linter.result() for linter in linters), *rings])
+
+
+def list_tools(*, fast: bool) -> list[Part]:
+    """Return what the rings need on the machine, each part once."""
+    parts = {part.name: part for target in TARGETS for part in list_parts(target, acts=not fast)}
+    return [*parts.values()]
 
 
 def render_choice(ring: str, *, fast: bool) -> list[str]:

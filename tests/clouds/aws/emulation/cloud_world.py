@@ -1,0 +1,306 @@
+"""The emulated cloud behind its API: instances that run, balancers that answer, their health."""
+
+import asyncio
+import itertools
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cloud_balancer import (
+    CHECK_SECONDS,
+    Front,
+    Health,
+    Key,
+    Target,
+    ask,
+    find_actions,
+    find_weights,
+)
+from cloud_journal import Journal
+from cloud_machine import Machine, start_server, stop_server
+from moto.autoscaling.models import autoscaling_backends
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.ec2.models import ec2_backends
+from moto.elbv2.models import elbv2_backends
+
+if TYPE_CHECKING:
+    from http.server import ThreadingHTTPServer
+
+METRICS = "AWS/ApplicationELB"
+"""CloudWatch's name for what load balancers count."""
+SCALE_EVERY = 10
+"""After so many health checks groups try to launch what they lack."""
+BALANCERS = 200
+"""Third number of the balancers' addresses, which no subnet holds."""
+CLAIMED = 10009
+"""A port that nothing of ours uses: who listens there has claimed the whole network."""
+
+
+class World:
+    """What the API's calls bring about.
+
+    Attributes:
+        network: The two first numbers of every address: `127.` and one of its own.
+        activities: Of each Auto Scaling group, those that failed, the latest first.
+        lock: Held while moto's models are read or changed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.journal = Journal(folder / "journal.jsonl")
+        self.network, self.claim = claim_network()
+        self.lock = threading.RLock()
+        self.health = Health()
+        self.machines: dict[str, Machine] = {}
+        self.fronts: dict[tuple[str, int], ThreadingHTTPServer] = {}
+        self.activities: dict[str, list[dict[str, Any]]] = {}
+        self.pointers: dict[str, Mapping[str, int]] = {}
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        threading.Thread(target=self._check_for_ever, daemon=True).start()
+
+    def find_balancer_address(self, number: int) -> str:
+        """Return the address of a stack's balancer."""
+        return f"{self.network}.{BALANCERS}.{number}"
+
+    def take_fault(self, name: str) -> Mapping[str, Any] | None:
+        """Return what a test wants to go wrong; each fault is counted down."""
+        file = self.folder / "faults.json"
+        faults = json.loads(file.read_text()) if file.exists() else {}
+        fault: dict[str, Any] | None = faults.get(name)
+        if not fault or fault.get("times", 1) < 1:
+            return None
+        fault["times"] = fault.get("times", 1) - 1
+        file.write_text(json.dumps(faults))
+        return fault
+
+    # what is in moto
+    def list_groups(self) -> Iterator[Any]:
+        """Yield every target group."""
+        for backend in _list_backends(elbv2_backends):
+            yield from backend.target_groups.values()
+
+    def list_listeners(self) -> Iterator[tuple[Any, Any]]:
+        """Yield every listener with its balancer."""
+        for backend in _list_backends(elbv2_backends):
+            for balancer in backend.load_balancers.values():
+                for listener in balancer.listeners.values():
+                    yield balancer, listener
+
+    def find_actions(
+        self, listener_arn: str, headers: Mapping[str, str], path: str
+    ) -> Sequence[Any]:
+        """Return what a listener does with a request."""
+        with self.lock:
+            for _, listener in self.list_listeners():
+                if listener.arn == listener_arn:
+                    return find_actions(listener, headers, path)
+        return []
+
+    def find_targets(self, group_arn: str) -> list[tuple[str, str, int, str]]:
+        """Return id, address, port and state of a group's targets that run."""
+        with self.lock:
+            for group in self.list_groups():
+                if group.arn == group_arn:
+                    return [
+                        (
+                            identity,
+                            machine.address,
+                            port,
+                            self.find_target((group_arn, identity)).state,
+                        )
+                        for identity, port in _list_targets(group)
+                        if (machine := self.machines.get(identity))
+                    ]
+        return []
+
+    def find_used(self) -> set[str]:
+        """Return the target groups that a listener or a rule names."""
+        return {arn for _, listener in self.list_listeners() for arn in _list_used(listener)}
+
+    def find_target(self, key: Key) -> Target:
+        """Return what the health checks know of a target."""
+        return self.health.targets.setdefault(key, Target())
+
+    def count(self, group_arn: str, metrics: Sequence[str]) -> None:
+        """Have CloudWatch count a request that a load balancer passed on."""
+        with self.lock:
+            for balancer, listener in self.list_listeners():
+                if group_arn not in _list_used(listener):
+                    continue
+                names = {
+                    "TargetGroup": group_arn.rpartition(":")[2],
+                    "LoadBalancer": balancer.arn.rpartition(":loadbalancer/")[2],
+                }
+                dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
+                data = [
+                    {
+                        "MetricName": metric,
+                        "Dimensions": dimensions,
+                        "Value": 1,
+                        "Timestamp": datetime.now(UTC).replace(tzinfo=None),
+                    }
+                    for metric in metrics
+                ]
+                _, _, _, region, account, _ = group_arn.split(":", 5)
+                cloudwatch_backends[account][region].put_metric_data(METRICS, data)
+                return
+
+    # what follows from it
+    def settle(self) -> None:
+        """Bring instances and balancers to what the API's models say, and note what changed."""
+        with self.lock:
+            self._settle_machines()
+            self._settle_fronts()
+            self._note_pointers()
+
+    def scale(self) -> None:
+        """Let each group try again to launch what it lacks."""
+        with self.lock:
+            for backend in _list_backends(autoscaling_backends):
+                for group in backend.autoscaling_groups.values():
+                    group.set_desired_capacity(group.desired_capacity)
+            self.settle()
+
+    def _settle_machines(self) -> None:
+        running = {
+            instance.id: instance
+            for backend in _list_backends(ec2_backends)
+            for reservation in backend.reservations.values()
+            for instance in reservation.instances
+            if instance.state == "running"
+        }
+        gone = [identity for identity in self.machines if identity not in running]
+        for identity in gone:
+            self.machines.pop(identity).end()
+            self.journal.note("end", instance=identity)
+        for group in self.list_groups():
+            group.deregister_terminated_instances(gone)
+        for identity, instance in running.items():
+            if identity not in self.machines:
+                self.machines[identity] = self._boot(instance)
+        for group in self.list_groups():
+            for identity, port in _list_targets(group):
+                if identity in self.machines:
+                    self.machines[identity].listen(port)
+
+    def _boot(self, instance: Any) -> Machine:  # noqa: ANN401 - moto's instance
+        tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
+        self.journal.note("boot", instance=instance.id, image=instance.image_id, tags=tags)
+        return Machine(
+            instance.id,
+            instance.private_ip,
+            instance.user_data.decode() if instance.user_data else "",
+            _find_key_pair(instance),
+            self.folder,
+            self.journal,
+            self.loop,
+        )
+
+    def _settle_fronts(self) -> None:
+        wanted = {
+            (balancer.dns_name, int(listener.port)): listener.arn
+            for balancer, listener in self.list_listeners()
+            if listener.protocol == "HTTP"
+        }
+        for place in [*self.fronts]:
+            if place not in wanted:
+                stop_server(self.fronts.pop(place))
+        for place, arn in wanted.items():
+            if place not in self.fronts:
+                handler = type("Handler", (Front,), {"world": self, "listener_arn": arn})
+                self.fronts[place] = start_server(*place, handler)
+
+    def _note_pointers(self) -> None:
+        """Note each change of a listener's default action, and how its groups are right then."""
+        groups = {group.arn: group for group in self.list_groups()}
+        for _, listener in self.list_listeners():
+            weights = find_weights(listener.default_actions)
+            if self.pointers.get(listener.arn, {}) == weights:
+                continue
+            self.pointers[listener.arn] = weights
+            names = {arn: groups[arn].name for arn in weights if arn in groups}
+            self.journal.note(
+                "traffic",
+                listener=listener.arn,
+                port=int(listener.port),
+                weights={names.get(arn, arn): weight for arn, weight in weights.items()},
+                targets={name: self._describe_targets(groups[arn]) for arn, name in names.items()},
+            )
+
+    def _describe_targets(self, group: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401 - moto's
+        return {
+            identity: {
+                "state": self.find_target((group.arn, identity)).state,
+                "sealed": identity in self.machines and self.machines[identity].sealed,
+            }
+            for identity, _ in _list_targets(group)
+        }
+
+    # health checks
+    def _check_for_ever(self) -> None:
+        for count in itertools.count():
+            time.sleep(CHECK_SECONDS)
+            self.check_once()
+            if count % SCALE_EVERY == 0:
+                self.scale()
+
+    def check_once(self) -> None:
+        """Ask every target that a listener can reach."""
+        with self.lock:
+            used = self.find_used()
+            asked = [
+                (group, identity, port, self.machines.get(identity))
+                for group in self.list_groups()
+                if group.arn in used
+                for identity, port in _list_targets(group)
+            ]
+        for group, identity, port, machine in asked:
+            codes = (group.matcher or {}).get("HttpCode", "200")
+            path = group.health_check_path or "/"
+            detail = ask(machine.address, port, path, codes) if machine else "it does not run"
+            with self.lock:
+                self.find_target((group.arn, identity)).take(detail, group)
+
+
+def _list_backends(backends: Any) -> Iterator[Any]:  # noqa: ANN401 - moto's tables
+    for account in [*backends.values()]:
+        yield from [*account.values()]
+
+
+def _list_used(listener: Any) -> set[str]:  # noqa: ANN401 - moto's listener
+    """Return the target groups that a listener can lead to."""
+    used = {*find_weights(listener.default_actions)}
+    for rule in listener.rules.values():
+        used |= {*find_weights(rule.actions)}
+    return used
+
+
+def _find_key_pair(instance: Any) -> str:  # noqa: ANN401 - moto's instance
+    """Return the public key that an instance was launched with, empty without."""
+    pair = instance.ec2_backend.key_pairs.get(instance.key_name)
+    return str(pair.public_key) if pair else ""
+
+
+def _list_targets(group: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - moto's target group
+    return [(target["Id"], int(target["Port"])) for target in group.targets.values()]
+
+
+def claim_network() -> tuple[str, socket.socket]:
+    """Return `127.N` that no other emulated cloud on this machine has, and what holds it."""
+    for number in range(16, 250):
+        claim = socket.socket()
+        try:
+            claim.bind((f"127.{number}.255.254", CLAIMED))
+            claim.listen(1)
+        except OSError:
+            claim.close()
+            continue
+        return f"127.{number}", claim
+    message = "every network of the loopback is taken"
+    raise OSError(message)

@@ -1,0 +1,57 @@
+"""A client of a service that asks all the time, as its users do."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+PAUSE = 0.05
+ANSWER_SECONDS = 5.0
+
+
+@dataclass
+class Client:
+    """What it was answered.
+
+    Attributes:
+        failures: Each answer that was none of an instance's, with its code or error.
+        instances: Who answered, in order, each change once.
+    """
+
+    url: str
+    answers: int = 0
+    failures: list[str] = field(default_factory=list)
+    instances: list[str] = field(default_factory=list)
+
+    def ask(self) -> None:
+        """Ask once."""
+        try:
+            with urllib.request.urlopen(self.url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - this machine
+                instance = json.loads(answer.read())["instance"]
+        except (OSError, ValueError) as error:
+            self.failures.append(str(error))
+            return
+        self.answers += 1
+        if not self.instances or self.instances[-1] != instance:
+            self.instances.append(instance)
+
+
+@contextmanager
+def keep_asking(url: str) -> Iterator[Client]:
+    """Ask until the block ends."""
+    client, ended = Client(url), threading.Event()
+
+    def run() -> None:
+        while not ended.wait(PAUSE):
+            client.ask()
+
+    asking = threading.Thread(target=run)
+    asking.start()
+    try:
+        yield client
+    finally:
+        ended.set()
+        asking.join()

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Something to change.
+true

@@ -1,0 +1,82 @@
+"""Bakes by the real Packer with its real amazon plugin and the project's own templates.
+
+What Packer asks of the API, writes and cleans up is real; the instance only notes what it is told
+to do, since what a provisioner does to a disk is what the local target's bakes prove.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_project import AwsProject
+from checkout import ROOT
+from cloud import REGION, Cloud, become, find_calls
+
+from immutable_servers.targets.aws.names import PREFIX, name_image, read_tags
+
+ABROAD = "eu-west-1"
+DEBIAN = "136693071363"
+NEEDED = "github.com/hashicorp/amazon"
+
+
+@pytest.fixture(autouse=True)
+def _needs_the_plugin() -> None:
+    """Skip where `./immutable test` has not installed the plugin."""
+    done = subprocess.run(
+        ["packer", "plugins", "installed"], capture_output=True, text=True, check=False
+    )
+    if NEEDED not in done.stdout:
+        pytest.skip("the amazon plugin of Packer is not installed")
+
+
+def offer_debian(cloud: Cloud) -> str:
+    """Register an AMI as Debian does, for everyone; return its id."""
+    ec2 = become(DEBIAN, cloud).client("ec2")
+    made: str = ec2.register_image(
+        Name="debian-13-amd64-20261101-1", Architecture="x86_64", RootDeviceName="/dev/xvda"
+    )["ImageId"]
+    ec2.modify_image_attribute(ImageId=made, LaunchPermission={"Add": [{"Group": "all"}]})
+    return made
+
+
+def list_images(cloud: Cloud, region: str) -> dict[str, dict[str, Any]]:
+    """Return our AMIs of a region by name."""
+    found = cloud.client("ec2", region).describe_images(Owners=["self"])["Images"]
+    return {ami["Name"]: ami for ami in found}
+
+
+def test_what_packer_bakes_serves(tmp_path: Path, cloud: Cloud) -> None:
+    """One run bakes both images, tagged, copied and alone, and launches servers from the second."""
+    project = AwsProject.create(tmp_path, cloud, packer=ROOT / "packer")
+    upstream = offer_debian(cloud)
+    lock = {"rebuild": 0, "entries": {"aws": {"x86_64": {"amis": {REGION: upstream}}}}}
+    (project.root / "packer/base/upstream.lock.json").write_text(json.dumps(lock))
+    project.aws["copy_to"] = [ABROAD]
+    project.variables = {"ssh_port": "2222"}
+    project.write_settings()
+    versions = project.compute_versions()
+    done = project.up()
+    assert done.code == 0, done.text
+
+    amis = list_images(cloud, REGION)
+    names = {image: name_image(image, version) for image, version in versions.items()}
+    assert {*amis} == {*names.values()}
+    for image, name in names.items():
+        tags = read_tags(amis[name]["Tags"])
+        assert tags[f"{PREFIX}image"] == image
+        assert tags[f"{PREFIX}version"] == versions[image]
+        assert name in list_images(cloud, ABROAD)
+    parents = json.loads(amis[names["app"]]["Description"])["parents"]
+    assert parents == {"base": versions["base"]}
+
+    started = [call["ImageId"] for call in find_calls(done.events, "ec2.RunInstances")]
+    assert started == [upstream, amis[names["base"]]["ImageId"]]
+    (template,) = find_calls(done.events, "ec2.CreateLaunchTemplate")
+    assert template["LaunchTemplateData.ImageId"] == amis[names["app"]]["ImageId"]
+    assert cloud.client("ec2").describe_key_pairs()["KeyPairs"] == []
+    running = cloud.find_running()
+    assert len(running) == 2
+    assert {read_tags(one["Tags"])[f"{PREFIX}service"] for one in running} == {"web"}
+    project.ask_three_questions()
