@@ -99,12 +99,13 @@ def make_plain(folder: Path, kinds: Counter[bool]) -> Project:
 
 def time_preview(project: Project) -> float:
     """Return the seconds of the fastest of some previews with nothing to do."""
+    (project.root.parent / "home" / "logs").unlink()  # the CLI logs, as everybody's does
     best = float("inf")
     for _ in range(TRIES):
         began = time.monotonic()
-        done = project.preview()
+        done = project.pulumi("preview", "--expect-no-changes", "-s", "dev", check=False)
         best = min(best, time.monotonic() - began)
-        assert_works(done.code or done.changes)
+        assert_works(done.stdout if done.returncode else "")
     return round(best, 2)
 
 
