@@ -61,7 +61,7 @@ variable "ssh_interface" {
 
 variable "let_in" {
   type        = list(string)
-  description = "Addresses that may log in; empty is this machine's own."
+  description = "Addresses that may log in."
 }
 
 variable "ssh_host" {
@@ -156,21 +156,20 @@ source "amazon-ebs" "aws" {
   snapshot_users        = var.share_with
   encrypt_boot          = true
   kms_key_id            = var.kms_key
-  region_kms_key_ids    = length(var.copy_to) == 0 ? {} : { for region in concat(var.copy_to, [var.region]) : region => region == var.region ? var.kms_key : "" }
+  region_kms_key_ids    = { for region in var.copy_to : region => "" } # a key is its own region's
   tags                  = var.tags
   snapshot_tags         = var.tags
   force_deregister      = true # an AMI of this name without tags is what a killed bake left
   force_delete_snapshot = true
 
-  communicator                              = "ssh"
-  ssh_interface                             = var.ssh_interface
-  ssh_host                                  = var.ssh_host
-  ssh_port                                  = var.ssh_port
-  ssh_username                              = "root"
-  ssh_private_key_file                      = var.login
-  ssh_timeout                               = "10m"
-  temporary_security_group_source_cidrs     = var.let_in
-  temporary_security_group_source_public_ip = length(var.let_in) == 0 && var.endpoint == ""
+  communicator                          = "ssh"
+  ssh_interface                         = var.ssh_interface
+  ssh_host                              = var.ssh_host
+  ssh_port                              = var.ssh_port
+  ssh_username                          = "root"
+  ssh_private_key_file                  = var.login
+  ssh_timeout                           = "10m"
+  temporary_security_group_source_cidrs = var.let_in
 }
 
 build {

@@ -18,6 +18,7 @@ from immutable_servers.targets.aws.artifacts import AwsCatalog, render_descripti
 from immutable_servers.targets.aws.names import PREFIX, name_image
 from immutable_servers.targets.aws.settings import AwsSettings
 from immutable_servers.targets.aws.upstream import find_locked
+from immutable_servers.targets.aws.windows import ADDRESS_URL, find_own_address
 from immutable_servers.targets.contract import Artifact, BakeRequest, Packer
 
 USUAL_SIZE = "medium"
@@ -67,7 +68,7 @@ def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -
         "subnet": settings.build_subnet,
         "instance_profile": settings.build_instance_profile,
         "ssh_interface": "session_manager" if settings.build_through == "ssm" else "",
-        "let_in": json.dumps(list(settings.verify_from)),
+        "let_in": json.dumps(find_builders(settings)),
         "kms_key": settings.kms_key,
         "volume_size": str(settings.volume or 0),
         "copy_to": json.dumps(list(settings.copy_to)),
@@ -76,6 +77,13 @@ def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -
         "bake_tags": json.dumps(bake),
         "lineage": json.dumps(request.lineage, sort_keys=True),
     }
+
+
+def find_builders(settings: AwsSettings) -> list[str]:
+    """Return the addresses that may log in to a bake; through Session Manager none has to."""
+    if settings.build_through == "ssm":
+        return []
+    return list(settings.verify_from) or [f"{find_own_address(ADDRESS_URL)}/32"]
 
 
 def find_endpoint() -> str:
