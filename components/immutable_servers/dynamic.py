@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 from pulumi import Input, ResourceOptions, dynamic
 
 from immutable_servers.errors import ImmutableError
+from immutable_servers.stopping import listen
 from immutable_servers.watch import end_with_engine
 
 # On import, since every process that runs a program or a provider of ours loads this module, and
 # some calls of the engine (Delete) come without any other call before them.
 end_with_engine()
+listen()
 
 
 class Provider(dynamic.ResourceProvider):

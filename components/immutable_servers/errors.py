@@ -10,10 +10,11 @@ ImmutableError            1
 ├── TrafficError          7    the balancer refused, or servers are not healthy
 ├── RetirementError       8    what should go still serves, or could not be deleted
 ├── LedgerError           9    the record of the generations cannot be read
-└── BusyError            10    another run holds the stack or the image
+├── BusyError            10    another run holds the stack or the image
+└── StoppedError        130    the run was told to stop
 ```
 
-Exit code 1 is also what an unexpected failure of the engine gives, 0 is success, 130 an interrupt.
+Exit code 1 is also what an unexpected failure of the engine gives, 0 is success.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,12 @@ class BusyError(ImmutableError):
     exit_code = 10
 
 
+class StoppedError(ImmutableError):
+    """The run was told to stop, by Ctrl-C or a signal."""
+
+    exit_code = 130
+
+
 EXIT_CODES: Mapping[str, int] = {
     kind.__name__: kind.exit_code
     for kind in (
@@ -122,6 +129,7 @@ EXIT_CODES: Mapping[str, int] = {
         RetirementError,
         LedgerError,
         BusyError,
+        StoppedError,
     )
 }
 """Exit code by the error's class name, as the reference documents them."""

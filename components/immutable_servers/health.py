@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, wait_fixed
 
+from immutable_servers import stopping
 from immutable_servers.context import Place
 from immutable_servers.targets.contract import Health, Launch
 
@@ -16,6 +17,9 @@ def wait_until_healthy(place: Place, launch: Launch, deadline: float) -> Sequenc
 
     Empty means that every server of the generation answered, and that the balancer's group for it
     holds these servers and no other.
+
+    Raises:
+        StoppedError: This process was told to stop.
     """
     target = place.load()
 
@@ -27,7 +31,8 @@ def wait_until_healthy(place: Place, launch: Launch, deadline: float) -> Sequenc
 
     retrying = Retrying(
         retry=retry_if_result(bool),
-        stop=stop_after_delay(deadline),
+        stop=stopping.stop_after(deadline, f"waiting for {place.scope.name}"),
+        sleep=stopping.sleep,
         wait=wait_fixed(INTERVAL),
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
     )

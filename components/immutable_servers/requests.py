@@ -7,8 +7,7 @@ for the one run.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from immutable_servers.errors import SettingsError
@@ -75,19 +74,6 @@ def read_request() -> Request:
             facts=[str(error)],
             todo="Use `./immutable rollback`, `resume`, `replace` and `retire`, which set it.",
         ) from error
-
-
-@contextmanager
-def start_asking(request: Request) -> Iterator[None]:
-    """Ask the runs that this process starts; what was asked before is put back at the end."""
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = request.render()
-    try:
-        yield
-    finally:
-        os.environ.pop(VARIABLE)
-        if before is not None:
-            os.environ[VARIABLE] = before
 
 
 def release(pin: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import IO, Any
 
 from immutable_servers import supervisor
 from immutable_servers.errors import ImmutableError, SetupError
+from immutable_servers.stopping import on_stop, raise_if_stopped
 from immutable_servers.supervisor import Stat, read_stat
 
 ENGINE_NAME = "pulumi"
@@ -55,8 +57,9 @@ def run_supervised(
     """Run a command to its end, and return its exit code (negative: the signal that ended it).
 
     The command and all that it started are ended, with SIGINT first and SIGKILL after `grace`, when
-    the deadline is over, when this process is gone or interrupted, and when the Pulumi engine above
-    us is gone. What the command leaves running when it ends by itself is killed too.
+    the deadline is over, when this process is gone, interrupted or told to stop, and when the
+    Pulumi engine above us is gone. What the command leaves running when it ends by itself is killed
+    too.
 
     Args:
         argv: The command; no secrets, any user of the machine can read it.
@@ -74,6 +77,7 @@ def run_supervised(
     Raises:
         DeadlineError: It was ended by its deadline.
         SetupError: There is no such command.
+        StoppedError: This process was told to stop.
         ImmutableError: The engine is gone.
     """
     engine = find_engine()
@@ -88,17 +92,18 @@ def run_supervised(
         "scratch": str(scratch or ""),
         "engine": [engine.pid, engine.started] if engine else None,
     }
-    ended = _follow(request, env, on_line)
     what = what or f"`{argv[0]}`"
+    ended = _follow(request, env, on_line, what)
     _raise_unless_ended_by_itself(ended, what, argv, deadline, log)
     code: int = ended["code"]
     return code
 
 
 def _follow(
-    request: Mapping[str, Any], env: Mapping[str, str], on_line: Callable[[str], None]
+    request: Mapping[str, Any], env: Mapping[str, str], on_line: Callable[[str], None], what: str
 ) -> Mapping[str, Any]:
     """Start the supervisor, hand it the request, and pass its lines on until the last message."""
+    raise_if_stopped(what)
     # By its file and without site packages: it starts in a few hundredths of a second.
     with subprocess.Popen(
         [sys.executable, "-I", "-S", supervisor.__file__],
@@ -111,11 +116,12 @@ def _follow(
         try:
             stdin.write(json.dumps(request).encode() + b"\n")
             stdin.flush()
-            for text in stdout:
-                message: dict[str, Any] = json.loads(text)
-                if "ended" in message:
-                    return message
-                on_line(message["line"])
+            with on_stop(lambda: process.send_signal(signal.SIGTERM), what):
+                for text in stdout:
+                    message: dict[str, Any] = json.loads(text)
+                    if "ended" in message:
+                        return message
+                    on_line(message["line"])
         finally:
             # An interrupt, or an error of on_line, ends the command through this pipe; what it
             # still prints goes to the log alone.
@@ -150,6 +156,7 @@ def _raise_unless_ended_by_itself(
             todo="Run `./immutable doctor`: it lists what is missing, with the fix.",
         )
     if why:
+        raise_if_stopped(what)
         reason = REASONS.get(why, "its supervisor was killed")
         raise ImmutableError(
             f"{what[0].upper()}{what[1:]} was ended: {reason}",

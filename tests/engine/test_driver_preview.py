@@ -1,23 +1,13 @@
 """`./immutable preview` on the real engine: what it says is what the next update does."""
 
 import json
-import os
-import stat
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-import yaml
-from project import ROOT, Project
-
-LAUNCHER = '#!/bin/sh\nexec "{python}" -m immutable_servers.driver "$@"\n'
-GH = """#!/bin/sh
-echo "$@" >> "$GH_LOG"
-case "$*" in *--jq*) cat "$GH_FOUND" ;; esac
-"""
+from ci_runner import Runner
+from project import Project
 
 
 def drive(project: Project, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -163,60 +153,20 @@ def test_all_stacks_and_one_that_does_not_exist(serving: Project) -> None:
     assert "Did you mean prod?" in unknown.stderr
 
 
-@pytest.fixture
-def runner(serving: Project, tmp_path: Path) -> Mapping[str, str]:
-    """What a runner of CI has around it: the launcher, and a `gh` that writes down what it did."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    files = {serving.root / "immutable": LAUNCHER.format(python=sys.executable), tools / "gh": GH}
-    for file, text in files.items():
-        file.write_text(text)
-        file.chmod(file.stat().st_mode | stat.S_IXUSR)
-    (tmp_path / "found").write_text("")
-    return {
-        **serving.environment,
-        "PATH": f"{tools}{os.pathsep}{serving.environment['PATH']}",
-        "IMMUTABLE_PROJECT": str(serving.root),
-        "STACK": "dev",
-        "NUMBER": "7",
-        "GITHUB_REPOSITORY": "me/shop",
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
-        "GH_LOG": str(tmp_path / "gh.log"),
-        "GH_FOUND": str(tmp_path / "found"),
-    }
-
-
-def run_step(project: Project, runner: Mapping[str, str], file: str, job: str, name: str) -> None:
-    """Run a step's script as it is written, as the runner does."""
-    read = yaml.safe_load((ROOT / ".github" / "workflows" / file).read_text())
-    (step,) = [step for step in read["jobs"][job]["steps"] if step.get("name") == name]
-    done = subprocess.run(
-        ["bash", "-e", "-c", step["run"]],
-        cwd=project.root,
-        env=dict(runner),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_steps_of_the_workflows_work_as_written(
-    serving: Project, runner: Mapping[str, str]
-) -> None:
-    """A preview is commented, commented again in its place, and then deployed."""
+def test_the_steps_of_the_workflows_work_as_written(serving: Project, tmp_path: Path) -> None:
+    """A preview is commented, commented again in its place, and then deployed, in groups."""
     serving.edit("app/server.txt", "two")
     old = serving.live()
+    runner = Runner.create(serving, tmp_path / "runner")
     for name in ("Preview", "Preview of a fork", "Summary", "Comment"):
-        run_step(serving, runner, "preview.yml", "preview", name)
-    assert "### Stack `dev`" in Path(runner["GITHUB_STEP_SUMMARY"]).read_text()
-    log = Path(runner["GH_LOG"])
-    assert "--method POST repos/me/shop/issues/7/comments" in log.read_text()
-    Path(runner["GH_FOUND"]).write_text("42\n")
-    run_step(serving, runner, "preview.yml", "preview", "Comment")
-    assert "--method PATCH repos/me/shop/issues/comments/42" in log.read_text()
-    run_step(serving, runner, "deploy.yml", "dev", "Update")
+        runner.run("preview.yml", "preview", name)
+    assert "### Stack `dev`" in runner.summary.read_text()
+    assert "--method POST repos/me/shop/issues/7/comments" in runner.asked
+    runner.found.write_text("42\n")
+    runner.run("preview.yml", "preview", "Comment")
+    assert "--method PATCH repos/me/shop/issues/comments/42" in runner.asked
+    said = runner.run("deploy.yml", "dev", "Update")
+    assert said.count("::group::") == said.count("::endgroup::") > 0
+    assert "::group::verify web" in said
     assert serving.live() != old
     serving.assert_serving()

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -101,12 +102,12 @@ def make_environment(root: Path) -> Mapping[str, str]:
     }
 
 
-def run_driver(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the driver to its end."""
+def run_driver(root: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run the driver to its end, with more in its environment."""
     return subprocess.run(
         [sys.executable, "-m", "immutable_servers.driver", *words],
         cwd=root,
-        env=make_environment(root),
+        env={**make_environment(root), **more},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -186,6 +187,43 @@ def test_destroy_needs_a_yes_and_removes_everything(project: Path) -> None:
     status = run_driver(project, "status")
     assert status.returncode == 0
     assert "holds nothing" in status.stderr
+
+
+def test_trouble_with_the_state_is_told_in_three_parts(project: Path) -> None:
+    """A state that contradicts itself or is cut off, and a backend that is gone: 9, and a way out.
+
+    A reader that had enough of a preview is no trouble at all.
+    """
+    assert run_driver(project, "up").returncode == 0
+    piped = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m immutable_servers.driver preview | head -n 1"],
+        cwd=project,
+        env={**make_environment(project), "BASH_ENV": "", "SHELLOPTS": "pipefail"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (piped.returncode, piped.stderr) == (0, "")
+    assert piped.stdout == "Stack dev on no target\n"
+    state = state_dir(project) / ".pulumi/stacks/driven/dev.json"
+    whole = json.loads(state.read_text())
+    resources = whole["checkpoint"]["latest"]["resources"]
+    without = [one for one in resources if not one["type"].startswith("pulumi:providers:")]
+    whole["checkpoint"]["latest"]["resources"] = without
+    for text, command in ((json.dumps(whole), "up"), (state.read_text()[:-99], "status")):
+        state.write_text(text)
+        done = run_driver(project, command)
+        assert done.returncode == 9, done.stderr
+        assert "pulumi state repair" in done.stderr
+        assert "goroutine" not in done.stderr
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens there
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        done = run_driver(project, "up", PULUMI_BACKEND_URL=url, PULUMI_ACCESS_TOKEN="pul-x")  # noqa: S106 - of nothing
+    assert done.returncode == 9, done.stderr
+    assert "cannot be reached" in done.stderr
+    assert url in done.stderr
 
 
 @pytest.fixture

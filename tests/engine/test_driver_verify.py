@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
+import tenacity
 from project import Project
 
 
@@ -65,13 +66,54 @@ def test_keep_leaves_the_server_open_until_an_interrupt(serving: Project, tmp_pa
         ) as process,
     ):
         try:
-            deadline = time.monotonic() + 60
-            while "open until Ctrl-C" not in told.read_text():
-                assert time.monotonic() < deadline, told.read_text()
-                assert process.poll() is None, told.read_text()
-                time.sleep(0.05)
+            wait_until(lambda: "open until Ctrl-C" in told.read_text() or process.poll())
             os.kill(process.pid, signal.SIGINT)
             assert process.wait(60) == 0, told.read_text()
         finally:
             process.kill()
     assert [event["event"] for event in serving._read_new()].count("probe-removed") == 1
+
+
+def test_a_shell_is_a_login_to_a_server_that_goes(serving: Project) -> None:
+    """It is the checkout's image or the version named; its exit code is the command's own."""
+    version = serving.ledger()["generations"][serving.live()]["version"]
+    done = drive(serving, "shell", "app", "--", "sh", "-c", "echo said; exit 7")
+    assert done.returncode == 7, done.stderr
+    assert done.stdout == "said\n"
+    named = drive(serving, "shell", f"app@{version[:4]}", "dev", "--", "echo a | tr a b")
+    assert (named.returncode, named.stdout) == (0, "b\n"), named.stderr
+    events = [event["event"] for event in serving._read_new()]
+    assert (events.count("probe"), events.count("probe-removed")) == (2, 2)
+    unknown = drive(serving, "shell", "app@zz", "--", "true")
+    assert unknown.returncode == 2
+    assert version in unknown.stderr
+    base = drive(serving, "shell", "base", "--", "true")
+    assert base.returncode == 2
+    assert "Images of services: app" in base.stderr
+
+
+def test_a_shell_that_is_ended_removes_its_server(serving: Project, tmp_path: Path) -> None:
+    """After a SIGTERM, as from a closed terminal, nothing is left, and the exit code says why."""
+    line = f"touch {tmp_path}/in; exec sleep 600"
+    with subprocess.Popen(
+        [sys.executable, "-m", "immutable_servers.driver", "shell", "app", "--", line],
+        cwd=serving.root,
+        env={**serving.environment, "IMMUTABLE_PROJECT": str(serving.root)},
+        stdin=subprocess.DEVNULL,
+    ) as process:
+        try:
+            wait_until(lambda: (tmp_path / "in").exists() or process.poll() is not None)
+            process.terminate()
+            assert process.wait(60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    assert [event["event"] for event in serving._read_new()].count("probe-removed") == 1
+
+
+def wait_until(is_true: Callable[[], object]) -> None:
+    """Wait until something holds, at most a minute."""
+    tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda found: not found),
+        wait=tenacity.wait_fixed(0.05),
+        stop=tenacity.stop_after_delay(60),
+    )(is_true)

@@ -165,11 +165,12 @@ def end(code: int) -> NoReturn:
 def watch_engine_of(stand_in: int) -> None:
     """Have the package look for the engine above the stand-ins: the kernel says we are above forks.
 
-    The watch was begun when the warm interpreter imported it, and threads do not outlive a fork.
+    The watch, and what listens for the driver's word to stop, were begun when the warm interpreter
+    imported them, and threads do not outlive a fork.
     """
     from dataclasses import replace  # noqa: PLC0415 - after the fork
 
-    from immutable_servers import supervised, supervisor, watch  # noqa: PLC0415 - the same
+    from immutable_servers import stopping, supervised, supervisor, watch  # noqa: PLC0415 - the same
 
     known: dict[str, int] = json.loads(os.environ.get(STAND_INS, "{}"))
     parents = {**known, str(os.getpid()): stand_in}
@@ -182,8 +183,9 @@ def watch_engine_of(stand_in: int) -> None:
 
     supervised.read_stat = read_stat  # type: ignore[attr-defined]
     supervised.find_engine.cache_clear()
-    watch.end_with_engine.cache_clear()
-    watch.end_with_engine()
+    for begin in (watch.end_with_engine, stopping.listen):
+        begin.cache_clear()
+        begin()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ci_runner import Runner
 from haproxy_world import Client
 from local_stack import TOKEN, LocalStack, World, answers, wait_until
 
@@ -67,6 +69,44 @@ def test_the_secret_of_a_bake_is_nowhere(stack: LocalStack) -> None:
 def test_nothing_to_do_does_nothing(stack: LocalStack) -> None:
     """`up` again changes no resource."""
     assert stack.update().changes == {}
+
+
+def test_the_workflows_work_as_written(stack: LocalStack, tmp_path: Path) -> None:
+    """CI's own scripts preview and deploy the stack that serves, and propose a newer lock.
+
+    The lock is written in a copy of the project, which is committed and pushed as a branch.
+    """
+    live = stack.live()
+    runner = Runner.create(stack, tmp_path / "runner")
+    for name in ("Preview", "Preview of a fork", "Summary", "Comment"):
+        runner.run("preview.yml", "preview", name)
+    assert f"### Stack `{stack.stack}`: nothing to do" in runner.summary.read_text()
+    assert "--method POST repos/me/shop/issues/7/comments" in runner.asked
+    assert "nothing to do" in runner.run("deploy.yml", "dev", "Update")
+    assert stack.live() == live
+    for made in ("immutable", "comment.md"):
+        (stack.root / made).unlink()
+
+    copy = shutil.copytree(stack.root, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
+    lock = "packer/base/upstream.lock.json"
+    (copy / lock).write_text('{"rebuild": 0, "entries": {}}')
+    run_git(tmp_path, "init", "--quiet", "--bare", "origin")
+    for words in (["init", "--quiet"], ["remote", "add", "origin", "../origin"], ["add", "packer"]):
+        run_git(copy, *words)
+    run_git(copy, "-c", "user.name=me", "-c", "user.email=me@example.com", "commit", "-qm", "one")
+    weekly = Runner.create(stack, tmp_path / "weekly", copy)
+    weekly.run("rebuild.yml", "locks", "Look for newer upstreams")
+    weekly.run("rebuild.yml", "locks", "Open a pull request")
+    pushed = run_git(tmp_path / "origin", "show", f"immutable-servers/locks:{lock}")
+    assert json.loads(pushed)["entries"]["local"]
+    assert "pr create --head immutable-servers/locks" in weekly.asked
+
+
+def run_git(folder: Path, *words: str) -> str:
+    """Run git, and return what it printed."""
+    return subprocess.run(
+        ["git", *words], cwd=folder, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
 
 
 def test_a_change_under_load_and_back_again(stack: LocalStack) -> None:

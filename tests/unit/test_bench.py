@@ -33,6 +33,7 @@ from immutable_servers.driver.bench.scratch import (
 )
 from immutable_servers.driver.engine import Ended
 from immutable_servers.driver.load.target import ANSWERER
+from immutable_servers.driver.phases import Timeline
 from immutable_servers.driver.project import read_values
 from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import Stack
@@ -111,12 +112,14 @@ def test_nobody_s_backend_or_passphrase_is_used(
 
 def test_traffic_has_moved_before_the_run_ends() -> None:
     """A phase lasts from its first start to its last end; without traffic the run's end counts."""
-    reporter = Reporter(lambda _line: None, spans={"bake": (11, 15), "traffic": (30, 31)})
+    reporter = Reporter(
+        timeline=Timeline(spans={("bake", "app"): (11, 15), ("traffic", "web"): (30, 31)})
+    )
     timing = Timing(40, 10, reporter)
     assert timing.phase("bake") == 4
     assert timing.phase("launch") == 0
     assert timing.until_traffic == 21
-    assert Timing(40, 10, Reporter(lambda _line: None)).until_traffic == 40
+    assert Timing(40, 10, Reporter()).until_traffic == 40
 
 
 def test_what_builds_on_a_failed_run_is_not_tried(

@@ -6,22 +6,31 @@ import stat
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from immutable_servers import errors
-from immutable_servers.driver import bench, cli, console, environment, rings, runs
+from immutable_servers.driver import bench, cli, commands, console, environment, rings
 from immutable_servers.driver.bench import table
 from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import clean, find_error, find_exit_code
 from immutable_servers.driver.project import ROOT_VARIABLE, list_stacks, read_values
-from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import Stack, load_stack
 from immutable_servers.errors import BusyError, SettingsError, VerificationError
 
 WHOLE = VerificationError("2 checks failed", facts=["web-0: assert False"], todo="Look.")
+
+
+CONTRADICTION = """error: The Pulumi CLI encountered a snapshot integrity error. This is a bug!
+Error:      getting stack configuration: snapshot integrity failure; refusing to use it: resource
+Stack Trace:
+goroutine 1 [running]:
+"""
+UNREACHABLE = """Logging in using access token from PULUMI_ACCESS_TOKEN
+error: performing HTTP request: Get "http://127.0.0.1:9/api/user": connect: connection refused
+"""
 
 
 @pytest.fixture
@@ -76,21 +85,22 @@ print({"pulumi", "pydantic", "yaml", "grpc"} & set(sys.modules), file=sys.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "hint"),
+    ("words", "hint", "help_of"),
     [
-        (["up", "--nope"], "No such option: --nope"),
-        (["launch"], "No such command 'launch'"),
-        (["up", "one", "two"], "unexpected extra argument"),
+        (["up", "--nope"], "No such option: --nope", "./immutable up --help"),
+        (["launch"], "No such command 'launch'", "./immutable --help"),
+        (["--yes", "up", "one", "two"], "unexpected extra argument", "./immutable up --help"),
+        (["rollback"], "Missing option '--why'", "./immutable rollback --help"),
     ],
 )
 def test_a_wrong_word_is_named(
-    capsys: pytest.CaptureFixture[str], words: list[str], hint: str
+    capsys: pytest.CaptureFixture[str], words: list[str], hint: str, help_of: str
 ) -> None:
     """A wrong flag or command ends with 2 and what to do, without a traceback."""
     assert cli.run(words) == 2
     said = capsys.readouterr().err
     assert hint in said
-    assert "What to do:" in said
+    assert f"What to do: see `{help_of}`." in said
 
 
 def test_an_unknown_stack_is_refused_with_those_there_are(
@@ -114,7 +124,7 @@ def test_an_unexpected_failure_is_one_line_and_a_file(
     def break_down(*_words: object, **_options: object) -> int:
         raise RuntimeError("a bug\nwith more lines")
 
-    monkeypatch.setattr(runs, "run_up", break_down)
+    monkeypatch.setattr(commands, "run_up", break_down)
     assert cli.run(["up"]) == 1
     said = capsys.readouterr().err
     assert "RuntimeError: a bug\n" in said
@@ -138,6 +148,26 @@ def test_a_closed_pipe_is_quiet(project: Path) -> None:
     )
     os.close(writer)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("columns", [40, 120])
+def test_a_narrow_terminal_gets_lines_instead_of_a_table(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 40 columns every cell can be read and copied as a whole; a wide terminal has a table."""
+
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    row = ("web", "http://127.0.0.1:8080", "app 0123456789ab, base 9876543210")
+    console.show_table("", ("service", "address", "images"), [row], out)
+    narrow = "web\n  address: http://127.0.0.1:8080\n  images: app 0123456789ab, base 9876543210\n"
+    assert (out.getvalue() == narrow) is (columns == 40)
+    assert all(cell in out.getvalue() for cell in row)
 
 
 # errors as the engine passes them on
@@ -180,85 +210,52 @@ def test_a_locked_stack_is_busy() -> None:
     assert "pid 12" in found.facts[0]
 
 
+@pytest.mark.parametrize(
+    ("told", "kind", "hint"),
+    [
+        (
+            CONTRADICTION,
+            errors.LedgerError,
+            "pulumi state repair",
+        ),
+        (
+            "error: failed to load checkpoint: place 1: unexpected end of JSON input",
+            errors.LedgerError,
+            "backups",
+        ),
+        (
+            UNREACHABLE,
+            errors.LedgerError,
+            "PULUMI_BACKEND_URL",
+        ),
+        (
+            'error: unable to open state database "postgres://me:hunter2@127.0.0.1:9/x": refused',
+            errors.LedgerError,
+            "PULUMI_BACKEND_URL",
+        ),
+        (
+            "error: getting secrets manager: incorrect passphrase",
+            SettingsError,
+            "PULUMI_CONFIG_PASSPHRASE",
+        ),
+    ],
+)
+def test_trouble_with_the_state_names_the_way_out(
+    told: str, kind: type[errors.ImmutableError], hint: str
+) -> None:
+    """A broken state, an unreachable backend and a wrong passphrase are one fact and a way out."""
+    found = find_error(told)
+    assert type(found) is kind
+    assert found
+    assert hint in found.todo
+    assert len(found.facts) == 1
+    assert "hunter2" not in str(found)
+    assert "goroutine" not in str(found)
+
+
 def test_colours_are_taken_off() -> None:
     """Neither the engine's marks nor a terminal's are shown."""
     assert clean("<{%fg 1%}>\x1b[31mred\x1b[0m<{%reset%}>") == "red"
-
-
-# the reporter
-
-
-def fail_with(line: str) -> None:
-    """Take a line where none is due."""
-    pytest.fail(line)
-
-
-def make_event(kind: str, operation: str, name: str = "app") -> dict[str, Any]:
-    """Return an event about one resource."""
-    urn = f"urn:pulumi:dev::shop::pulumi-python:dynamic/immutable-servers:MachineImage::{name}"
-    type_ = "pulumi-python:dynamic/immutable-servers:MachineImage"
-    return {kind: {"metadata": {"op": operation, "urn": urn, "type": type_}}}
-
-
-def test_the_reporter_prints_steps_that_matter() -> None:
-    """A made resource is one line; an unchanged one is none."""
-    lines: list[str] = []
-    reporter = Reporter(lines.append)
-    for operation in ("same", "create", "read"):
-        reporter.take(make_event("resourcePreEvent", operation))
-        reporter.take(make_event("resOutputsEvent", operation))
-    assert len(lines) == 1
-    assert " + MachineImage app made" in lines[0]
-
-
-def test_the_reporter_shows_progress_and_keeps_errors_for_the_end() -> None:
-    """What a provider prints is shown at once; an error once, at the end, without echoes."""
-    lines: list[str] = []
-    reporter = Reporter(lines.append)
-    for severity, message in (
-        ("info#err", "bake app: 12 of 30\n"),
-        ("debug", "registering\n"),
-        ("warning", "old\n"),
-        ("error", f"Exception calling application: {WHOLE}"),
-        ("error", f"Exception calling application: {WHOLE}"),
-        ("error", "update failed"),
-    ):
-        reporter.take({"diagnosticEvent": {"severity": severity, "message": message}})
-    assert len(lines) == 2
-    assert lines[0].endswith("bake app: 12 of 30")
-    assert lines[1].endswith("warning: old")
-    expected = "2 checks failed.\n  web-0: assert False\nWhat to do: Look."
-    assert reporter.render_errors() == [expected]
-
-
-def test_events_of_kinds_not_known_are_passed_over() -> None:
-    """A newer engine may say more."""
-    reporter = Reporter(fail_with)
-    reporter.take({"sequence": 1, "somethingNewEvent": {}})
-
-
-def test_the_outputs_of_the_run_are_kept_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """The address comes from the stack's own event, so no further call of the CLI is needed."""
-    service = {
-        "address": "http://127.0.0.1:8080",
-        "live": "3f2a9c41",
-        "servers": 2.0,
-        "images": {"app": "0123456789ab", "base": "ba9876543210"},
-    }
-    stack = {
-        "op": "update",
-        "urn": "urn::stack",
-        "type": "pulumi:pulumi:Stack",
-        "new": {"outputs": {"services": {"web": service}}},
-    }
-    reporter = Reporter(fail_with)
-    reporter.take({"resOutputsEvent": {"metadata": stack}})
-    runs.show_services(reporter.outputs["services"])
-    shown = capsys.readouterr().out
-    row = ("web", "http://127.0.0.1:8080", "3f2a9c41", "app 0123456789ab, base ba9876543210", "2")
-    for cell in row:
-        assert cell in shown
-    runs.show_services("the engine's unknown value")
 
 
 # settings, state and environment

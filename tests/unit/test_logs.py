@@ -45,7 +45,7 @@ def write_console(scope: Scope, number: int, text: str) -> Path:
 
 def test_a_console_outlives_its_server(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The log of a server that went is found under the same name, without terminal codes."""
-    server = write_console(SCOPE, 0, "one\n\x1b[0;32mtwo\x1b[0m\r\n")
+    server = write_console(SCOPE, 0, "\x1b[!p\x1b]104\x07one\n\x1b[0;32mtwo\x1b[0m\x1b(B\r\n")
     write_console(SCOPE, 1, "three\n")
     assert run_logs(project, "dev", "web", "", follow=False) == 0
     expected = "web-aaaaaaaa-0 | one\nweb-aaaaaaaa-0 | two\nweb-aaaaaaaa-1 | three\n"

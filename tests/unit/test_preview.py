@@ -3,12 +3,13 @@
 import gzip
 import json
 import sys
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import know, make_record, make_wish
+from builders import LAUNCH, know, make_record, make_wish
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from previews import BROKEN, PREVIEW, SERVICE
 
@@ -20,14 +21,17 @@ from immutable_servers.driver.preview.models import (
     CHANGES,
     SCHEMA_FILE,
     EngineStep,
+    Money,
     StackPreview,
     make_document,
     render_schema,
 )
+from immutable_servers.driver.preview.money import count_money
 from immutable_servers.driver.preview.state import read_state_outputs
 from immutable_servers.driver.preview.text import render_text
 from immutable_servers.plan import decide
 from immutable_servers.records import Record, State
+from immutable_servers.settings.models import PricesSettings
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parents[2]
@@ -150,7 +154,7 @@ def test_exit_codes_tell_error_changes_and_nothing_apart() -> None:
 
 def test_the_engine_s_steps_are_taken_from_its_events() -> None:
     """What stays the same is no step, and a replacement is counted once."""
-    reporter = PreviewReporter(lambda _line: None, preview=True)
+    reporter = PreviewReporter(preview=True)
     urn = "urn:pulumi:dev::shop::a$pulumi-python:dynamic/immutable-servers:Release::web"
     kind = "pulumi-python:dynamic/immutable-servers:Release"
     for operation in ("same", "create-replacement", "replace"):
@@ -187,6 +191,36 @@ def test_each_plan_has_its_move() -> None:
     assert find_move([one], "aaaa0001", "v1") == "nothing"
     bad = make_record("aaaa0003", "v3", 3, fault="50 of 99 answers were errors")
     assert find_move([one, bad], "aaaa0001", "v3") == "failed"
+
+
+def count(
+    sizes: dict[str, float], *, seconds: float | None = 90, keep: int = 1, size: str = "small"
+) -> Money | None:
+    """Return what an update from v1 to v2 costs: two servers live, two on standby that go."""
+    records = [make_record("old", "v0", 1), make_record("live", "v1", 2, state=State.LIVE)]
+    now, fleets = know(records, "live")
+    wish = replace(make_wish("v2", keep=keep), launch={**LAUNCH, "size": size})
+    plan = decide(wish, now, fleets)
+    prices = PricesSettings(currency="USD", sizes=sizes)
+    return count_money(prices, plan, fleets, launched=2, shrunk=0, seconds=seconds)
+
+
+def test_money_is_counted_where_there_is_a_price_for_each_size() -> None:
+    """Each fleet has the price of its own size; what has no price, or no duration, is not said."""
+    expected = Money(currency="USD", per_day_now=9.6, per_day_after=9.6, of_update=0.005)
+    assert count({"small": 0.1}) == expected
+    larger = count({"small": 0.1, "large": 1}, size="large", keep=0)
+    assert larger
+    assert (larger.per_day_now, larger.per_day_after, larger.of_update) == (9.6, 48.0, 0.05)
+    assert count({"small": 0.1}, size="large") is None
+    assert count({}) is None
+    unknown = count({"small": 0.1}, seconds=None)
+    assert unknown
+    assert unknown.of_update is None
+    assert words.word_money(SERVICE.model_copy(update={"money": None})) == ""
+    blank = Money(currency="", per_day_now=1, per_day_after=2, of_update=None)
+    text = words.word_money(SERVICE.model_copy(update={"money": blank}))
+    assert text == "1.00 a day now, 2.00 a day after"
 
 
 def test_values_of_env_are_not_shown() -> None:

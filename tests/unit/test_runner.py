@@ -77,7 +77,10 @@ def test_pass(check: Check, tmp_path: Path) -> None:
         ("web-1", 2, 1),
     ]
     assert report.summary().startswith("4 checks passed on 2 servers, 2 skipped, in ")
-    assert sorted(said) == [f"web-{at}: 2 passed, 0 failed, 1 skipped" for at in (0, 1)]
+    counts = [line for line in said if "%" not in line]
+    assert sorted(counts) == [f"web-{at}: 2 passed, 0 failed, 1 skipped" for at in (0, 1)]
+    assert {"web-0: test_root passed, 33 % done", "web-1: test_root passed, 33 % done"} <= {*said}
+
     suites = ET.parse(report.junit).getroot()  # noqa: S314 - our own file
     assert [suite.get("name") for suite in suites] == ["web-0", "web-1"]
     assert report.junit == str(tmp_path / "report" / "junit.xml")
@@ -85,6 +88,19 @@ def test_pass(check: Check, tmp_path: Path) -> None:
         "junit.xml",
         "web-0.log",
         "web-1.log",
+    ]
+
+
+def test_results_are_said_while_they_come(check: Check) -> None:
+    """A failure at once, of passed checks at most one in a second."""
+    said: list[str] = []
+    passing = "".join(f"def test_{at}(): pass\n" for at in range(8))
+    check(f"{passing}def test_no(): assert False\ndef test_broken(gone): pass\n", said=said)
+    results = [line for line in said if "%" in line]
+    assert results[0] == "web-0: test_0 passed, 10 % done"
+    assert results[-2:] == [
+        "web-0: test_no failed, 90 % done",
+        "web-0: test_broken error, 100 % done",
     ]
 
 

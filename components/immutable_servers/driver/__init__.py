@@ -1,1 +1,30 @@
-"""The commands of `./immutable`: set-up, the engine's runs, and what they print."""
+"""The commands of `./immutable`, and the same for one's own Python: `Deployment`."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from immutable_servers.driver.deployment import Deployment as Deployment
+    from immutable_servers.driver.preview.models import StackPreview as StackPreview
+    from immutable_servers.driver.results import Generation as Generation
+    from immutable_servers.driver.results import Outcome as Outcome
+    from immutable_servers.driver.results import Serving as Serving
+    from immutable_servers.driver.status.models import StackStatus as StackStatus
+
+__all__ = ["Deployment", "Generation", "Outcome", "Serving", "StackPreview", "StackStatus"]
+MODULES = {
+    "Deployment": "deployment",
+    "Generation": "results",
+    "Outcome": "results",
+    "Serving": "results",
+    "StackPreview": "preview.models",
+    "StackStatus": "status.models",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - as the names above say
+    """Import a public name when it is asked for: `--help` is quick without them."""
+    if name not in MODULES:
+        raise AttributeError(name)
+    from importlib import import_module  # noqa: PLC0415 - the same
+
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)

@@ -1,11 +1,11 @@
 """The table of commands; each imports what it needs when it runs, so that `--help` is quick."""
 
-import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from immutable_servers.driver import console
 from immutable_servers.driver.examples import render_examples
@@ -59,7 +59,7 @@ def begin(
 @app.command()
 def up(stack: Stack = DEFAULT_STACK, *, yes: Yes = False) -> int:
     """Bake, launch, verify and serve what the checkout says."""
-    from immutable_servers.driver.retire import run_up  # noqa: PLC0415 - see the docstring
+    from immutable_servers.driver.commands import run_up  # noqa: PLC0415 - see the module's docstring
 
     return run_up(find_root(), stack, yes=yes or Answers.yes)
 
@@ -86,7 +86,7 @@ def preview(
 ) -> int:
     """Show what `up` would do and why; change nothing."""
     if diff:
-        from immutable_servers.driver.runs import run_diff  # noqa: PLC0415
+        from immutable_servers.driver.commands import run_diff  # noqa: PLC0415
 
         return run_diff(find_root(), stack, yes=yes or Answers.yes)
     from immutable_servers.driver.preview.command import Wanted, run_preview  # noqa: PLC0415
@@ -106,12 +106,12 @@ def destroy(
     yes: Yes = False,
 ) -> int:
     """Delete everything of a stack; images stay."""
+    from immutable_servers.driver.commands import run_destroy  # noqa: PLC0415
     from immutable_servers.driver.giving_up import run_give_up  # noqa: PLC0415
-    from immutable_servers.driver.runs import run_destroy  # noqa: PLC0415
 
     if service:
         return run_give_up(find_root(), stack, service, yes=yes or Answers.yes)
-    return run_destroy(find_root(), stack, remove=remove, yes=yes or Answers.yes)
+    return run_destroy(find_root(), stack, and_stack=remove, yes=yes or Answers.yes)
 
 
 StackOption = Annotated[str, typer.Option("--stack", help="The stack's name.")]
@@ -128,11 +128,13 @@ def rollback(
     across: Annotated[
         bool, typer.Option("--across-data-version", help="Although the data's version differs.")
     ] = False,
+    yes: Yes = False,
 ) -> int:
     """Go back to an earlier generation at once, and stay there until `resume`."""
     from immutable_servers.driver.rollback import run_rollback  # noqa: PLC0415
 
-    return run_rollback(find_root(), stack, service, to, why, across=across)
+    yes = yes or Answers.yes
+    return run_rollback(find_root(), stack, service, to, why, across=across, yes=yes)
 
 
 @app.command()
@@ -143,11 +145,12 @@ def resume(
     now: Annotated[
         bool, typer.Option("--now", help="Take the version that was left, too.")
     ] = False,
+    yes: Yes = False,
 ) -> int:
     """Follow the source again after a `rollback`."""
     from immutable_servers.driver.rollback import run_resume  # noqa: PLC0415
 
-    return run_resume(find_root(), stack, service, now=now)
+    return run_resume(find_root(), stack, service, now=now, yes=yes or Answers.yes)
 
 
 @app.command()
@@ -156,19 +159,20 @@ def replace(
     service: Service = "",
     *,
     why: Annotated[str, typer.Option(help="Said in the run.")] = "asked for",
+    yes: Yes = False,
 ) -> int:
     """Make a service's live generation again: the same image, new servers."""
     from immutable_servers.driver.rollback import run_replace  # noqa: PLC0415
 
-    return run_replace(find_root(), stack, service, why)
+    return run_replace(find_root(), stack, service, why, yes=yes or Answers.yes)
 
 
 @app.command()
-def retire(stack: Stack = DEFAULT_STACK, service: Service = "") -> int:
+def retire(stack: Stack = DEFAULT_STACK, service: Service = "", *, yes: Yes = False) -> int:
     """Retire the standbys whose time is over, and touch nothing else."""
     from immutable_servers.driver.retire import run_retire  # noqa: PLC0415
 
-    return run_retire(find_root(), stack, service)
+    return run_retire(find_root(), stack, service, yes=yes or Answers.yes)
 
 
 @app.command()
@@ -217,6 +221,33 @@ def verify(
     from immutable_servers.driver.verify import run_verify  # noqa: PLC0415
 
     return run_verify(find_root(), stack, service, keep=keep, yes=yes or Answers.yes)
+
+
+class RestCommand(TyperCommand):
+    """A command whose words after `--` are for something else, and are no arguments."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - its type is private to typer
+        """Keep what follows `--` for later."""
+        end = args.index("--") if "--" in args else len(args)
+        ctx.meta[RestCommand.__name__] = tuple(args[end + 1 :])
+        return super().parse_args(ctx, args[:end])
+
+
+@app.command(cls=RestCommand)
+def shell(
+    context: typer.Context,
+    what: Annotated[
+        str, typer.Argument(metavar="IMAGE[@VERSION]", help="Without a version the checkout's.")
+    ],
+    stack: Stack = DEFAULT_STACK,
+    *,
+    yes: Yes = False,
+) -> int:
+    """Log in to one server of an image that serves nobody; words after -- are a command there."""
+    from immutable_servers.driver.shell import run_shell  # noqa: PLC0415
+
+    command = context.meta[RestCommand.__name__]
+    return run_shell(find_root(), stack, what, command, yes=yes or Answers.yes)
 
 
 @app.command()
@@ -314,17 +345,21 @@ def run(words: Sequence[str]) -> int:
         return console.fail(error)
     except typer.TyperException as error:
         console.say(f"error: {error.format_message()}")
-        console.say(f"What to do: see `./immutable {' '.join(words[:1])} --help`.")
+        console.say(f"What to do: see `{' '.join(('./immutable', *_find_command(words)))} --help`.")
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
         return console.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has read enough. Python would complain once more while it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001 - the last line before the user
         return console.fail_unexpectedly(error, find_root())
     return code if isinstance(code, int) else 0
+
+
+def _find_command(words: Sequence[str]) -> Sequence[str]:
+    """Return the command that a line names; nothing when it names none."""
+    known = {
+        info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands
+    }
+    return next(([word] for word in words if word in known), [])
 
 
 def main() -> None:

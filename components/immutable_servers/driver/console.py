@@ -3,8 +3,9 @@
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -16,17 +17,45 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED = 130
+GAP = 2
+"""Columns between two of a table."""
 
 
-def say(line: str) -> None:
-    """Print one line of progress; when the terminal is gone, the work goes on without."""
+def _print(line: str) -> None:
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is where the driver speaks
 
 
-def show(line: str) -> None:
-    """Print one line of data."""
-    print(line, flush=True)  # noqa: T201 - the same
+_speaker: ContextVar[Callable[[str], None]] = ContextVar("speaker", default=_print)
+
+
+def say(line: str) -> None:
+    """Print one line of progress; when the terminal is gone, the work goes on without."""
+    _speaker.get()(line)
+
+
+@contextmanager
+def speaking_to(listener: Callable[[str], None]) -> Iterator[None]:
+    """Hand progress to a function instead, in this thread."""
+    token = _speaker.set(listener)
+    try:
+        yield
+    finally:
+        _speaker.reset(token)
+
+
+def show(line: str, out: TextIO | None = None) -> None:
+    """Print one line of data; whoever reads may have read enough, which ends the command.
+
+    Raises:
+        SystemExit: Nobody reads any more; all clean-up on the way is done.
+    """
+    try:
+        print(line, file=out or sys.stdout, flush=True)
+    except BrokenPipeError:
+        # Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (out or sys.stdout).fileno())
+        raise SystemExit(0) from None
 
 
 def is_interactive() -> bool:
@@ -44,16 +73,37 @@ def ask(question: str) -> bool:
 def show_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], out: TextIO | None = None
 ) -> None:
-    """Print a table; without a terminal its lines are as wide as they need to be."""
-    from rich.table import Table  # noqa: PLC0415 - costs 0.1 s, which `env` need not pay
-    from rich.text import Text  # noqa: PLC0415
+    """Print a table; where the terminal is too narrow for it, a few lines for each row.
 
+    Without a terminal its lines are as wide as they need to be.
+    """
+    from rich.table import Table  # noqa: PLC0415 - costs 0.1 s, which `env` need not pay
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    console = make_console(out or sys.stdout)
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    if console.is_terminal and sum(widths) + GAP * (len(widths) - 1) > console.width:
+        _show_blocks(title, columns, rows, out or sys.stdout)
+        return
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    make_console(out or sys.stdout).print(table)
+    with console.capture() as captured:
+        console.print(table)
+    show(captured.get().rstrip("\n"), out)
+
+
+def _show_blocks(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], out: TextIO
+) -> None:
+    """Print each row as lines of their own; a long one is the terminal's to wrap, and to copy."""
+    lines = [title] if title else []
+    for row in rows:
+        rest = zip(columns[1:], row[1:], strict=True)
+        lines += [row[0], *(f"  {name}: {cell}" for name, cell in rest if cell)]
+    show("\n".join(lines), out)
 
 
 def make_console(out: TextIO) -> "Console":

@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from immutable_servers import places
+from immutable_servers import places, stopping
 from immutable_servers.driver import console
 from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import find_exit_code
@@ -50,7 +52,8 @@ def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
     """Run one command of the engine to its end.
 
     The engine runs in a session of its own: a terminal's Ctrl-C reaches this process, which hands
-    it on once. Steps under way then end in their own time; a second Ctrl-C does not wait for them.
+    it on. The engine then starts nothing new, and what is under way is told to end; a second Ctrl-C
+    does not wait for that.
     """
     if stack.own:
         clear_stale_locks(stack)
@@ -65,18 +68,19 @@ def _run(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
     command = [*_die_with_us(), *stack.render_command([*words, "--json"], config=True)]
     log = _make_log(stack, words[0])
     with (
+        start_fifo() as fifo,
         log.open("w") as out,
         log.with_suffix(".txt").open("w") as told,
         subprocess.Popen(
             command,
             cwd=stack.root,
-            env={**stack.environment, **STREAMED_PREVIEWS},
+            env={**stack.environment, **STREAMED_PREVIEWS, stopping.VARIABLE: str(fifo)},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=told,
             start_new_session=True,
         ) as process,
-        _hand_on_signals(process) as signals,
+        _hand_on_signals(process, fifo) as signals,
     ):
         said = list(_follow(process, log, reporter))
     said += [line for line in log.with_suffix(".txt").read_text().splitlines() if line.strip()]
@@ -150,19 +154,37 @@ def _die_with_us() -> Sequence[str]:
 
 
 @contextmanager
-def _hand_on_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
-    """Hand each of `SIGNALS` on to the engine as SIGINT; yield what came."""
+def start_fifo() -> Iterator[Path]:
+    """Yield the FIFO by which the run's processes are told to stop (`stopping`)."""
+    with tempfile.TemporaryDirectory(prefix="immutable-") as folder:
+        fifo = Path(folder, "stop")
+        os.mkfifo(fifo, 0o600)
+        yield fifo
+
+
+@contextmanager
+def _hand_on_signals(process: "subprocess.Popen[bytes]", fifo: Path) -> Iterator[list[int]]:
+    """Hand each of `SIGNALS` on to the engine as SIGINT; yield what came.
+
+    The first one also tells what is under way to end. Only a program's main thread gets signals.
+    """
     came: list[int] = []
+    opened: list[int] = []
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
-        if not came:
-            console.say("Stopping: steps under way end first (once more to stop at once)")
-        came.append(number)
         process.send_signal(signal.SIGINT)
+        if not came:
+            console.say("Stopping: what is under way is ended and cleaned up (once more: at once)")
+            with suppress(OSError):  # nobody listens
+                opened.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        came.append(number)
 
-    before = {number: signal.signal(number, hand_on) for number in SIGNALS}
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, hand_on) for number in SIGNALS if main}
     try:
         yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        for file in opened:
+            os.close(file)

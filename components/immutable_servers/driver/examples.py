@@ -37,6 +37,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "./immutable bench --sequences 1000",
     ),
     "logs": ("./immutable logs web", "./immutable logs web --generation 3f2a9c41"),
+    "shell": (
+        "./immutable shell app",
+        "./immutable shell app@9ed3 prod",
+        "./immutable shell app -- systemctl status nginx",
+    ),
     "verify": ("./immutable verify web", "./immutable verify web --keep"),
 }
 """By command's name; a test asks for one of each, and parses them."""

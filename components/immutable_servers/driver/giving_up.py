@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from immutable_servers.driver import console
+from immutable_servers.driver.commands import run_up
 from immutable_servers.driver.project import read_project, read_values
-from immutable_servers.driver.runs import run_up
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import ENGINE
 from immutable_servers.driver.stack import load_stack
 from immutable_servers.errors import SettingsError
-from immutable_servers.requests import Request, start_asking
+from immutable_servers.requests import Request
 
 POINTER = "immutable-servers:index:Service$pulumi-python:dynamic/immutable-servers:Traffic"
 
@@ -37,5 +37,5 @@ def run_give_up(root: Path, name: str, service: str, *, yes: bool) -> int:
     project = str(read_project(root).get("name", ""))
     urn = f"urn:pulumi:{name}::{project}::{POINTER}::{service}"
     load_stack(root, name).run("state", "unprotect", urn, "--yes")
-    with start_asking(Request(given_up=[service], others_stay=True)):
-        return run_up(root, name, yes=yes)
+    request = Request(given_up=[service], others_stay=True)
+    return run_up(root, name, yes=True, request=request)

@@ -10,7 +10,11 @@ from immutable_servers.driver import console
 from immutable_servers.driver.services import Chosen, choose_service
 from immutable_servers.errors import SettingsError
 
-CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>c]|[\x00-\x08\x0b-\x1f\x7f]")
+CONTROLS = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # a control sequence, such as a colour
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # an operating system command, such as a title
+    r"|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]"
+)
 """What a boot writes to move a terminal's cursor, and what a log has no use for."""
 MOMENT = 0.3
 """Seconds between two looks at the files."""

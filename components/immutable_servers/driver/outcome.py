@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from immutable_servers import errors
+from immutable_servers.driver.backend import find_trouble
 from immutable_servers.driver.holders import find_holders
 from immutable_servers.errors import EXIT_CODES, BusyError, ImmutableError
 
@@ -35,7 +36,7 @@ def clean(text: str) -> str:
 
 
 def find_error(text: str) -> ImmutableError | None:
-    """Return the error of ours that a message carries, None when it is not ours."""
+    """Return the error of ours that a message carries, or that tells it better, else None."""
     text = clean(text)
     if LOCKED in text:
         return BusyError(
@@ -46,7 +47,7 @@ def find_error(text: str) -> ImmutableError | None:
         )
     match = KIND.match(text)
     if match is None or match[1] not in EXIT_CODES:
-        return None
+        return find_trouble(text)
     return _parse(getattr(errors, match[1]), text[match.end() :])
 
 

@@ -1,16 +1,19 @@
-"""Prints an engine's run from its events: a line for each step that matters, errors at the end.
+"""Shows an engine's run from its events: a line for each step that matters, errors at the end.
 
 Events as the engine writes them with `--json`:
 https://github.com/pulumi/pulumi/blob/v3.259.0/sdk/go/common/apitype/events.go
 """
 
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from immutable_servers.driver.console import render_error
+from immutable_servers.driver.display import Plain
 from immutable_servers.driver.outcome import ECHO, clean, find_error
+from immutable_servers.driver.phases import Timeline, Work, find_kind
 from immutable_servers.driver.setup.install import render_seconds
 
 STACK_TYPE = "pulumi:pulumi:Stack"
@@ -28,17 +31,20 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {
 """The engine's word for a step: sign and verb. What is not named is not printed."""
 COMPONENT = "immutable-servers:index:"
 """How the types of our components begin: folders of resources, with nothing of their own to do."""
-PHASES: Mapping[str, str] = {
-    "Image": "bake",
-    "LocalFleet": "launch",
-    "Verification": "verify",
-    "Seal": "seal",
-    "Traffic": "traffic",
-    "": "retire",
-}
-"""The phase that work on a kind of resource stands for, in their order; a deletion is the last."""
 SILENT = ("same", "read", "refresh", "replace")
+SAID = re.compile(r"(?P<phase>\w+) (?P<name>[\w-]+): (?P<text>.*)")
+"""A line of progress, as `progress.start_saying` writes it."""
 Event = Mapping[str, Any]
+
+
+class Silent(Plain):
+    """Shows nothing: for runs whose events alone are of use."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def put(self, text: str) -> None:
+        """Say nothing."""
 
 
 @dataclass
@@ -49,18 +55,30 @@ class Reporter:
         preview: Steps are planned, not done.
         errors: Texts of error diagnostics, in their order, without repetitions.
         outputs: The stack's outputs, as the run left them.
-        spans: First start and last end of each phase that was worked on, in seconds.
+        timeline: When each work began and ended, in seconds of the monotonic clock.
+        failed: What was begun and did not end well.
         changes: Number of resources by what happened to them.
     """
 
-    say: Callable[[str], None]
+    display: Plain = field(default_factory=Silent)
     preview: bool = False
     errors: list[str] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
-    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
+    timeline: Timeline = field(default_factory=Timeline)
+    failed: list[Work] = field(default_factory=list)
     changes: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     _started: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """First start and last end of each phase that was worked on, in seconds."""
+        return self.timeline.find_phases()
+
+    @property
+    def unfinished(self) -> list[Work]:
+        """What was begun and did not end well, or not at all."""
+        return [*self.failed, *(work for work, _ in self.timeline.running.values())]
 
     def take(self, event: Event) -> None:
         """Take one event; of the kinds that it does not know it takes no notice."""
@@ -68,6 +86,7 @@ class Reporter:
             ("diagnosticEvent", self._take_diagnostic),
             ("resourcePreEvent", self._take_start),
             ("resOutputsEvent", self._take_end),
+            ("resOpFailedEvent", self._take_failure),
             ("summaryEvent", self._take_summary),
         ):
             if kind in event:
@@ -82,16 +101,31 @@ class Reporter:
             if text not in self.errors and not (self.errors and ECHO.match(text)):
                 self.errors.append(text)
             return
-        mark = "warning: " if severity == "warning" else ""
         for line in text.splitlines():
-            self._line(f"  {mark}{line}")
+            if severity == "warning":
+                self.display.line(f"  warning: {line}")
+            else:
+                self.display.tell(self._find_speaker(line), line)
+
+    def _find_speaker(self, line: str) -> Work | None:
+        """Return the work under way that a line of progress is about."""
+        said = SAID.match(line)
+        if said is None:
+            return None
+        running = (work for work, _ in self.timeline.running.values())
+        return next((work for work in running if _is_by(said, work)), None)
 
     def _take_start(self, event: Event) -> None:
         metadata = event["metadata"]
-        operation = metadata["op"]
-        self._started[metadata["urn"] + operation] = time.monotonic()
-        if self.preview and operation in OPERATIONS and operation not in ("read", "refresh"):
-            self._step(metadata, "")
+        operation, now = metadata["op"], time.monotonic()
+        self._started[metadata["urn"] + operation] = now
+        if self.preview:
+            if operation in OPERATIONS and operation not in ("read", "refresh"):
+                self._step(metadata, None, "")
+            return
+        work = self.timeline.begin(metadata, now)
+        if work:
+            self.display.begin(work)
 
     def _take_end(self, event: Event) -> None:
         metadata = event["metadata"]
@@ -101,49 +135,33 @@ class Reporter:
         started = self._started.pop(metadata["urn"] + operation, now)
         if self.preview or operation in SILENT or operation not in OPERATIONS:
             return
-        phase = "retire" if operation == "delete" else PHASES.get(_find_kind(metadata))
-        if phase and operation != "delete-replaced":
-            first, _ = self.spans.get(phase, (started, now))
-            self.spans[phase] = (min(first, started), now)
-        self._step(metadata, f" ({render_seconds(now - started)})")
+        work = self.timeline.end(metadata, now)
+        about = self.display.word_expected(work) if work else ""
+        expected = f", {about} before" if about and now - started >= 1 else ""
+        self._step(metadata, work, f" ({render_seconds(now - started)}{expected})")
+
+    def _take_failure(self, event: Event) -> None:
+        work = self.timeline.drop(event["metadata"])
+        if work:
+            self.failed.append(work)
+            self.display.drop(work)
 
     def _take_summary(self, event: Event) -> None:
         self.changes = dict(event.get("resourceChanges") or {})
 
-    def _step(self, metadata: Event, took: str) -> None:
+    def _step(self, metadata: Event, work: Work | None, took: str) -> None:
         if metadata["type"] == STACK_TYPE or metadata["type"].startswith(COMPONENT):
             return
         sign, verb = OPERATIONS[metadata["op"]]
         name = metadata["urn"].rsplit("::", 1)[1]
-        kind = _find_kind(metadata)
+        kind = find_kind(metadata)
         if kind == "Image" and metadata["op"] in ("delete", "delete-replaced"):
             verb = "forgotten, it stays in the catalog"
-        self._line(f"{sign:>2} {kind} {name}{'' if self.preview else f' {verb}'}{took}")
-
-    def _line(self, line: str) -> None:
-        elapsed = time.monotonic() - self.began
-        self.say(f"{elapsed // 60:3.0f}:{elapsed % 60:02.0f} {line}")
-
-    def render_phases(self) -> str:
-        """Return how long each phase took, in their order; empty when all was quick."""
-        took = {phase: end - start for phase, (start, end) in self.spans.items()}
-        long = [phase for phase in PHASES.values() if took.get(phase, 0) >= 1]
-        return ", ".join(f"{phase} {render_seconds(took[phase])}" for phase in long)
-
-    def render_changes(self) -> str:
-        """Return what happened to how many resources."""
-        done = {
-            "create": "made",
-            "replace": "replaced",
-            "update": "changed",
-            "delete": "deleted",
-            "same": "unchanged",
-        }
-        counts = {done.get(kind, kind): count for kind, count in self.changes.items()}
-        words = [f"{counts[word]} {word}" for word in done.values() if counts.get(word)]
-        if {*counts} <= {"unchanged", "read"}:
-            return "nothing to do"
-        return ", ".join(words)
+        line = f"{sign:>2} {kind} {name}{'' if self.preview else f' {verb}'}{took}"
+        if work:
+            self.display.end(work, line)
+        else:
+            self.display.line(line)
 
     def render_errors(self) -> list[str]:
         """Return the errors for a reader: ours in their three parts."""
@@ -151,6 +169,9 @@ class Reporter:
         return [render_error(error) if error else text for error, text in found]
 
 
-def _find_kind(metadata: Event) -> str:
-    """Return the short name of a resource's type, such as `MachineImage`."""
-    return str(metadata["type"]).rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+def _is_by(said: "re.Match[str]", work: Work) -> bool:
+    """Tell whether a line names a work: an image's name is followed by its version there."""
+    named = said["name"]
+    return said["phase"] == work.phase and (
+        named == work.name or (work.phase == "bake" and named.rpartition("-")[0] == work.name)
+    )

@@ -5,23 +5,40 @@ Each asks for one service. The stack's others do not follow the source in such a
 
 import getpass
 import os
+import shlex
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from immutable_servers.driver import console
-from immutable_servers.driver.fallback import choose_fallback, needs_launch
+from immutable_servers.driver.commands import run_up
+from immutable_servers.driver.fallback import ACROSS, choose_fallback, needs_launch
 from immutable_servers.driver.known import KnownService, read_known
-from immutable_servers.driver.retire import run_up
 from immutable_servers.driver.setup.install import render_seconds
 from immutable_servers.driver.status import read_outputs
 from immutable_servers.errors import SettingsError
 from immutable_servers.ledger import OUTPUT, parse_ledgers
 from immutable_servers.records import Record
-from immutable_servers.requests import Request, release, start_asking
+from immutable_servers.requests import Request, release
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asks of one service.
+
+    Attributes:
+        note: What a reader is told before the run; empty for nothing.
+        launched: Servers are launched for it.
+    """
+
+    service: str
+    request: Request
+    note: str = ""
+    launched: bool = False
 
 
 def run_rollback(
-    root: Path, stack: str, service: str, to: str, why: str, *, across: bool = False
+    root: Path, stack: str, service: str, to: str, why: str, *, across: bool, yes: bool
 ) -> int:
     """Pin a service to an earlier generation and move its traffic there.
 
@@ -29,25 +46,71 @@ def run_rollback(
         SettingsError: The service or generation is none to go back to; those that are, are listed.
     """
     began = time.monotonic()
+    asked = ask_rollback(root, stack, service, to, why, across=across)
+    words = ["rollback", stack, asked.service, *(["--to", to] if to else [])]
+    words += ["--why", why, *([ACROSS] if across else [])]
+    code = _run(root, stack, asked, shlex.join(words), yes=yes)
+    if code:
+        _explain_pin(root, stack, asked)
+        return code
+    took = render_seconds(time.monotonic() - began)
+    done = "a launch and a verification" if asked.launched else "a change of traffic"
+    console.say(
+        f"{asked.service} went back in {took}, with {done}. It is pinned: later runs keep it,"
+        " whatever the source says.\n"
+        f"Go on with: ./immutable resume {stack} {asked.service}"
+    )
+    return 0
+
+
+def _explain_pin(root: Path, stack: str, asked: Asked) -> None:
+    """Say how to go on after a run that failed to roll back, when its pin is in the ledger."""
+    service, pin = asked.service, asked.request.pins[asked.service]
+    now = parse_ledgers(read_outputs(root, stack).get(OUTPUT))[service].pin
+    if now.get("at") == pin["at"]:
+        console.say(
+            f"{service} is pinned, and what served before serves. `./immutable up {stack}` tries"
+            f" again; to give it up: ./immutable resume {stack} {service}"
+        )
+
+
+def run_resume(root: Path, stack: str, service: str, *, now: bool, yes: bool) -> int:
+    """Take a service's pin away; the version left by the rollback is held off, unless `now`.
+
+    Raises:
+        SettingsError: The service is not pinned.
+    """
+    asked = ask_resume(root, stack, service, now=now)
+    command = f"resume {stack} {asked.service}{' --now' if now else ''}"
+    return _run(root, stack, asked, command, yes=yes)
+
+
+def run_replace(root: Path, stack: str, service: str, why: str, *, yes: bool) -> int:
+    """Make the live generation again as the next round: the same image, new servers.
+
+    Raises:
+        SettingsError: There is no such service, it is pinned, or nothing of it is live.
+    """
+    asked = ask_replace(root, stack, service, why)
+    return _run(root, stack, asked, f"replace {stack} {asked.service}", yes=yes)
+
+
+def ask_rollback(
+    root: Path, stack: str, service: str, to: str, why: str, *, across: bool = False
+) -> Asked:
+    """Return the request that pins a service to an earlier generation.
+
+    Raises:
+        SettingsError: The service or generation is none to go back to; those that are, are listed.
+    """
     known = read_known(root, stack)
     chosen = known.choose(service)
     record = choose_fallback(known, chosen, to, across=across)
     launched = needs_launch(chosen, record)
     how = "its artifact is launched again, without a bake" if launched else "its servers run"
-    console.say(f"{chosen.name} goes back to generation {record.generation}: {how}")
-    pin = _make_pin(chosen, record, why)
-    code = _run(root, stack, Request(pins={chosen.name: pin}, others_stay=True))
-    if code:
-        _explain_pin(root, stack, chosen.name, pin)
-        return code
-    took = render_seconds(time.monotonic() - began)
-    done = "a launch and a verification" if launched else "a change of traffic"
-    console.say(
-        f"{chosen.name} went back in {took}, with {done}. It is pinned: later runs keep it,"
-        " whatever the source says.\n"
-        f"Go on with: ./immutable resume {stack} {chosen.name}"
-    )
-    return 0
+    note = f"{chosen.name} goes back to generation {record.generation}: {how}"
+    request = Request(pins={chosen.name: _make_pin(chosen, record, why)}, others_stay=True)
+    return Asked(chosen.name, request, note, launched)
 
 
 def _make_pin(service: KnownService, chosen: Record, why: str) -> dict[str, str]:
@@ -61,18 +124,8 @@ def _make_pin(service: KnownService, chosen: Record, why: str) -> dict[str, str]
     }
 
 
-def _explain_pin(root: Path, stack: str, service: str, pin: dict[str, str]) -> None:
-    """Say how to go on after a run that failed to roll back, when its pin is in the ledger."""
-    now = parse_ledgers(read_outputs(root, stack).get(OUTPUT))[service].pin
-    if now.get("at") == pin["at"]:
-        console.say(
-            f"{service} is pinned, and what served before serves. `./immutable up {stack}` tries"
-            f" again; to give it up: ./immutable resume {stack} {service}"
-        )
-
-
-def run_resume(root: Path, stack: str, service: str, *, now: bool) -> int:
-    """Take a service's pin away; the version left by the rollback is held off, unless `now`.
+def ask_resume(root: Path, stack: str, service: str, *, now: bool) -> Asked:
+    """Return the request that takes a service's pin away.
 
     Raises:
         SettingsError: The service is not pinned.
@@ -85,16 +138,18 @@ def run_resume(root: Path, stack: str, service: str, *, now: bool) -> int:
             todo="Nothing needs to be resumed: `./immutable up` follows the source.",
         )
     held = {} if now else release(pin) or {key: pin[key] for key in ("held",) if key in pin}
-    if held:
-        console.say(
-            f"{known.name} stays as it is until the source gives another version than"
-            f" {held['held']}; to take that one: ./immutable resume {stack} {known.name} --now"
-        )
-    return _run(root, stack, Request(pins={known.name: held}, others_stay=True))
+    request = Request(pins={known.name: held}, others_stay=True)
+    if not held:
+        return Asked(known.name, request)
+    note = (
+        f"{known.name} stays as it is until the source gives another version than"
+        f" {held['held']}; to take that one: ./immutable resume {stack} {known.name} --now"
+    )
+    return Asked(known.name, request, note)
 
 
-def run_replace(root: Path, stack: str, service: str, why: str) -> int:
-    """Make the live generation again as the next round: the same image, new servers.
+def ask_replace(root: Path, stack: str, service: str, why: str) -> Asked:
+    """Return the request that makes a service's live generation again.
 
     Raises:
         SettingsError: There is no such service, it is pinned, or nothing of it is live.
@@ -111,9 +166,10 @@ def run_replace(root: Path, stack: str, service: str, why: str) -> int:
             f"Nothing of {known.name} is live in {stack}, so there is nothing to replace",
             todo=f"Run `./immutable up {stack}`.",
         )
-    return _run(root, stack, Request(again={known.name: why}, others_stay=True))
+    return Asked(known.name, Request(again={known.name: why}, others_stay=True), launched=True)
 
 
-def _run(root: Path, stack: str, request: Request) -> int:
-    with start_asking(request):
-        return run_up(root, stack, yes=False)
+def _run(root: Path, stack: str, asked: Asked, command: str, *, yes: bool) -> int:
+    if asked.note:
+        console.say(asked.note)
+    return run_up(root, stack, yes=yes, request=asked.request, command=command)

@@ -1,130 +1,98 @@
-"""The commands that run the engine: `up`, `preview`, `destroy`."""
+"""What changes a stack: updates and deletions, each run once and told as a result or an error."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from immutable_servers.driver import console
+from immutable_servers.driver.display import Plain
 from immutable_servers.driver.engine import Ended, run_engine
-from immutable_servers.driver.outcome import find_error
-from immutable_servers.driver.project import read_values
+from immutable_servers.driver.interrupted import describe_interrupt
+from immutable_servers.driver.outcome import clean, find_error
 from immutable_servers.driver.reporter import Reporter
-from immutable_servers.driver.setup.install import install_missing, render_seconds
-from immutable_servers.driver.setup.table import ENGINE, list_parts
-from immutable_servers.driver.stack import load_stack
-from immutable_servers.errors import ImmutableError, SettingsError
+from immutable_servers.driver.results import Outcome, make_outcome
+from immutable_servers.driver.stack import Stack, load_stack
+from immutable_servers.errors import ImmutableError, StoppedError
+from immutable_servers.requests import VARIABLE, Request
+
+FIRST_SIGNAL = 128
+"""A run that a signal ended has this added to its number as its exit code, as in a shell."""
 
 
-def run_up(root: Path, name: str, *, yes: bool, targets: Sequence[str] = ()) -> int:
-    """Set up what is missing, run `pulumi up`, and print what serves.
+class RunError(ImmutableError):
+    """A run failed: all its errors, and the exit code of the first."""
+
+    def __init__(self, errors: Sequence[ImmutableError], code: int) -> None:
+        self.errors = tuple(errors)
+        self.exit_code = code
+        first = self.errors[0]
+        super().__init__(first.what, facts=first.facts, todo=first.todo)
+
+
+def update(
+    root: Path,
+    name: str,
+    display: Plain,
+    request: Request | None = None,
+    targets: Sequence[str] = (),
+) -> Outcome:
+    """Run `pulumi up`, with what was asked for beside the source.
 
     With `targets`, patterns of URNs, the engine looks at nothing else.
-    """
-    target = str(read_values(root, name).get("target", ""))
-    install_missing(list_parts(target, acts=True), yes=yes)
-    reporter = Reporter(console.say)
-    words = ["up", "--yes", "--skip-preview", *(f"--target={pattern}" for pattern in targets)]
-    ended = run_engine(load_stack(root, name), words, reporter)
-    if ended.code:
-        return _fail(ended, reporter)
-    _say_summary(reporter)
-    show_services(reporter.outputs.get("services"))
-    return 0
-
-
-def run_diff(root: Path, name: str, *, yes: bool) -> int:
-    """Show the engine's own text of a preview, each changed input in it."""
-    target = str(read_values(root, name).get("target", ""))
-    install_missing(list_parts(target, acts=False), yes=yes)
-    done = load_stack(root, name).run("preview", "--diff", config=True)
-    console.show(done.stdout.rstrip())
-    if done.returncode:
-        console.say(done.stderr.rstrip())
-        found = find_error(done.stderr)
-        return found.exit_code if found else 1
-    return 0
-
-
-def run_destroy(root: Path, name: str, *, remove: bool, yes: bool) -> int:
-    """Ask, lift the protection, and delete everything of a stack; images stay.
 
     Raises:
-        SettingsError: Nobody can be asked, and nobody said yes.
+        RunError: It failed, or was interrupted.
+    """
+    more = {VARIABLE: request.render()} if request else {}
+    stack = load_stack(root, name, **more)
+    only = (f"--target={pattern}" for pattern in targets)
+    return _run(stack, ["up", "--yes", "--skip-preview", *only], display)
+
+
+def delete(root: Path, name: str, display: Plain) -> Outcome:
+    """Lift the protection, and delete everything of a stack; images stay.
+
+    Raises:
+        RunError: It failed, or was interrupted.
     """
     stack = load_stack(root, name)
-    if not yes:
-        if not console.is_interactive():
-            raise SettingsError(
-                f"Destroying the stack {name} needs a yes", todo="Add --yes when you mean it."
-            )
-        if not console.ask(f"Delete every server and the balancer of {name}? Images stay."):
-            console.say("Nothing was deleted")
-            return 1
-    install_missing(ENGINE, yes=yes)
     stack.run("state", "unprotect", "--all", "--yes")
-    reporter = Reporter(console.say)
-    ended = run_engine(stack, ["destroy", "--yes", "--skip-preview"], reporter)
-    if ended.code:
-        return _fail(ended, reporter)
-    _say_summary(reporter)
-    if remove:
-        done = stack.run("stack", "rm", "--yes", "--preserve-config")
-        if done.returncode:
-            raise find_error(done.stderr) or ImmutableError(
-                f"The stack {name} is empty and could not be removed",
-                facts=done.stderr.splitlines(),
-            )
-        console.say(f"The stack {name} is removed")
-    return 0
+    return _run(stack, ["destroy", "--yes", "--skip-preview"], display)
 
 
-def _fail(ended: Ended, reporter: Reporter) -> int:
-    """Print the errors of a run, ours in their three parts; return the exit code."""
-    said = reporter.render_errors()
-    if not said:
-        told = "\n".join(ended.told)
-        known = find_error(told)
-        said = [
-            console.render_error(known)
-            if known
-            else told or "The engine failed and did not say why."
-        ]
-    for text in said:
-        console.say(console.paint_error(text))
-    if ended.code == console.INTERRUPTED:
-        console.say("Interrupted: what was under way has ended, and the next run goes on from here")
-    return ended.code
+def remove(root: Path, name: str) -> None:
+    """Remove a stack that is empty; its file stays.
 
-
-def _say_summary(reporter: Reporter) -> None:
-    took = render_seconds(time.monotonic() - reporter.began)
-    console.say(f"Done in {took}: {reporter.render_changes()}")
-    phases = reporter.render_phases()
-    if phases:
-        console.say(f"  {phases}")
-
-
-def show_services(services: Any) -> None:  # noqa: ANN401 - a stack output, not ours to trust
-    """Print what serves: service, address, live generation, image versions, servers."""
-    if not isinstance(services, Mapping):
-        return
-    rows = [
-        (
-            str(name),
-            str(service.get("address", "")),
-            str(service.get("live", "")),
-            _render_images(service.get("images")),
-            f"{service.get('servers', 0):.0f}",
+    Raises:
+        ImmutableError: It is not empty, or the backend refused.
+    """
+    done = load_stack(root, name).run("stack", "rm", "--yes", "--preserve-config")
+    if done.returncode:
+        raise find_error(done.stderr) or ImmutableError(
+            f"The stack {name} is empty and could not be removed", facts=done.stderr.splitlines()
         )
-        for name, service in services.items()
-        if isinstance(service, Mapping)
-    ]
-    if rows:
-        console.show_table("", ("service", "address", "generation", "images", "servers"), rows)
 
 
-def _render_images(images: Any) -> str:  # noqa: ANN401 - a stack output
-    if not isinstance(images, Mapping):
-        return ""
-    return ", ".join(f"{image} {version}" for image, version in images.items())
+def _run(stack: Stack, words: Sequence[str], display: Plain) -> Outcome:
+    began = time.monotonic()
+    reporter = Reporter(display)
+    ended = run_engine(stack, words, reporter)
+    display.close()
+    if ended.code:
+        raise RunError(find_failures(ended, reporter, f"{words[0]} {stack.name}"), ended.code)
+    return make_outcome(reporter, time.monotonic() - began)
+
+
+def find_failures(ended: Ended, reporter: Reporter, command: str) -> list[ImmutableError]:
+    """Return why a run failed; never empty."""
+    texts = reporter.errors or ["\n".join(ended.told)]
+    found = [find_error(text) or _wrap(text) for text in texts]
+    if ended.code <= FIRST_SIGNAL:
+        return found
+    # What was ended on purpose is told by what is left of it.
+    others = [error for error in found if not isinstance(error, StoppedError) and error.facts]
+    return [*others, describe_interrupt(command, reporter.unfinished)]
+
+
+def _wrap(text: str) -> ImmutableError:
+    first, *rest = clean(text).splitlines() or ["The engine failed and did not say why"]
+    return ImmutableError(first.removesuffix("."), facts=rest)

@@ -108,12 +108,12 @@ class Stack:
         return beside.replace(copy)
 
 
-def load_stack(root: Path, name: str) -> Stack:
-    """Return a stack that has a file.
+def load_stack(root: Path, name: str, **more: str) -> Stack:
+    """Return a stack that has a file; `more` is added to the environment of its commands.
 
     Raises:
         SettingsError: It has none.
     """
     find_stack_file(root, name)
-    environment = {**os.environ, **compute_environment(root)}
+    environment = {**os.environ, **compute_environment(root), **more}
     return Stack(root, name, environment, has_own_backend(root))

@@ -1,31 +1,25 @@
 """`verify`: the checks on one server of the checkout's image, which serves nobody and then goes."""
 
-import os
 import threading
-import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from immutable_servers.driver import console
-from immutable_servers.driver.environment import compute_environment
-from immutable_servers.driver.project import read_values
+from immutable_servers.driver.probe import (
+    DIGITS,
+    ending_on_signals,
+    prepare,
+    provide_chain,
+    say_of,
+    start_server,
+)
 from immutable_servers.driver.services import Chosen, choose_service
-from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import list_parts
-from immutable_servers.errors import ImageError, VerificationError
-from immutable_servers.identity import ImageVersion, compute_versions
-from immutable_servers.images.bake import provide_image
-from immutable_servers.images.order import Order
+from immutable_servers.errors import VerificationError
 from immutable_servers.places import reports_dir
-from immutable_servers.planning import make_launch
-from immutable_servers.targets.contract import Artifact, FleetSpec, Login, Say
-from immutable_servers.verification.candidate import CHECKS_DEADLINE, PROBE_WINDOW
+from immutable_servers.targets.contract import Artifact, Login
+from immutable_servers.verification.candidate import CHECKS_DEADLINE
 from immutable_servers.verification.runner import Report, run_checks
-
-DIGITS = 8
-"""A probe's generation is the start of its version: it belongs to none that exists."""
 
 
 def run_verify(root: Path, stack: str, service: str, *, keep: bool, yes: bool) -> int:
@@ -34,18 +28,16 @@ def run_verify(root: Path, stack: str, service: str, *, keep: bool, yes: bool) -
     Raises:
         ImmutableError: A bake, a boot or a check failed.
     """
-    target = str(read_values(root, stack).get("target", ""))
-    install_missing(list_parts(target, acts=True), yes=yes)
-    os.environ.update(compute_environment(root))
     chosen = choose_service(root, stack, service)
-    versions = compute_versions(root, chosen.settings, chosen.target.architecture)
-    artifact = provide_chain(root, chosen, versions)
-    with chosen.target.start_probe(_make_spec(chosen, artifact), _say_of("probe")) as login:
-        report = _check(root, chosen, artifact, login)
-        for line in (report.summary(), *report.describe_failures()):
-            console.show(line)
-        if keep:
-            _wait(login)
+    prepare(root, stack, f"verify {chosen.name} --stack {stack}", yes=yes)
+    with ending_on_signals():
+        artifact = provide_chain(root, chosen)
+        with start_server(chosen, artifact, healthy=True) as login:
+            report = _check(root, chosen, artifact, login)
+            for line in (report.summary(), *report.describe_failures()):
+                console.show(line)
+            if keep:
+                _wait(login)
     if not report.ok:
         raise VerificationError(
             f"Image {artifact.image} {artifact.version} does not pass the checks of {chosen.name}",
@@ -53,39 +45,6 @@ def run_verify(root: Path, stack: str, service: str, *, keep: bool, yes: bool) -
             todo="Mend the application or the checks; `--keep` leaves the server open to look at.",
         )
     return 0
-
-
-def provide_chain(root: Path, chosen: Chosen, versions: Mapping[str, ImageVersion]) -> Artifact:
-    """Bake or find the service's image; its parents only where it has to be baked."""
-    image = chosen.settings.services[chosen.name].image
-    return _provide(root, chosen, versions, image)
-
-
-def _provide(
-    root: Path, chosen: Chosen, versions: Mapping[str, ImageVersion], image: str
-) -> Artifact:
-    version, settings = versions[image].version, chosen.settings.images[image]
-    found = chosen.target.catalog.find(image, version)
-    if found:
-        console.say(f"image {image} {version}: found")
-        return found
-    parent = _provide(root, chosen, versions, settings.parent) if settings.parent else None
-    order = Order(image, version, settings, chosen.place, parent, wanted=True)
-    made = provide_image(root, order, _say_of(f"bake {image}"))
-    if made is None:  # never for an order that is wanted; mypy cannot know
-        raise ImageError(f"Image {image} {version} was not baked")
-    return made
-
-
-def _make_spec(chosen: Chosen, artifact: Artifact) -> FleetSpec:
-    return FleetSpec(
-        scope=chosen.place.at(artifact.version[:DIGITS]).scope,
-        artifact=artifact.id,
-        launch=make_launch(chosen.settings.services[chosen.name]),
-        servers=1,
-        record={},
-        window_ends=int(time.time()) + PROBE_WINDOW,
-    )
 
 
 def _check(root: Path, chosen: Chosen, artifact: Artifact, login: Login) -> Report:
@@ -107,7 +66,7 @@ def _check(root: Path, chosen: Chosen, artifact: Artifact, login: Login) -> Repo
         {login.server: expected},
         reports_dir(root) / f"{chosen.place.scope.stack}-{chosen.name}-verify",
         deadline=CHECKS_DEADLINE,
-        say=_say_of("verify"),
+        say=say_of("verify"),
     )
 
 
@@ -115,10 +74,6 @@ def _wait(login: Login) -> None:
     """Leave the server open until Ctrl-C."""
     if login.command:
         console.show(login.command)
-    console.say("The server is open until Ctrl-C, its logins for 30 minutes; then it goes")
+    console.say("The server is open until Ctrl-C, for new logins 30 minutes; then it goes")
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
-
-
-def _say_of(what: str) -> Say:
-    return lambda line: console.say(f"{what}: {line}")

@@ -27,7 +27,8 @@ from immutable_servers.targets import TARGETS, find_target_class
 OWN_TARGETS = frozenset({"aws", "digitalocean", "gcp", "local"} | set(TARGETS))
 """Targets of this project: a stack file may hold a section for each, read by its own stacks."""
 Kind = TypeVar("Kind", bound=BaseModel)
-SECTIONS = ("target", "images", "services")
+REQUIRED = ("target", "images", "services")
+SECTIONS = (*REQUIRED, "prices")
 
 
 def load_settings(values: Mapping[str, Any], project_root: Path) -> Settings:
@@ -35,8 +36,8 @@ def load_settings(values: Mapping[str, Any], project_root: Path) -> Settings:
 
     Args:
         values: The project's configuration values by key without the namespace, already parsed:
-            `target`, `images`, `services`, sections under names of targets, and secrets that
-            images name (not read).
+            `target`, `images`, `services`, `prices`, sections under names of targets, and secrets
+            that images name (not read).
         project_root: The folder with `Pulumi.yaml`; folders are looked for there.
 
     Raises:

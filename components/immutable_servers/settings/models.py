@@ -222,6 +222,17 @@ class ServiceSettings(_Model):
     )
 
 
+class PricesSettings(_Model):
+    """What a server costs: previews turn server-hours into money with it, and nothing else does."""
+
+    currency: str = _field(
+        "", "Stands behind each sum.", "must be a word such as USD", pattern=r"^\S{1,8}$"
+    )
+    sizes: dict[str, Annotated[float, Field(ge=0)]] = _field(
+        {}, "Price of a server-hour by size.", "must be a mapping from sizes to numbers from 0 up"
+    )
+
+
 class Settings(_Model):
     """A stack's settings as a whole.
 
@@ -234,5 +245,11 @@ class Settings(_Model):
     )
     services: dict[Name, ServiceSettings] = _field(
         ..., "The services by name.", "must be a mapping from service names to their settings"
+    )
+    prices: PricesSettings = _field(
+        PricesSettings(),
+        "What servers cost, for previews; without it nothing is said of money.",
+        "must be a mapping such as {currency: USD, sizes: {small: 0.0104}}",
+        shown={},
     )
     target_settings: dict[str, Any] = _field({}, "The chosen target's own.", "must be a mapping")

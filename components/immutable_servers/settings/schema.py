@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from immutable_servers.settings.load import OWN_TARGETS, SECTIONS
+from immutable_servers.settings.load import OWN_TARGETS, REQUIRED, SECTIONS
 from immutable_servers.settings.models import Settings
 from immutable_servers.targets import TARGETS, find_target_class
 
@@ -27,7 +27,7 @@ def render_json_schema() -> dict[str, Any]:
     secret = {"type": "object", "required": ["secure"], "errorMessage": "is no setting"}
     config = {
         "type": "object",
-        "required": [f"{NAMESPACE}:{key}" for key in SECTIONS],
+        "required": [f"{NAMESPACE}:{key}" for key in REQUIRED],
         "properties": {f"{NAMESPACE}:{key}": value for key, value in sections.items()},
         "patternProperties": {f"^{NAMESPACE}:(?!({names})$)": secret},
     }

@@ -322,6 +322,8 @@ class Target(ABC):
     can_weigh: ClassVar[bool] = True
     """Its balancer splits traffic by weight and counts each generation's answers: what a canary
     needs. A target that cannot says so here, and the setting is refused."""
+    costs_money: ClassVar[bool] = True
+    """Servers are paid for, so that what launches or deletes some asks first."""
     architecture: str
     """The lock's key beside the target's name, such as `x86_64`."""
     keep_for: ClassVar[float | None] = 24 * 3600.0
@@ -473,7 +475,10 @@ class Target(ABC):
 
     @abstractmethod
     def start_probe(self, spec: FleetSpec, say: Say) -> AbstractContextManager[Login]:
-        """Boot one open server of an artifact that serves nobody; remove it at the end."""
+        """Boot one open server of an artifact that serves nobody; remove it at the end.
+
+        With an empty `spec.launch.health` it may be sick: only its login is waited for.
+        """
 
     @abstractmethod
     def close_window(self, scope: Scope, say: Say) -> None:

@@ -7,8 +7,9 @@ killed in it leaves shares behind, which the next run ends first: see `traffic/s
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, wait_fixed
 
+from immutable_servers import stopping
 from immutable_servers.context import Place
 from immutable_servers.errors import TrafficError
 from immutable_servers.health import wait_until_healthy
@@ -79,6 +80,9 @@ def try_canary(place: Place, live: str, canary: Canary, say: Say) -> str:
 
     Returns:
         Why it failed, empty when it did not.
+
+    Raises:
+        StoppedError: This process was told to stop; all traffic is back.
     """
     target = place.load()
     candidate = place.scope.generation
@@ -178,7 +182,8 @@ def _wait(watch: Watch, seconds: float, canary: Canary) -> Answers:
 
     retrying = Retrying(
         retry=retry_if_result(lambda answers: not is_decided(answers)),
-        stop=stop_after_delay(seconds),
+        stop=stopping.stop_after(seconds, "the watch of the traffic"),
+        sleep=stopping.sleep,
         wait=wait_fixed(min(INTERVAL, seconds)),
         retry_error_callback=lambda _state: watch.look(),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers.context import Place
-from immutable_servers.errors import ImmutableError
+from immutable_servers.errors import ImmutableError, StoppedError
 from immutable_servers.health import wait_until_healthy
 from immutable_servers.plain import restore_numbers
 from immutable_servers.targets.contract import FleetSpec, Launch, Login, Say
@@ -24,6 +24,9 @@ def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: 
     """Run the checks on every server of the candidate, then `before_traffic` on one of them.
 
     What keeps a check from running (no health, no login) is a failed report too, with its reason.
+
+    Raises:
+        StoppedError: This process was told to stop: that is no verdict.
     """
     target = place.load()
     launch = Launch.from_plain(props["launch"])
@@ -34,6 +37,8 @@ def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: 
             return Report.failed("\n".join([*lines, *target.find_trouble(place.scope)]))
         logins = target.find_logins(place.scope)
         report = _check(logins, props, report_dir, say)
+    except StoppedError:
+        raise
     except ImmutableError as error:
         return Report.failed(str(error))
     commands = props["before_traffic"] if report.ok else ()
@@ -46,6 +51,9 @@ def verify_fresh_server(
     """Run the checks on one new server of the same artifact, and remove it.
 
     The generation's own servers are sealed by now, and stay so.
+
+    Raises:
+        StoppedError: This process was told to stop: that is no verdict.
     """
     spec = FleetSpec(
         scope=place.scope,
@@ -58,6 +66,8 @@ def verify_fresh_server(
     try:
         with place.load().start_probe(spec, say) as login:
             return _check([login], props, report_dir, say)
+    except StoppedError:
+        raise
     except ImmutableError as error:
         return Report.failed(str(error))
 

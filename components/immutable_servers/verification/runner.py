@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from immutable_servers.errors import ImmutableError, VerificationError
+from immutable_servers.errors import ImmutableError, StoppedError, VerificationError
 from immutable_servers.places import data_dir, runtime_dir
 from immutable_servers.supervised import DeadlineError, run_supervised
 from immutable_servers.supervisor import find_parts, redact
 from immutable_servers.targets.contract import Login, Say
 from immutable_servers.verification.digest import digest_checks
+from immutable_servers.verification.follower import Follower
 from immutable_servers.verification.junit import (
     find_assertion,
     read_result,
@@ -89,11 +90,12 @@ def run_checks(
         expected: By server name, what the fixture `expected` returns.
         report_dir: Gets `junit.xml` and a log for each server.
         deadline: Seconds that all may take.
-        say: Takes a line for each server that is done.
+        say: Takes results as they come, and a line for each server that is done.
         secret_values: Replaced by `[secret]` in logs, messages and the JUnit file.
 
     Raises:
         VerificationError: There are no checks at the places named.
+        StoppedError: This process was told to stop.
     """
     _refuse_missing(checks)
     began = time.monotonic()
@@ -155,7 +157,7 @@ def _take_sample(logins: Sequence[Login], say: Say) -> Sequence[Login]:
 
 def _run_all(jobs: Sequence[_Job], say: Say) -> list[tuple[ServerResult, ET.Element | None]]:
     def run(job: _Job) -> tuple[ServerResult, ET.Element | None]:
-        result, suite = _run_one(job)
+        result, suite = _run_one(job, say)
         say(
             f"{result.server}: {result.passed} passed, {result.failed} failed, "
             f"{result.skipped} skipped"
@@ -166,7 +168,7 @@ def _run_all(jobs: Sequence[_Job], say: Say) -> list[tuple[ServerResult, ET.Elem
         return list(pool.map(run, jobs))
 
 
-def _run_one(job: _Job) -> tuple[ServerResult, ET.Element | None]:
+def _run_one(job: _Job, say: Say) -> tuple[ServerResult, ET.Element | None]:
     lines: deque[str] = deque(maxlen=400)
     job.log.unlink(missing_ok=True)
     code, trouble = -1, ""
@@ -177,7 +179,7 @@ def _run_one(job: _Job) -> tuple[ServerResult, ET.Element | None]:
             cwd=job.folder,
             env=_make_environment(job),
             deadline=max(job.ends - time.monotonic(), 0),
-            on_line=lines.append,
+            on_line=Follower(job.login.server, lines, say),
             log=job.log,
             secrets=job.secrets,
             what=f"the checks of {job.login.server}",
@@ -189,6 +191,8 @@ def _run_one(job: _Job) -> tuple[ServerResult, ET.Element | None]:
         trouble = (
             f"the checks did not end within {job.deadline:.0f} s; last: {last}\nLog: {job.log}"
         )
+    except StoppedError:
+        raise
     except ImmutableError as error:
         trouble = str(error)
     return _read(job, code, trouble, list(lines))

@@ -119,6 +119,7 @@ class InstantTarget(InstantOwners, Target):
 
     name = "instant"
     settings_model = InstantSettings
+    costs_money = False
     architecture = "x86_64"
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -283,8 +284,10 @@ class InstantTarget(InstantOwners, Target):
     def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
         """Boot nothing, but say so in the journal."""
         self.world.note("probe", service=spec.scope.service, generation=spec.scope.generation)
-        yield Login("probe", "local://")
-        self.world.note("probe-removed", generation=spec.scope.generation)
+        try:
+            yield Login("probe", "local://")
+        finally:
+            self.world.note("probe-removed", generation=spec.scope.generation)
 
     def close_window(self, scope: Scope, say: Say) -> None:
         """Remove the key."""
@@ -356,3 +359,10 @@ class InstantTarget(InstantOwners, Target):
             self.world.meet("half delete")
         shutil.rmtree(folder)
         self.world.meet("after delete")
+
+
+class InstantCloud(InstantTarget):
+    """The toy as a target whose servers are paid for."""
+
+    name = "instant-cloud"
+    costs_money = True

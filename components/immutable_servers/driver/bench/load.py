@@ -89,7 +89,7 @@ class LoadStack:
         """
         asked = {VARIABLE: request.render()} if request else {}
         stack = replace(self.stack, environment={**self.stack.environment, **asked})
-        reporter = Reporter(lambda _line: None)
+        reporter = Reporter()
         began = time.monotonic()
         ended = run_engine(stack, ["up", "--yes", "--skip-preview"], reporter)
         self.spans.append((began, time.monotonic()))
@@ -106,7 +106,7 @@ class LoadStack:
         """
         self.stack.run("state", "unprotect", "--all", "--yes")
         words = ["destroy", "--yes", "--skip-preview"]
-        ended = run_engine(self.stack, words, Reporter(lambda _line: None))
+        ended = run_engine(self.stack, words, Reporter())
         if ended.code:
             raise ImmutableError("The load's stack could not be destroyed", facts=ended.told)
 

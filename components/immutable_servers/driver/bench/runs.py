@@ -5,6 +5,7 @@ servers → an update with another `env` under load → a rollback under load. E
 before.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from immutable_servers.driver.bench.client import Answer, start_clients
 from immutable_servers.driver.bench.memory import start_sampling
 from immutable_servers.driver.bench.scratch import MARK, Scratch
 from immutable_servers.driver.engine import run_engine
-from immutable_servers.driver.reporter import Reporter
+from immutable_servers.driver.reporter import Event, Reporter
 from immutable_servers.errors import ImmutableError
 
 RATE = 200
@@ -88,6 +89,18 @@ class Cutover:
     full: tuple[float, float]
 
 
+@dataclass
+class Following(Reporter):
+    """Lets a function look at the run after each event."""
+
+    look: Callable[[Reporter], None] = lambda _reporter: None
+
+    def take(self, event: Event) -> None:
+        """Take one event."""
+        super().take(event)
+        self.look(self)
+
+
 class Runs:
     """The runs on one scratch stack."""
 
@@ -115,6 +128,24 @@ class Runs:
         _ = self.nothing
         self.scratch.change_source()
         return self._run("preview", preview=True)
+
+    @cached_property
+    def own_preview(self) -> tuple[float, float]:
+        """Seconds of `./immutable preview` of that change, and of the engine's preview in it."""
+        _ = self.preview
+        began = time.monotonic()
+        said = self.scratch.drive("preview", self.scratch.stack.name, "--json", "-")
+        took = time.monotonic() - began
+        (stack,) = json.loads(said)["stacks"]
+        return took, float(stack["engine"]["seconds"])
+
+    @cached_property
+    def status(self) -> float:
+        """Seconds of `./immutable status`."""
+        _ = self.preview
+        began = time.monotonic()
+        self.scratch.drive("status", self.scratch.stack.name)
+        return time.monotonic() - began
 
     @cached_property
     def changed(self) -> Timing:
@@ -161,12 +192,7 @@ class Runs:
     ) -> Timing:
         if self._failed:
             raise self._failed  # what builds on a run that failed is not tried
-
-        def take(_line: str) -> None:
-            if follow:
-                follow(reporter)
-
-        reporter = Reporter(take, preview=preview)
+        reporter = Following(look=follow) if follow else Reporter(preview=preview)
         began = time.monotonic()
         ended = run_engine(self.scratch.stack, list(words), reporter)
         took = time.monotonic() - began

@@ -58,8 +58,8 @@ class Scratch:
         file = self.stack.root / f"Pulumi.{self.stack.name}.yaml"
         file.write_text(yaml.safe_dump({"config": config}))
 
-    def drive(self, *words: str) -> None:
-        """Run a command of the driver on the copy of the project.
+    def drive(self, *words: str) -> str:
+        """Run a command of the driver on the copy of the project, and return what it printed.
 
         Raises:
             ImmutableError: It fails.
@@ -75,6 +75,7 @@ class Scratch:
         )
         if done.returncode:
             raise ImmutableError(f"`{words[0]}` failed", facts=done.stderr.splitlines()[-5:])
+        return done.stdout
 
     @property
     def change(self) -> str:
@@ -152,7 +153,7 @@ def destroy(scratch: Scratch) -> None:
     """
     console.say("destroying the scratch stack")
     scratch.stack.run("state", "unprotect", "--all", "--yes")
-    reporter = Reporter(lambda _line: None)
+    reporter = Reporter()
     ended = run_engine(scratch.stack, ["destroy", "--yes", "--skip-preview"], reporter)
     if ended.code:
         raise ImmutableError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from immutable_servers.context import Place
 from immutable_servers.driver.engine import Ended, run_engine
-from immutable_servers.driver.outcome import find_error
+from immutable_servers.driver.outcome import clean, find_error
 from immutable_servers.driver.preview.history import find_past_updates
 from immutable_servers.driver.preview.images import preview_images
 from immutable_servers.driver.preview.models import (
@@ -99,7 +99,7 @@ class _Engine:
 
 def _run_engine(stack: Stack) -> _Engine:
     began = time.monotonic()
-    reporter = PreviewReporter(lambda _line: None, preview=True)
+    reporter = PreviewReporter(preview=True)
     ended = run_engine(stack, ["preview"], reporter)
     return _Engine(ended, reporter, time.monotonic() - began)
 
@@ -222,5 +222,5 @@ def _read_problem(text: str, code: int) -> Problem:
     found = find_error(text)
     if found:
         return make_problem(found)
-    first, *rest = text.strip().splitlines() or ["The engine failed and did not say why"]
+    first, *rest = clean(text).splitlines() or ["The engine failed and did not say why"]
     return Problem(kind="ImmutableError", what=first, facts=tuple(rest), exit_code=code)

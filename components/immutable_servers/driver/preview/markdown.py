@@ -83,6 +83,8 @@ def _render_service(service: "ServicePreview") -> Iterator[str]:
         yield f"- pinned to {escape(words.word_pin(service))}"
     yield f"- servers: {words.word_servers(service)}"
     yield f"- server-hours: {words.word_hours(service)}"
+    if words.word_money(service):
+        yield f"- money: {escape(words.word_money(service))}"
     if service.launched:
         yield f"- took the last times: {words.word_took(service)}"
     for standby in service.standbys:

@@ -70,6 +70,15 @@ class PastUpdate(_Model):
     seconds: int
 
 
+class Money(_Model):
+    """What the servers of a service cost, by the stack's `prices`."""
+
+    currency: str
+    per_day_now: float
+    per_day_after: float
+    of_update: float | None = Field(description="As long as the last one; null before the first.")
+
+
 class ServicePreview(_Model):
     """One service: which generation serves, which one shall, and what that takes."""
 
@@ -98,6 +107,9 @@ class ServicePreview(_Model):
     server_hours_per_day_after: int
     server_hours_of_update: float | None = Field(
         description="What the update itself takes, as long as the last one; null before the first."
+    )
+    money: Money | None = Field(
+        default=None, description="Null where the stack has no price for one of the sizes."
     )
     took: tuple[PastUpdate, ...] = Field(
         default=(), description="The last updates, the newest first."

@@ -9,6 +9,7 @@ from immutable_servers.driver.preview.models import (
     ServerCounts,
     ServicePreview,
 )
+from immutable_servers.driver.preview.money import count_money
 from immutable_servers.plan import Plan
 from immutable_servers.planning import StackPlan
 from immutable_servers.records import Record, State
@@ -57,6 +58,14 @@ def _preview_service(
         server_hours_per_day_now=DAY * servers.now,
         server_hours_per_day_after=DAY * servers.after,
         server_hours_of_update=round(took[0].seconds * launched / HOUR, 2) if took else None,
+        money=count_money(
+            planned.settings.prices,
+            plan,
+            fleets,
+            launched,
+            retired - sum(_count(fleets, record) for record in plan.going),
+            took[0].seconds if took else None,
+        ),
         took=took,
         pin={key: str(value) for key, value in ledger.pin.items()},
         notes=plan.notes,

@@ -51,6 +51,8 @@ def _render_service(service: "ServicePreview") -> Iterator[Line]:
         return
     yield 2, f"servers: {words.word_servers(service)}"
     yield 2, f"server-hours: {words.word_hours(service)}"
+    if words.word_money(service):
+        yield 2, f"money: {words.word_money(service)}"
     if service.launched:
         yield 2, f"took the last times: {words.word_took(service)}"
     for standby in service.standbys:

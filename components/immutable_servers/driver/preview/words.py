@@ -35,6 +35,7 @@ RESULTS: Mapping[str, str] = {
     "changes": "changes",
     "error": "an update would not begin",
 }
+CENT = 0.01
 FATES: Mapping[str, str] = {"not asked": "to be baked unless found"}
 
 
@@ -89,6 +90,22 @@ def word_hours(service: "ServicePreview") -> str:
         return words
     about = f"about {during:g}" if during else "under 0.01"
     return f"{words}, {about} for the update"
+
+
+def word_money(service: "ServicePreview") -> str:
+    """Return what the servers cost; empty without prices."""
+    money = service.money
+    if money is None:
+        return ""
+    unit = f" {money.currency}".rstrip()
+    words = f"{money.per_day_now:.2f}{unit} a day now, {money.per_day_after:.2f}{unit} a day after"
+    if money.of_update is None or not service.launched:
+        return words
+    return f"{words}, {_round(money.of_update)}{unit} for the update"
+
+
+def _round(amount: float) -> str:
+    return f"about {amount:.2f}" if amount >= CENT else f"under {CENT}"
 
 
 def word_took(service: "ServicePreview") -> str:

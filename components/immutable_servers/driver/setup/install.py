@@ -39,6 +39,21 @@ def install_missing(parts: Sequence[Part], *, yes: bool) -> None:
     console.say(f"Set up in {render_seconds(time.monotonic() - began)}")
 
 
+def require_parts(parts: Sequence[Part]) -> None:
+    """Refuse to go on without `parts`; nothing is installed.
+
+    Raises:
+        SetupError: Some are missing; each is named with its fix.
+    """
+    missing = [part for part in parts if part.find() is None]
+    if missing:
+        raise SetupError(
+            "Something is missing on this machine",
+            facts=[f"{part.name}: {part.fix}" for part in missing],
+            todo="Run `./immutable doctor`, or any command of `./immutable`, which installs it.",
+        )
+
+
 def _install(missing: Sequence[Part]) -> None:
     packages = [part for part in missing if part.package and part.find() is None]
     if packages:

@@ -29,22 +29,32 @@ def show_status(root: Path, name: str, *, json: str, exact: bool) -> int:
     Raises:
         ImmutableError: The stack, its ledger or its target cannot be read.
     """
-    values = read_values(root, name)
     install_missing(ENGINE, yes=False)
-    scope = Scope(str(read_project(root).get("name", "")), name)
-    outputs = read_state_outputs(root, name)  # a file is read in no time; the CLI takes a second
-    if outputs is None:
-        outputs = read_outputs(root, name)
-    status = StackStatus(stack=name, project=scope.project, target=str(values.get("target", "")))
-    if outputs:
-        settings = load_settings(values, root)
-        place = Place(settings.target, settings.target_settings, scope)
-        status = collect(root, settings, place, place.load(), outputs)
+    status = read_status(root, name)
     if json != STDOUT:
         show(status)
     if json:
         write_data(json, status.model_dump_json(indent=2) + "\n")
     return DIFFERS if exact and status.differs else 0
+
+
+def read_status(root: Path, name: str) -> StackStatus:
+    """Read a stack's ledger, and ask its target; nothing is changed.
+
+    Raises:
+        ImmutableError: The stack, its ledger or its target cannot be read.
+    """
+    values = read_values(root, name)
+    scope = Scope(str(read_project(root).get("name", "")), name)
+    outputs = read_state_outputs(root, name)  # a file is read in no time; the CLI takes a second
+    if outputs is None:
+        outputs = read_outputs(root, name)
+    if not outputs:
+        target = str(values.get("target", ""))
+        return StackStatus(stack=name, project=scope.project, target=target)
+    settings = load_settings(values, root)
+    place = Place(settings.target, settings.target_settings, scope)
+    return collect(root, settings, place, place.load(), outputs)
 
 
 def show(status: StackStatus) -> None:

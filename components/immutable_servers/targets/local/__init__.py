@@ -57,6 +57,7 @@ class LocalTarget(Target):
 
     name = "local"
     settings_model = LocalSettings
+    costs_money = False
     architecture = "x86_64"
     keep_for = None  # a standby here costs memory, and the user sees it
 

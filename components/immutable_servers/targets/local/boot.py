@@ -10,6 +10,7 @@ from typing import Any
 
 import tenacity
 
+from immutable_servers import stopping
 from immutable_servers.errors import LaunchError
 from immutable_servers.targets.contract import FleetSpec, Health
 from immutable_servers.targets.local import layout
@@ -133,6 +134,9 @@ def read_console(folder: Path) -> Sequence[str]:
 
 
 def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: float) -> None:
+    """Wait for the health check; without one (a probe that may be sick) for nothing."""
+    if not health:
+        return
     last = ""
 
     def has_ended_or_serves() -> str:
@@ -149,7 +153,8 @@ def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: f
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda found: not found),
         wait=tenacity.wait_fixed(0.2),
-        stop=tenacity.stop_after_delay(max(0.0, deadline - time.monotonic())),
+        stop=stopping.stop_after(deadline - time.monotonic(), f"waiting for {machine.name}"),
+        sleep=stopping.sleep,
         retry_error_callback=lambda _state: "the deadline passed",
     )
     found = attempts(has_ended_or_serves)

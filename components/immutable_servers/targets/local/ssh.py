@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tenacity
 
-from immutable_servers import places
+from immutable_servers import places, stopping
 from immutable_servers.errors import LaunchError
 from immutable_servers.targets.contract import Login
 from immutable_servers.targets.local.layout import write_private
@@ -63,7 +63,8 @@ def _wait_until_login(login: Login, seconds: float) -> None:
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda said: said != ""),
         wait=tenacity.wait_fixed(0.3),
-        stop=tenacity.stop_after_delay(seconds),
+        stop=stopping.stop_after(seconds, f"waiting for a login to {name}"),
+        sleep=stopping.sleep,
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else "",
     )
     said = attempts(run_remote, config, name, "true")
@@ -76,25 +77,31 @@ def _wait_until_login(login: Login, seconds: float) -> None:
 
 
 def run_remote(config: Path, name: str, command: str) -> str:
-    """Run a command on a server; return an empty string, or how it failed."""
+    """Run a command on a server; return an empty string, or how it failed.
+
+    Raises:
+        StoppedError: This process was told to stop before.
+    """
     # The shared connection stays in the background and would keep pipes open: none is given.
     ssh = ["ssh", "-n", "-F", str(config), name, command]
     log = config.with_name(f"ssh-{name}.log")
     with log.open("w+") as said:
-        try:
-            done = subprocess.run(
-                ssh,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-                timeout=_COMMAND_SECONDS,
-                check=False,
-                start_new_session=True,
-            )
-        except subprocess.TimeoutExpired:
-            return f"ssh did not end within {_COMMAND_SECONDS:.0f} s"
+        with subprocess.Popen(
+            ssh,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+        ) as process:
+            try:
+                with stopping.on_stop(process.kill, f"a command on {name}"):
+                    code = process.wait(_COMMAND_SECONDS)
+            except subprocess.TimeoutExpired:
+                return f"ssh did not end within {_COMMAND_SECONDS:.0f} s"
+            finally:
+                process.kill()
         said.seek(0)
-        return "" if done.returncode == 0 else said.read().strip() or f"exit {done.returncode}"
+        return "" if code == 0 else said.read().strip() or f"exit {code}"
 
 
 def end_shared_connection(config: Path, name: str) -> None:

@@ -1,0 +1,70 @@
+"""Says what is wrong with the state: what the CLI prints of it is long, or names no way out."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from immutable_servers.errors import ImmutableError, LedgerError, SettingsError
+
+CREDENTIALS = re.compile(r"://[^/@\s]+@")
+"""A login in a backend's URL: the CLI prints the whole URL."""
+REPAIR = (
+    'Nothing was done, and what serves goes on. Type: eval "$(./immutable env)", then'
+    " `pulumi state repair --stack STACK`."
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One kind of trouble.
+
+    Attributes:
+        sign: Stands in the line of the CLI's output that tells it.
+    """
+
+    sign: "re.Pattern[str]"
+    what: str
+    todo: str
+    kind: Callable[..., ImmutableError] = LedgerError
+
+
+TROUBLES: Sequence[Trouble] = (
+    Trouble(
+        re.compile(r"snapshot integrity failure"),
+        "The state of the stack contradicts itself",
+        REPAIR,
+    ),
+    Trouble(
+        re.compile(r"failed to load checkpoint|could not deserialize|invalid checkpoint"),
+        "The state file of the stack is broken",
+        f"{REPAIR} A file that is cut off cannot be repaired: put back the last whole copy, which"
+        " a state in files keeps below `.pulumi/backups/`.",
+    ),
+    Trouble(
+        re.compile(r"incorrect passphrase|passphrase must be set|PASSPHRASE_FILE"),
+        "The passphrase of the stack's secrets is wrong or missing",
+        "Set PULUMI_CONFIG_PASSPHRASE to the one that the stack was made with.",
+        SettingsError,
+    ),
+    Trouble(
+        re.compile(
+            r"performing HTTP request|unable to open (state|bucket)|\.pulumi/meta\.yaml"
+            r"|missing google credentials|invalid access token|could not list bucket"
+        ),
+        "The backend that holds the state cannot be reached",
+        "Look at PULUMI_BACKEND_URL, the network and your login; `pulumi whoami` asks the same."
+        " What serves goes on.",
+    ),
+)
+
+
+def find_trouble(text: str) -> ImmutableError | None:
+    """Return what a text of the CLI says about the state; None when it is about something else."""
+    lines = text.splitlines()
+    for trouble in TROUBLES:
+        found = next((line for line in lines if trouble.sign.search(line)), None)
+        if found:
+            fact = CREDENTIALS.sub("://[secret]@", found).strip().removeprefix("error: ")
+            facts = [fact.removeprefix("Error:").strip()]
+            return trouble.kind(trouble.what, facts=facts, todo=trouble.todo)
+    return None

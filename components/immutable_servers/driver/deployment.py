@@ -1,0 +1,168 @@
+"""A stack for one's own Python: the commands' own functions, with typed results and our errors."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from immutable_servers import errors
+from immutable_servers.driver import console
+from immutable_servers.driver.display import Plain
+from immutable_servers.driver.failed import follow
+from immutable_servers.driver.preview.collect import collect
+from immutable_servers.driver.preview.models import Problem, StackPreview
+from immutable_servers.driver.project import find_stack_file, read_values
+from immutable_servers.driver.results import Generation, Outcome, list_generations
+from immutable_servers.driver.rollback import Asked, ask_replace, ask_resume, ask_rollback
+from immutable_servers.driver.runs import RunError, delete, remove
+from immutable_servers.driver.setup.install import require_parts
+from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.status.command import read_status
+from immutable_servers.driver.status.models import StackStatus
+from immutable_servers.errors import ImmutableError
+from immutable_servers.targets.contract import Say
+
+
+class Deployment:
+    """One stack of a project, driven as `./immutable` does.
+
+    It asks nothing and installs nothing: whoever calls it has decided. It prints nothing, and hands
+    progress to `say` where one is given. Each failure is an error of the tree in
+    `immutable_servers.errors`; further ones of the same run are its notes (`__notes__`).
+    """
+
+    def __init__(self, project: Path | str, stack: str, *, say: Say | None = None) -> None:
+        """Name a stack; nothing is read or run.
+
+        Args:
+            project: The folder with `Pulumi.yaml`.
+            stack: The stack's name, as in `Pulumi.<stack>.yaml`.
+            say: Takes each line of progress, in the thread that calls.
+        """
+        self.project = Path(project).resolve()
+        self.stack = stack
+        self.say: Say = say or _say_nothing
+
+    def preview(self, *, offline: bool = False) -> StackPreview:
+        """Return what `up` would do and why; change nothing.
+
+        Raises:
+            ImmutableError: An update would not begin.
+        """
+        with self._speaking(acts=False, engine=not offline):
+            told = collect(self.project, self.stack, offline=offline)
+            if told.preview.problems:
+                first, *others = map(_make_error, told.preview.problems)
+                raise _annotate(first, others)
+            return told.preview
+
+    def up(self) -> Outcome:
+        """Bake, launch, verify and serve what the checkout says.
+
+        Raises:
+            ImmutableError: The run failed; what served still serves.
+        """
+        return self._update(None)
+
+    def rollback(
+        self, service: str = "", *, to: str = "", why: str, across_data_version: bool = False
+    ) -> Outcome:
+        """Go back to an earlier generation at once, and stay there until `resume`.
+
+        Args:
+            service: May be left out where there is one.
+            to: The generation; without it the newest standby.
+            why: Kept with the pin.
+            across_data_version: Go back although the live one works with another version of data.
+
+        Raises:
+            ImmutableError: There is nothing to go back to, or the run failed.
+        """
+        across = across_data_version
+        return self._update(
+            lambda: ask_rollback(self.project, self.stack, service, to, why, across=across)
+        )
+
+    def resume(self, service: str = "", *, now: bool = False) -> Outcome:
+        """Follow the source again; with `now` take the version that was left, too.
+
+        Raises:
+            ImmutableError: The service is not pinned, or the run failed.
+        """
+        return self._update(lambda: ask_resume(self.project, self.stack, service, now=now))
+
+    def replace(self, service: str = "", *, why: str) -> Outcome:
+        """Make a service's live generation again: the same image, new servers.
+
+        Raises:
+            ImmutableError: The service is pinned, or the run failed.
+        """
+        return self._update(lambda: ask_replace(self.project, self.stack, service, why))
+
+    def status(self) -> StackStatus:
+        """Return what exists and what serves, as the target says; change nothing.
+
+        Raises:
+            ImmutableError: State, settings or target cannot be read.
+        """
+        with self._speaking(acts=False):
+            return read_status(self.project, self.stack)
+
+    def generations(self) -> tuple[Generation, ...]:
+        """Return the generations that exist, of each service the newest first.
+
+        Raises:
+            ImmutableError: State, settings or target cannot be read.
+        """
+        return tuple(list_generations(self.status()))
+
+    def destroy(self, *, and_stack: bool = False) -> Outcome:
+        """Delete every server and the balancer; images stay, and so does the stack's file.
+
+        Args:
+            and_stack: Remove the empty stack from its backend, too.
+
+        Raises:
+            ImmutableError: The run failed; the next one goes on from there.
+        """
+        with self._speaking(acts=True):
+            done = delete(self.project, self.stack, Plain({}))
+            if and_stack:
+                remove(self.project, self.stack)
+            return done
+
+    def _update(self, ask: Callable[[], Asked] | None) -> Outcome:
+        with self._speaking(acts=True):
+            asked = ask() if ask else None
+            if asked and asked.note:
+                console.say(asked.note)
+            request = asked.request if asked else None
+            return follow(self.project, self.stack, Plain({}), request)
+
+    @contextmanager
+    def _speaking(self, *, acts: bool, engine: bool = True) -> Iterator[None]:
+        """Hand progress to `say`, refuse to begin without what is needed, raise plain errors."""
+        find_stack_file(self.project, self.stack)
+        target = str(read_values(self.project, self.stack).get("target", ""))
+        with console.speaking_to(self.say):
+            if engine:
+                require_parts(list_parts(target, acts=acts))
+            try:
+                yield
+            except RunError as error:
+                first, *others = error.errors
+                raise _annotate(first, others) from None
+
+
+def _say_nothing(_line: str) -> None:
+    """Take a line of progress that nobody asked for."""
+
+
+def _make_error(problem: Problem) -> ImmutableError:
+    kind: type[ImmutableError] = getattr(errors, problem.kind, ImmutableError)
+    return kind(problem.what, facts=problem.facts, todo=problem.todo)
+
+
+def _annotate(first: ImmutableError, others: list[ImmutableError]) -> ImmutableError:
+    for other in others:
+        first.add_note(str(other))
+    return first

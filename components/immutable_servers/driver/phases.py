@@ -1,0 +1,109 @@
+"""The phases of an update, and which of the engine's steps belong to which.
+
+A step is told by the resource's type and its parents, so that no target's own types are named here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PHASES = ("bake", "launch", "verify", "seal", "traffic", "retire")
+"""In their order."""
+BY_KIND: Mapping[str, str] = {
+    "Image": "bake",
+    "Verification": "verify",
+    "Seal": "seal",
+    "Traffic": "traffic",
+}
+GENERATION = "immutable-servers:index:Generation"
+"""What a generation holds beside its gate and its way out is launched."""
+PLUMBING = ("Access", "Retirement")
+ID = re.compile(r"-[0-9a-f]{8}$")
+WORKING = ("create", "create-replacement", "update")
+
+
+@dataclass(frozen=True)
+class Work:
+    """One step of a phase.
+
+    Attributes:
+        subject: The image or the service that it is for.
+        name: The resource's own name, such as `web-3f2a9c41`.
+    """
+
+    phase: str
+    subject: str
+    name: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What earlier runs' work is compared by."""
+        return (self.phase, self.subject)
+
+
+def find_work(metadata: Mapping[str, Any]) -> Work | None:
+    """Return what a step of the engine does for a phase; None when it is of none."""
+    before, _, name = str(metadata["urn"]).rpartition("::")
+    parents = before.rpartition("::")[2].split("$")[:-1]
+    kind = find_kind(metadata)
+    operation, subject = metadata["op"], ID.sub("", name)
+    if kind in BY_KIND and operation in WORKING:
+        return Work(BY_KIND[kind], subject, name)
+    if not parents or parents[-1] != GENERATION:
+        return None
+    if operation == "delete":
+        return Work("retire", subject, name)
+    launches = operation in WORKING and kind not in PLUMBING
+    return Work("launch", subject, name) if launches else None
+
+
+def find_kind(metadata: Mapping[str, Any]) -> str:
+    """Return the short name of a resource's type, such as `Image`."""
+    return str(metadata["type"]).rsplit(":", 1)[-1].rsplit("/", 1)[-1]
+
+
+@dataclass
+class Timeline:
+    """When each work began and ended, from the engine's events.
+
+    Attributes:
+        running: What is under way, by step, with its start.
+        spans: First start and last end of what was done, by phase and subject.
+    """
+
+    running: dict[str, tuple[Work, float]] = field(default_factory=dict)
+    spans: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+
+    def begin(self, metadata: Mapping[str, Any], at: float) -> Work | None:
+        """Take the start of a step."""
+        work = find_work(metadata)
+        if work:
+            self.running[_name_step(metadata)] = (work, at)
+        return work
+
+    def end(self, metadata: Mapping[str, Any], at: float) -> Work | None:
+        """Take the end of a step that went well."""
+        work, began = self.running.pop(_name_step(metadata), (None, at))
+        if work:
+            first, _ = self.spans.get(work.key, (began, at))
+            self.spans[work.key] = (min(first, began), at)
+        return work
+
+    def drop(self, metadata: Mapping[str, Any]) -> Work | None:
+        """Take the end of a step that failed."""
+        work, _ = self.running.pop(_name_step(metadata), (None, 0.0))
+        return work
+
+    def find_phases(self) -> dict[str, tuple[float, float]]:
+        """Return first start and last end of each phase, in their order."""
+        found = {}
+        for phase in PHASES:
+            spans = [span for (name, _), span in self.spans.items() if name == phase]
+            if spans:
+                found[phase] = (min(start for start, _ in spans), max(end for _, end in spans))
+        return found
+
+
+def _name_step(metadata: Mapping[str, Any]) -> str:
+    return f"{metadata['urn']} {metadata['op']}"

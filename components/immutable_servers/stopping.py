@@ -1,0 +1,95 @@
+"""Lets the driver tell the processes of a run to end what they are doing, soon and cleanly.
+
+After a first Ctrl-C the engine starts nothing new and waits for what is under way, and dynamic
+providers do not hear of it. So the driver names a FIFO in the environment, and opens it for writing
+at the first Ctrl-C: that wakes everybody who waits to open it for reading (fifo(7)). Nothing is
+written, nobody polls, and a run by plain `pulumi` has no such variable and stays as the engine has
+it.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+
+from tenacity import RetryCallState, sleep_using_event, stop_after_delay
+
+from immutable_servers.errors import StoppedError
+
+VARIABLE = "IMMUTABLE_STOP"
+"""Names the FIFO; set by the driver."""
+STOP = threading.Event()
+"""Set once this process was told to stop; never cleared."""
+_callbacks: set[Callable[[], None]] = set()
+_lock = threading.RLock()
+"""A signal's handler may call `stop` in the thread that holds it."""
+
+
+def stop() -> None:
+    """Tell this process to stop: every wait below ends, every supervised command is ended."""
+    with _lock:
+        STOP.set()
+        callbacks = list(_callbacks)
+    for callback in callbacks:
+        callback()
+
+
+@cache
+def listen() -> None:
+    """Wait for the driver's word in a thread, once in a process; without a driver nobody waits."""
+    if os.environ.get(VARIABLE):
+        threading.Thread(target=_wait, args=(os.environ[VARIABLE],), daemon=True).start()
+
+
+def _wait(path: str) -> None:
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError:  # The run is over, and its FIFO gone.
+        return
+    stop()
+
+
+@contextmanager
+def on_stop(callback: Callable[[], None], what: str) -> Iterator[None]:
+    """Have `callback` called when this process is told to stop.
+
+    Raises:
+        StoppedError: It was told so before.
+    """
+    call = partial(callback)  # its own key, also when two ask for the same
+    with _lock:
+        raise_if_stopped(what)
+        _callbacks.add(call)
+    try:
+        yield
+    finally:
+        _callbacks.discard(call)
+
+
+def raise_if_stopped(what: str) -> None:
+    """Refuse to go on when this process was told to stop.
+
+    Raises:
+        StoppedError: It was.
+    """
+    if STOP.is_set():
+        raise StoppedError(f"{what[:1].upper()}{what[1:]} was ended: the run was told to stop")
+
+
+def stop_after(seconds: float, what: str) -> Callable[[RetryCallState], bool]:
+    """Return a `stop` for tenacity that ends a wait after so many seconds.
+
+    It raises a StoppedError when this process is told to stop. `sleep` belongs to it.
+    """
+    over = stop_after_delay(max(seconds, 0.0))
+
+    def is_over(state: RetryCallState) -> bool:
+        raise_if_stopped(what)
+        return over(state)
+
+    return is_over
+
+
+sleep = sleep_using_event(STOP)
+"""A `sleep` for tenacity that ends at once when this process is told to stop."""
