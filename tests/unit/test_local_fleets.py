@@ -30,7 +30,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 STACK, SCOPE = Scope("demo", "dev"), Scope("demo", "dev", "web", "aaaaaaaa")
-SETTINGS = LocalSettings(accelerator="tcg", boot_deadline=20, port_range=(24000, 24400))
+FIRST_PORT = 20000 + os.getpid() % 100 * 100
+"""Tests run side by side, each with a table of ports of its own."""
+SETTINGS = LocalSettings(
+    accelerator="tcg", boot_deadline=20, port_range=(FIRST_PORT, FIRST_PORT + 99)
+)
 ARTIFACT = "app/000000000001"
 
 EMULATOR = """\
