@@ -38,6 +38,7 @@ class AwsProject(Checkout):
     variables: dict[str, str] = field(default_factory=dict)
 
     sample: ClassVar[Path] = SAMPLE
+    timeout: ClassVar[int] = 300
 
     @classmethod
     def create(cls, folder: Path, cloud: Cloud, packer: Path = PACKER) -> "AwsProject":
