@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -109,9 +110,7 @@ def _start_login(request: BakeRequest) -> Iterator[Mapping[str, str]]:
         make_key_pair(key, "bake")
         yield {"login": str(key), "user_data": _render_launch(request, key)}
     finally:
-        for file in (key, key.with_suffix(".pub")):
-            file.unlink(missing_ok=True)
-        folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)  # the key, and whose folder it was
 
 
 def _render_launch(request: BakeRequest, key: Path) -> str:
