@@ -17,6 +17,7 @@ from cloud import REGION, Cloud, become, find_calls
 from immutable_servers.targets.aws.names import PREFIX, name_image, read_tags
 
 ABROAD = "eu-west-1"
+BUILDER = "127.0.0.1/32"
 DEBIAN = "136693071363"
 NEEDED = "github.com/hashicorp/amazon"
 
@@ -53,7 +54,7 @@ def test_what_packer_bakes_serves(tmp_path: Path, cloud: Cloud) -> None:
     upstream = offer_debian(cloud)
     lock = {"rebuild": 0, "entries": {"aws": {"x86_64": {"amis": {REGION: upstream}}}}}
     (project.root / "packer/base/upstream.lock.json").write_text(json.dumps(lock))
-    project.aws["copy_to"] = [ABROAD]
+    project.aws |= {"copy_to": [ABROAD], "verify_from": [BUILDER]}
     project.variables = {"ssh_port": "2222"}
     project.write_settings()
     versions = project.compute_versions()
@@ -75,6 +76,9 @@ def test_what_packer_bakes_serves(tmp_path: Path, cloud: Cloud) -> None:
     assert started == [upstream, amis[names["base"]]["ImageId"]]
     (template,) = find_calls(done.events, "ec2.CreateLaunchTemplate")
     assert template["LaunchTemplateData.ImageId"] == amis[names["app"]]["ImageId"]
+    opened = find_calls(done.events, "ec2.AuthorizeSecurityGroupIngress")
+    ways = [call for call in opened if call["IpPermissions.1.FromPort"] == "2222"]
+    assert {call["IpPermissions.1.IpRanges.1.CidrIp"] for call in ways} == {BUILDER}
     assert cloud.client("ec2").describe_key_pairs()["KeyPairs"] == []
     running = cloud.find_running()
     assert len(running) == 2

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from checkout import ROOT, Checkout, Outcome
 from cloud import REGION, Cloud, find_calls
 from plain_project import lead_to
-from project import SAMPLE
 
 from immutable_servers.identity import compute_versions
 from immutable_servers.settings import load_settings
@@ -17,7 +16,7 @@ from immutable_servers.targets.aws.artifacts import render_description, render_f
 from immutable_servers.targets.aws.names import name_image
 from immutable_servers.targets.contract import Scope
 
-PACKER = Path(__file__).parents[1] / "sample" / "packer"
+SAMPLE = Path(__file__).parents[1] / "sample"
 SSH_CONFIG = "Host *\n  Port 2222\n"
 """Where emulated instances take logins; who reaches instances by such a file says so in it."""
 SSH = 22
@@ -38,9 +37,10 @@ class AwsProject(Checkout):
     variables: dict[str, str] = field(default_factory=dict)
 
     sample: ClassVar[Path] = SAMPLE
+    timeout: ClassVar[int] = 300
 
     @classmethod
-    def create(cls, folder: Path, cloud: Cloud, packer: Path = PACKER) -> "AwsProject":
+    def create(cls, folder: Path, cloud: Cloud, packer: Path = SAMPLE / "packer") -> "AwsProject":
         """Copy the sample and make its stack; `packer` has the templates."""
         root = folder / "project"
         shutil.copytree(SAMPLE, root, ignore=shutil.ignore_patterns("packer"))
