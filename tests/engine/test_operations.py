@@ -24,3 +24,16 @@ def test_the_balancer_is_protected(serving: Project) -> None:
         assert serving.up("--replace", f"**{kind}::*").code != 0
         assert serving.live() == live
     serving.assert_serving()
+
+
+def test_a_key_that_was_tidied_away_is_made_again(serving: Project) -> None:
+    """A launch that was left out, then another source, then the first one again: it is verified."""
+    serving.services["web"]["size"] = "medium"
+    serving.write_settings()
+    assert serving.up("--exclude", "**InstantFleet::web-*").code != 0
+    serving.break_app()
+    assert serving.up().code != 0
+    serving.mend_app()
+    done = serving.up()
+    assert done.code == 0, done.text
+    serving.ask_three_questions()

@@ -1,6 +1,7 @@
 """`Access <generation>`: the login key of a candidate and the window in which it is good."""
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pulumi import Output, ResourceOptions, dynamic
@@ -17,15 +18,31 @@ class AccessProvider(Provider):
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Make the key, or find the one of a launch that was killed."""
-        place = read_place(props)
-        public_key = place.load().make_key(place.scope)
-        outputs = {"public_key": public_key, "window_ends": int(time.time()) + WINDOW}
-        return dynamic.CreateResult(place.scope.name, {**props, **outputs})
+        return dynamic.CreateResult(read_place(props).scope.name, _open_window(props))
+
+    def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+        """Ask for the key again while there is no fleet: what a dead run has left is tidied away.
+
+        A fleet that is launched later would have a public key that fits nobody's.
+        """
+        place = read_place(news)
+        fleets = place.load().find_fleets(place.scope)
+        return () if place.scope.generation in fleets else ("public_key",)
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Make the key, or find it, and open the window anew."""
+        return dynamic.UpdateResult(_open_window(news))
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Delete what is left of the key."""
         place = read_place(props)
         place.load().delete_key(place.scope)
+
+
+def _open_window(props: dict[str, Any]) -> dict[str, Any]:
+    place = read_place(props)
+    public_key = place.load().make_key(place.scope)
+    return {**props, "public_key": public_key, "window_ends": int(time.time()) + WINDOW}
 
 
 class Access(Resource, module="immutable-servers", name="Access"):

@@ -282,12 +282,16 @@ class InstantTarget(InstantOwners, Target):
 
     @contextmanager
     def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
-        """Boot nothing, but say so in the journal."""
-        self.world.note("probe", service=spec.scope.service, generation=spec.scope.generation)
+        """Write what it would answer, and say so in the journal."""
+        scope = spec.scope
+        self.world.note("probe", service=scope.service, generation=scope.generation)
+        file = self.world.path("probes", f"{scope.service}-{scope.generation}")
+        file.write_text(self.read_answer(spec.artifact))
         try:
             yield Login("probe", "local://")
         finally:
-            self.world.note("probe-removed", generation=spec.scope.generation)
+            file.unlink()
+            self.world.note("probe-removed", generation=scope.generation)
 
     def close_window(self, scope: Scope, say: Say) -> None:
         """Remove the key."""

@@ -5,12 +5,14 @@ from typing import Any
 
 from testinfra.host import Host  # type: ignore[import-untyped]
 
-FLEETS = Path(__file__).parents[3] / "world" / "fleets"
+WORLD = Path(__file__).parents[3] / "world"
 
 
 def test_app_is_not_broken(host: Host, expected: dict[str, Any]) -> None:
     """A broken application fails its check."""
     assert host.run("true").rc == 0
     service = expected["service"]
-    (server, *_) = (FLEETS / f"{service}-{expected['generation']}").glob("server-*")
+    name = f"{service}-{expected['generation']}"
+    probe, fleet = WORLD / "probes" / name, WORLD / "fleets" / name
+    server = probe if expected["server"] == "probe" else next(fleet.glob("server-*"))
     assert f"broken-{service}" not in server.read_text()
