@@ -8,7 +8,8 @@ from aws_world import STACK, WEB, World, make_target
 from moto import mock_aws
 
 from immutable_servers.errors import RetirementError, TrafficError
-from immutable_servers.targets.aws.names import list_tags, make_tags
+from immutable_servers.targets.aws import fleets
+from immutable_servers.targets.aws.names import list_tags, make_name, make_tags
 from immutable_servers.targets.contract import Launch
 
 OLD, NEW = replace(WEB, generation="11111111"), replace(WEB, generation="22222222")
@@ -145,3 +146,20 @@ def test_a_drained_fleet_is_leaving(world: World) -> None:
     assert {"Key": "deregistration_delay.timeout_seconds", "Value": "5"} in attributes
     assert target.find_fleets(WEB)["11111111"].leaving
     assert said == ["drained"]
+
+
+def test_a_scaled_fleet_keeps_its_count_as_a_standby(world: World) -> None:
+    """What AWS scaled up does not shrink when traffic leaves it, and the next one starts alike."""
+    target = make_target(scaling={"cpu": 50, "most": 8})
+    world.make_fleet(OLD, servers=2)
+    target.set_traffic(WEB, {"11111111": 100})
+    autoscaling = world.client("autoscaling")
+    name = make_name(OLD)
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=8, DesiredCapacity=4)
+    assert fleets.count_live(target.api, NEW) == 4
+    world.make_fleet(NEW, servers=4)
+    target.set_traffic(WEB, {"22222222": 100})
+    (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    assert (group["MinSize"], group["DesiredCapacity"]) == (4, 4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from immutable_servers.errors import ImmutableError, LaunchError
@@ -192,8 +193,15 @@ class AwsTarget(Target):
         windows.close_window(self.api, scope, say)
 
     def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
-        """Change the weights of the service's pointer, and read it back."""
+        """Change the weights of the service's pointer, and read it back.
+
+        What is scaled keeps its count as a standby, so that going back to it is no boot.
+        """
+        before = balancer.find_traffic(self.api, scope) if self.settings.scaling else {}
         balancer.set_traffic(self.api, scope, weights)
+        for generation in before if weights else ():
+            if not weights.get(generation):
+                fleets.hold_count(self.api, replace(scope, generation=generation))
 
     def delete_fleet(self, scope: Scope) -> None:
         """Delete group, target group and launch template of a generation."""

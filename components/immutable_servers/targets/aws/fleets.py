@@ -1,6 +1,7 @@
 """A generation's fleet as AWS has it: an Auto Scaling group whose tags carry the record."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import tenacity
@@ -67,6 +68,25 @@ def find_members(group: Mapping[str, Any] | None) -> dict[str, str]:
         for one in (group or {}).get("Instances", [])
         if not one["LifecycleState"].startswith(("Terminat", "Detach"))
     }
+
+
+def count_live(api: Api, scope: Scope) -> int:
+    """Return how many servers the live generation of a service has now; 0 without one."""
+    found = find_fleets(api, replace(scope, generation=""))
+    traffic = balancer.find_traffic(api, scope)
+    return max((found[one].servers for one in traffic if one in found), default=0)
+
+
+def hold_count(api: Api, scope: Scope) -> None:
+    """Keep a scaled fleet that leaves traffic at the number of servers that it has."""
+    group = find_group(api, scope)
+    if group is not None:
+        api.call(
+            "autoscaling",
+            "update_auto_scaling_group",
+            AutoScalingGroupName=make_name(scope),
+            MinSize=group["DesiredCapacity"],
+        )
 
 
 def describe_activities(api: Api, scope: Scope) -> list[str]:

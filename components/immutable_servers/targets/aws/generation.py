@@ -10,7 +10,7 @@ from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.aws import declared as graph
-from immutable_servers.targets.aws import template
+from immutable_servers.targets.aws import fleets, template
 from immutable_servers.targets.aws.found import choose_priority
 from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, make_tags
 from immutable_servers.targets.aws.record import render_record
@@ -208,12 +208,15 @@ class Maker:
         ]
 
     def _find_counts(self) -> dict[str, Input[Any]]:
+        """Return the group's sizes; a scaled one starts with as many as the live one has now."""
         servers = self.spec["servers"]
         if not self.settings.scaling:
             return dict.fromkeys(COUNTS, servers)
         most = self.settings.scaling.most
+        live = 0 if self.frozen else fleets.count_live(self.declared.api, self.scope)
+        start = Output.from_input(servers).apply(lambda count: max(int(count), min(live, most)))
         return {
-            "desired_capacity": servers,
+            "desired_capacity": start,
             "min_size": servers,
             "max_size": Output.from_input(servers).apply(lambda count: max(int(count), most)),
         }
