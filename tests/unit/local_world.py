@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import tenacity
+
 from immutable_servers.targets.contract import FleetSpec, Launch, Scope
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.fleets import FleetRecord
@@ -32,6 +34,17 @@ def start_process(program: str, *words: str) -> Iterator["subprocess.Popen[bytes
     command = [program, "-c", "read line", "waits", *words]
     with subprocess.Popen(command, executable="/bin/bash", stdin=subprocess.PIPE) as process:
         try:
+            _wait_until_named(process.pid)
             yield process
         finally:
             process.kill()
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_result(lambda named: not named),
+    wait=tenacity.wait_fixed(0.01),
+    stop=tenacity.stop_after_delay(10),
+)
+def _wait_until_named(pid: int) -> bool:
+    """Wait for the command line, which the kernel sets after `Popen` has seen the exec."""
+    return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
