@@ -1,10 +1,14 @@
 """An emulated AWS account with what the aws target declares, made through AWS's own interfaces."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import pytest
+from moto import mock_aws
+from moto.ec2.models import amis
 
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, make_tags
@@ -16,6 +20,21 @@ SETTINGS: Mapping[str, Any] = {"region": REGION, "verify_from": ["127.0.0.1/32"]
 STACK = Scope("project", "dev")
 WEB = Scope("project", "dev", "web")
 RECORD = {"generation": "3f2a9c41", "order": 1, "env": {"GREETING": "hello"}}
+
+ARCHITECTURES = ("x86_64", "arm64")
+
+
+@contextmanager
+def start_emulation() -> Iterator[None]:
+    """Emulate an account that has one AMI of each architecture: all of moto's take seconds."""
+    first = [
+        next(one for one in amis.AMIS if one.get("architecture") == architecture)
+        for architecture in ARCHITECTURES
+    ]
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setattr(amis, "AMIS", first)
+        patch.setenv("MOTO_AMIS_PATH", "read already")  # moto then looks for no others
+        yield
 
 
 def make_target(**settings: Any) -> AwsTarget:  # noqa: ANN401 - plain values

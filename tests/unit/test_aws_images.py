@@ -9,8 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from aws_world import REGION, make_target
-from moto import mock_aws
+from aws_world import REGION, make_target, start_emulation
 
 from immutable_servers.errors import ImageError, SettingsError
 from immutable_servers.targets.aws import artifacts, leftovers, upstream
@@ -38,7 +37,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run on an emulated account with two regions: each takes a second to be emulated."""
     for module in (artifacts, upstream):
         monkeypatch.setattr(module, "find_regions", lambda _api: [REGION, "us-east-1"])
-    with mock_aws():
+    with start_emulation():
         yield
 
 

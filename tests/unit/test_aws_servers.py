@@ -10,8 +10,7 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
-from aws_world import RECORD, WEB, World, make_target
-from moto import mock_aws
+from aws_world import RECORD, WEB, World, make_target, start_emulation
 
 from immutable_servers.errors import (
     ImageError,
@@ -51,7 +50,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(boot, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(fleets, "POLL_SECONDS", 0.01)
-    with mock_aws():
+    with start_emulation():
         made = World()
         made.make_balancer()
         made.make_fleet(GENERATION)

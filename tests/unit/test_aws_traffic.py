@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from aws_world import STACK, WEB, World, make_target
-from moto import mock_aws
+from aws_world import STACK, WEB, World, make_target, start_emulation
 
 from immutable_servers.errors import RetirementError, TrafficError
 from immutable_servers.targets.aws import fleets
@@ -19,7 +18,7 @@ LAUNCH = Launch("small", 80, "/healthz")
 @pytest.fixture
 def world() -> Iterator[World]:
     """Yield an emulated account with a load balancer."""
-    with mock_aws():
+    with start_emulation():
         made = World()
         made.make_balancer()
         yield made

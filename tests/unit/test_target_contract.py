@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto import mock_aws
+from aws_world import start_emulation
 
 from immutable_servers import targets
 from immutable_servers.errors import SettingsError
@@ -35,7 +35,7 @@ def target(
         "instant": {"folder": str(tmp_path), "code": "1"},
         "aws": {"region": "eu-central-1"},
     }
-    with mock_aws():
+    with start_emulation():
         yield load_target(request.param, own.get(request.param, {}))
 
 
