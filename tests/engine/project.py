@@ -183,7 +183,7 @@ class Project(Checkout):
     def read_spec(self, generation: str, service: str = "web") -> str:
         """Return what a fleet was launched with; empty when there is none."""
         file = self.world / "fleets" / f"{service}-{generation}" / "spec.json"
-        return file.read_text() if file.exists() else ""
+        return json.dumps(json.loads(file.read_text()), sort_keys=True) if file.exists() else ""
 
     def live_fleet(self, service: str = "web") -> Path:
         """Return the folder of the fleet that serves."""

@@ -74,8 +74,9 @@ def assert_costs(done: Outcome, case: Case, follow: str) -> None:
         assert done.count("boot") == 2
     elif case.follows == ALL:
         boots = case.boots[(SAME, REVERTED).index(follow)]
+        assert done.count("boot") == boots
         bakes = case.bakes if follow == SAME else 0
-        assert (done.count("bake"), done.count("boot")) == (bakes, boots)
+        assert done.count("bake") in ((0, 1) if bakes is None else (bakes,))
 
 
 def test_two_runs_at_once(serving: Project) -> None:

@@ -45,7 +45,14 @@ class Recorder(mocks.Mocks):
             outputs = {"ledger": self.ledger} if self.ledger else {}
             return args.name, {"name": args.name, "outputs": outputs}
         found: dict[str, dict[str, Any]] = {
-            "Image": {"artifact": f"{args.name}/1", "details": {"image": args.name}},
+            "Image": {
+                "artifact": f"{args.name}/1",
+                "details": {
+                    "image": args.name,
+                    "version": args.inputs.get("version"),
+                    "id": f"{args.name}/1",
+                },
+            },
             "Access": {"public_key": "ssh-ed25519 A", "window_ends": 99},
             "Verification": {
                 "verdict": "passed",

@@ -9,6 +9,7 @@ from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.context import Place
 from immutable_servers.dynamic import Resource
+from immutable_servers.errors import ImageError
 from immutable_servers.images.provider import ImageProvider
 from immutable_servers.settings import ImageSettings
 
@@ -82,6 +83,21 @@ class MachineImage(pulumi.ComponentResource):
             "image_settings": args.settings.model_dump(mode="json"),
         }
         image = Image(name, inputs, ResourceOptions(parent=self, retain_on_delete=True))
-        self.artifact = _drop_dependency(image.artifact)
-        self.details = _drop_dependency(image.details)
+        self.details = _drop_dependency(image.details.apply(self._refuse_another))
+        self.artifact = self.details.apply(lambda details: str(details.get("id", "")))
         self.register_outputs({"version": args.version, "artifact": self.artifact})
+
+    def _refuse_another(self, details: Mapping[str, Any]) -> dict[str, Any]:
+        """Pass an artifact on when it is of this version.
+
+        Under `--exclude` and `--target` the engine hands out what the state holds of a resource
+        that it leaves out: the artifact of the version before.
+        """
+        if details and details["version"] != self.version:
+            error = ImageError(
+                f"This run leaves out the image {details['image']} {self.version}",
+                facts=[f"the state holds version {details['version']}"],
+                todo="Run `./immutable up` without --target and --exclude.",
+            )
+            raise pulumi.RunError(str(error))
+        return dict(details)
