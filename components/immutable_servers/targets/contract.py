@@ -326,6 +326,9 @@ class Target(ABC):
     """Servers are paid for, so that what launches or deletes some asks first."""
     architecture: str
     """The lock's key beside the target's name, such as `x86_64`."""
+    answers_within: ClassVar[float] = 60.0
+    """How long the servers of a launched fleet may take to answer before they are checked, and
+    before they get traffic, in seconds: a balancer's own checks need some to see them."""
     keep_for: ClassVar[float | None] = 24 * 3600.0
     """How long a standby is kept where the settings do not say, in seconds: a server that serves
     nobody costs money. None is without a limit."""

@@ -6,9 +6,6 @@ from immutable_servers.health import wait_until_healthy
 from immutable_servers.targets.contract import Launch, Say, Target
 from immutable_servers.traffic.canary import ALL, Canary, try_canary, watch_all
 
-HEALTH_DEADLINE = 60.0
-"""How long a generation may take to answer before traffic would move to it, in seconds."""
-
 
 def move_traffic(place: Place, launch: Launch, trial: Canary | None, before: str, say: Say) -> str:
     """Point the service to the place's generation, unless it is there already; try it on the way.
@@ -51,7 +48,7 @@ def refuse_sick(place: Place, launch: Launch) -> None:
     Raises:
         TrafficError: One does not.
     """
-    sick = wait_until_healthy(place, launch, HEALTH_DEADLINE)
+    sick = wait_until_healthy(place, launch, place.load().answers_within)
     if sick:
         raise TrafficError(
             f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"

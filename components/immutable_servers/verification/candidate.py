@@ -13,8 +13,6 @@ from immutable_servers.targets.contract import FleetSpec, Launch, Login, Say
 from immutable_servers.verification.before_traffic import run_before_traffic
 from immutable_servers.verification.runner import Report, run_checks
 
-HEALTH_DEADLINE = 60.0
-"""How long the servers may take to answer once the fleet says that it is launched, in seconds."""
 CHECKS_DEADLINE = 15 * 60.0
 """How long all checks together may take, in seconds."""
 PROBE_WINDOW = 30 * 60
@@ -31,7 +29,7 @@ def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: 
     target = place.load()
     launch = Launch.from_plain(props["launch"])
     try:
-        sick = wait_until_healthy(place, launch, HEALTH_DEADLINE)
+        sick = wait_until_healthy(place, launch, target.answers_within)
         if sick:
             lines = [f"{health.server}: {health.detail}" for health in sick]
             return Report.failed("\n".join([*lines, *target.find_trouble(place.scope)]))

@@ -120,6 +120,7 @@ class InstantTarget(InstantOwners, Target):
     name = "instant"
     settings_model = InstantSettings
     costs_money = False
+    answers_within = 2.0
     architecture = "x86_64"
 
     def __init__(self, settings: Mapping[str, Any]) -> None:

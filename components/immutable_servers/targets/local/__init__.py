@@ -59,6 +59,7 @@ class LocalTarget(Target):
     settings_model = LocalSettings
     costs_money = False
     architecture = "x86_64"
+    answers_within = 20.0  # the launch has waited for them, and for the balancer
     keep_for = None  # a standby here costs memory, and the user sees it
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
