@@ -37,7 +37,7 @@ def test_users_find_what_the_checks_did_not(serving: LocalStack) -> None:
         new = serving.live()
         client.wait_for(new, 50)
     assert set(client.answers) == {old, new}
-    assert serving.states() == {old: "standby", bad: "retired", new: "live"}
+    assert serving.states().items() >= {old: "standby", bad: "retired", new: "live"}.items()
 
 
 def try_canary(stack: LocalStack, **env: str) -> None:
