@@ -44,6 +44,7 @@ class Thing(dynamic.Resource, module="plain", name="Thing"):
 
 def main() -> None:
     """Print a line for each number of services."""
+    Project.timeout = 900  # the first update of fifty services takes minutes
     for services in SERVICES:
         with tempfile.TemporaryDirectory(prefix="growth-") as folder:
             print(json.dumps(measure(Path(folder), services)), flush=True)  # noqa: T201 - see above
