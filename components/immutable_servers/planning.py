@@ -52,7 +52,7 @@ class StackPlan:
         versions: Version and inputs of each image, computed from the checkout.
         known: Each service's ledger as the last run left it.
         ledgers: The same, completed by what the target says.
-        plans: What a run declares for each service.
+        plans: What a run declares for each service that it declares.
         checks: Digest of the checks that each desired generation must have passed.
         servers: How many servers each desired generation shall have.
     """
@@ -83,7 +83,7 @@ class StackPlan:
         if not users and not children:
             return True
         baked = self.seen.baked or {}
-        return any(self.plans[user].bakes for user in users) or any(
+        return any(self.plans[user].bakes for user in users if user in self.plans) or any(
             baked.get(child) is None and self.is_wanted(child) for child in children
         )
 
@@ -138,6 +138,8 @@ def plan_stack(
         digest = digest_checks([root / folder for folder in service.checks])
         wish = _make_wish(name, settings, target, versions, digest, commit, request)
         plan = decide(wish, ledgers[name], seen.fleets[name])
+        if request.retire and plan.desired.state is not State.LIVE:
+            continue  # it never served, and this run launches nothing
         if plan.fresh and plan.desired.artifact and not offline:
             refuse_unusable(plan.desired, target.catalog)
         lost = find_lost(known[name], seen.fleets[name])

@@ -20,7 +20,7 @@ from immutable_servers.images.component import MachineImage, MachineImageArgs
 from immutable_servers.ledger import parse_ledgers, read_last_output
 from immutable_servers.plan import Plan
 from immutable_servers.planning import StackPlan, make_routes, plan_stack
-from immutable_servers.records import ServiceLedger, State
+from immutable_servers.records import ServiceLedger
 from immutable_servers.requests import Request, read_request
 from immutable_servers.service import Service, ServiceArgs
 from immutable_servers.settings import Settings, load_settings
@@ -137,12 +137,9 @@ class ImmutableStack:
         return image
 
     def declare_service(self, name: str) -> None:
-        """Declare a service; its image must have been declared.
-
-        A run that only retires leaves a service alone that never served.
-        """
-        plan = self.planned.plans[name]
-        if self.request.retire and plan.desired.state is not State.LIVE:
+        """Declare a service, if the plan does; its image must have been declared."""
+        plan = self.planned.plans.get(name)
+        if plan is None:
             return
         settings = self.settings.services[name]
         service = Service(

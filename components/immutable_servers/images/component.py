@@ -74,6 +74,7 @@ class MachineImage(pulumi.ComponentResource):
         """Bake the version, or find it."""
         super().__init__("immutable-servers:index:MachineImage", name, {}, opts)
         self.version = args.version
+        self.wanted = args.wanted
         inputs: dict[str, Input[Any]] = {
             **args.place.to_inputs(),
             "image": name,
@@ -88,12 +89,12 @@ class MachineImage(pulumi.ComponentResource):
         self.register_outputs({"version": args.version, "artifact": self.artifact})
 
     def _refuse_another(self, details: Mapping[str, Any]) -> dict[str, Any]:
-        """Pass an artifact on when it is of this version.
+        """Pass an artifact on when it is of this version, or this run needs none.
 
         Under `--exclude` and `--target` the engine hands out what the state holds of a resource
         that it leaves out: the artifact of the version before.
         """
-        if details and details["version"] != self.version:
+        if self.wanted and details and details["version"] != self.version:
             error = ImageError(
                 f"This run leaves out the image {details['image']} {self.version}",
                 facts=[f"the state holds version {details['version']}"],
