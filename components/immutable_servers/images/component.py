@@ -84,7 +84,7 @@ class MachineImage(pulumi.ComponentResource):
             "image_settings": args.settings.model_dump(mode="json"),
         }
         image = Image(name, inputs, ResourceOptions(parent=self, retain_on_delete=True))
-        self.details = _drop_dependency(image.details.apply(self._refuse_another))
+        self.details = _drop_dependency(image.details).apply(self._refuse_another)
         self.artifact = self.details.apply(lambda details: str(details.get("id", "")))
         self.register_outputs({"version": args.version, "artifact": self.artifact})
 
