@@ -1,5 +1,6 @@
 """What the resources of one stack share: the target, whose things they are, the settings."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,12 +23,17 @@ class Place:
     scope: Scope
 
     def to_inputs(self) -> dict[str, Any]:
-        """Return the inputs `target`, `settings` and `scope`."""
-        return {
+        """Return the input `place`.
+
+        It is one text: the engine and the SDK walk through every value of every resource several
+        times in a run, and each resource of ours has a place.
+        """
+        plain = {
             "target": self.target,
             "settings": self.settings,
             "scope": self.scope.to_plain(),
         }
+        return {"place": json.dumps(plain, sort_keys=True)}
 
     def of(self, service: str, generation: str = "") -> "Place":
         """Return the place of a service or of one of its generations."""
@@ -44,4 +50,5 @@ class Place:
 
 def read_place(inputs: Mapping[str, Any]) -> Place:
     """Read back what `Place.to_inputs` wrote."""
-    return Place(inputs["target"], dict(inputs["settings"]), Scope.from_plain(inputs["scope"]))
+    plain = json.loads(inputs["place"])
+    return Place(plain["target"], plain["settings"], Scope.from_plain(plain["scope"]))

@@ -137,16 +137,8 @@ class Generation(pulumi.ComponentResource):
             "launch": record.launch,
             "was_verified": bool(record.verified),
             "retirement": retirement.id,
-            "expected": {
-                "image": record.image,
-                "version": record.version,
-                "parents": {k: v for k, v in record.images.items() if k != record.image},
-                "service": args.place.scope.service,
-                "generation": record.generation,
-                "port": record.launch["port"],
-                "health": record.launch["health"],
-                "env": record.launch["env"],
-            },
+            "image": record.image,
+            "images": record.images,
         }
 
     def _complete_record(

@@ -34,7 +34,7 @@ def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: 
             lines = [f"{health.server}: {health.detail}" for health in sick]
             return Report.failed("\n".join([*lines, *target.find_trouble(place.scope)]))
         logins = target.find_logins(place.scope)
-        report = _check(logins, props, report_dir, say)
+        report = _check(place, logins, props, report_dir, say)
     except StoppedError:
         raise
     except ImmutableError as error:
@@ -63,15 +63,33 @@ def verify_fresh_server(
     )
     try:
         with place.load().start_probe(spec, say) as login:
-            return _check([login], props, report_dir, say)
+            return _check(place, [login], props, report_dir, say)
     except StoppedError:
         raise
     except ImmutableError as error:
         return Report.failed(str(error))
 
 
-def _check(logins: Sequence[Login], props: Mapping[str, Any], report_dir: Path, say: Say) -> Report:
+def _check(
+    place: Place, logins: Sequence[Login], props: Mapping[str, Any], report_dir: Path, say: Say
+) -> Report:
     folders = [Path(folder) for folder in props["folders"]]
-    common = restore_numbers(props["expected"])
+    common = _describe_expected(place, props)
     expected = {login.server: {**common, "server": login.server} for login in logins}
     return run_checks(folders, logins, expected, report_dir, deadline=CHECKS_DEADLINE, say=say)
+
+
+def _describe_expected(place: Place, props: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the checks may compare a server with."""
+    launch = restore_numbers(props["launch"])
+    parents = dict(props["images"])
+    return {
+        "image": props["image"],
+        "version": parents.pop(props["image"]),
+        "parents": parents,
+        "service": place.scope.service,
+        "generation": place.scope.generation,
+        "port": launch["port"],
+        "health": launch["health"],
+        "env": launch["env"],
+    }

@@ -110,8 +110,8 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
         Args:
             name: The generation's name.
             place: The generation's place.
-            inputs: `checks` (digest), `folders`, `before_traffic`, `expected`, `launch`,
-                `artifact`, `was_verified`, `retirement`.
+            inputs: `checks` (digest), `folders`, `before_traffic`, `image`, `images`,
+                `launch`, `artifact`, `was_verified`, `retirement`.
             opts: Must name the fleet as a dependency.
         """
         outputs = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 from pulumi import dynamic
 
-from immutable_servers.context import read_place
+from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.targets.contract import FleetSpec
 
@@ -31,10 +31,9 @@ class BalancerProvider(Provider):
 class InstantBalancer(Resource, module="immutable-servers", name="InstantBalancer"):
     """The balancer."""
 
-    def __init__(
-        self, inputs: Mapping[str, Any], routes: Sequence[Any], opts: pulumi.ResourceOptions
-    ) -> None:
-        super().__init__(BalancerProvider(), "balancer", {**inputs, "routes": routes}, (), opts)
+    def __init__(self, place: Place, routes: Sequence[Any], opts: pulumi.ResourceOptions) -> None:
+        inputs = {**place.to_inputs(), "routes": routes}
+        super().__init__(BalancerProvider(), "balancer", inputs, (), opts)
 
 
 class FleetProvider(Provider):
@@ -72,15 +71,22 @@ class FleetProvider(Provider):
 def _find_target(props: Mapping[str, Any]) -> "InstantTarget":
     from instant_target import InstantTarget  # noqa: PLC0415 - it imports this module
 
-    return InstantTarget(props["settings"])
+    return InstantTarget(read_place(props).settings)
 
 
 class InstantFleet(Resource, module="immutable-servers", name="InstantFleet"):
     """A fleet."""
 
     def __init__(
-        self, name: str, inputs: Mapping[str, Any], *, frozen: bool, opts: pulumi.ResourceOptions
+        self,
+        name: str,
+        place: Place,
+        spec: Mapping[str, Any],
+        *,
+        frozen: bool,
+        opts: pulumi.ResourceOptions,
     ) -> None:
+        inputs = {**spec, **place.to_inputs()}
         ignored = [key for key in inputs if key != "servers"] if frozen else None
         merged = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=ignored))
         super().__init__(FleetProvider(), name, inputs, (), merged)

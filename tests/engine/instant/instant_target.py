@@ -17,6 +17,7 @@ from instant_owners import InstantOwners, find_drift
 from instant_resources import InstantBalancer, InstantFleet
 from pydantic import BaseModel
 
+from immutable_servers.context import Place
 from immutable_servers.errors import LaunchError, SettingsError
 from immutable_servers.targets.contract import (
     Answers,
@@ -175,7 +176,8 @@ class InstantTarget(InstantOwners, Target):
         self, scope: Scope, routes: Sequence[Route], opts: pulumi.ResourceOptions
     ) -> pulumi.CustomResource:
         """Declare the file."""
-        return InstantBalancer(self._inputs(scope), [route.to_plain() for route in routes], opts)
+        place = Place(self.name, self.settings, scope)
+        return InstantBalancer(place, [route.to_plain() for route in routes], opts)
 
     def declare_fleet(
         self,
@@ -186,11 +188,8 @@ class InstantTarget(InstantOwners, Target):
         opts: pulumi.ResourceOptions,
     ) -> pulumi.CustomResource:
         """Declare the folder."""
-        return InstantFleet(name, {**self._inputs(None), **spec}, frozen=frozen, opts=opts)
-
-    def _inputs(self, scope: Scope | None) -> dict[str, Any]:
-        inputs: dict[str, Any] = {"target": self.name, "settings": self.settings}
-        return {**inputs, "scope": scope.to_plain()} if scope else inputs
+        place = Place(self.name, self.settings, Scope.from_plain(spec["scope"]))  # type: ignore[arg-type]
+        return InstantFleet(name, place, spec, frozen=frozen, opts=opts)
 
     # what exists and serves
     def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
