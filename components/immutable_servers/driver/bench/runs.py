@@ -20,8 +20,8 @@ from immutable_servers.errors import ImmutableError
 
 RATE = 200
 """Requests in a second while traffic moves."""
-BOOT_RATE = 20
-"""Requests in a second before: clients would take the processor from servers that boot."""
+FEW = 20
+"""Requests in a second while a time is taken: more would take the processor from what is timed."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Runs:
         _ = self.changed
         address = find_address(self.changed.reporter.outputs, self.scratch.service)
         self.scratch.write(2, MEASURED="cutover")
-        with start_clients(address, BOOT_RATE) as clients:
+        with start_clients(address, FEW) as clients:
             full: list[float] = []
 
             def follow(reporter: Reporter) -> None:
@@ -182,7 +182,7 @@ class Runs:
         outputs = self.changed.reporter.outputs
         standby = str(outputs["services"][service]["live"])
         words = ("rollback", self.scratch.stack.name, service, "--why", "measured")
-        with start_clients(find_address(outputs, service), RATE) as clients:
+        with start_clients(find_address(outputs, service), FEW) as clients:
             began = time.monotonic()
             self.scratch.drive(*words)
         return Rollback(began, standby, clients.answers)

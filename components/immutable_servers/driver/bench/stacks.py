@@ -7,7 +7,7 @@ from pathlib import Path
 
 from immutable_servers.driver import console
 from immutable_servers.driver.bench.client import count_early, measure_load
-from immutable_servers.driver.bench.runs import RATE
+from immutable_servers.driver.bench.runs import FEW, RATE
 from immutable_servers.driver.bench.scratch import make_environment
 from immutable_servers.driver.bench.table import Measured, Place, measurement
 from immutable_servers.driver.engine import run_engine
@@ -115,7 +115,10 @@ def measure_cutover(place: Place) -> Measured:
     return Measured(words, not failed and not early and load.has_reached(RATE))
 
 
-@measurement("rollback", "to a standby: traffic moved within 5 s of the command, 0 failed requests")
+@measurement(
+    "rollback",
+    f"to a standby: traffic moved within 5 s of the command, 0 failed requests at {FEW}/s",
+)
 def measure_rollback(place: Place) -> Measured:
     """Time a rollback from the command until the standby answers; its servers are not made anew."""
     found = place.runs.rolled_back
