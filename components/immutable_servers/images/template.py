@@ -88,6 +88,7 @@ def make_environment(scratch: Path, secret_values: Mapping[str, str]) -> dict[st
     """Return Packer's environment: ours without its and Pulumi's settings, all folders private.
 
     Plugins stay where the user has them. `TMPDIR` has to be short: sockets of plugins are in it.
+    Packer is half a dozen processes that mostly wait, so they collect their garbage early.
     """
     ours = {
         name: value
@@ -95,6 +96,7 @@ def make_environment(scratch: Path, secret_values: Mapping[str, str]) -> dict[st
         if not name.startswith(("PKR_VAR_", "PACKER_LOG", "PULUMI_"))
     }
     private = {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1", "TMPDIR": str(scratch)}
+    private["GOGC"] = os.environ.get("GOGC", "50")
     private["PACKER_CACHE_DIR"] = str(scratch / "cache")
     if "PACKER_PLUGIN_PATH" in ours:
         private["PACKER_CONFIG_DIR"] = str(scratch)

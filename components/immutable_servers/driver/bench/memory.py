@@ -25,7 +25,7 @@ class Memory:
 
 @contextmanager
 def start_sampling(mark: str) -> Iterator[Memory]:
-    """Yield what this process and those whose environment holds `mark` with our pid take.
+    """Yield what the processes whose environment holds `mark` with our pid take.
 
     The proportional set size is summed up, so that memory which processes share counts once.
     """
@@ -47,9 +47,9 @@ def start_sampling(mark: str) -> Iterator[Memory]:
 
 
 def measure(variable: str) -> dict[str, int]:
-    """Return the bytes that this process and those with this variable take now, by program."""
+    """Return the bytes that the processes with this variable take now, by program."""
     wanted = b"\0" + variable.encode() + b"\0"
-    parts = {"this process": read_pss(Path("/proc/self"))}
+    parts: dict[str, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if wanted in b"\0" + (folder / "environ").read_bytes():

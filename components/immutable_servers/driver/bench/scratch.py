@@ -83,10 +83,11 @@ class Scratch:
         return f"changed-by-{self.stack.name}"
 
     def change_source(self) -> None:
-        """Add a file to the sources of the service's image."""
+        """Add a file to the sources of the service's image, or a line to that file."""
         image = self.settings["images"][self.settings["services"][self.service]["image"]]
         folder = self.stack.root / next(iter(image.get("sources") or ()), "app")
-        (folder / self.change).write_text(f"{self.stack.name}\n")
+        with (folder / self.change).open("a") as file:
+            file.write(f"{self.stack.name}\n")
 
     def load_target(self) -> Target:
         """Return the target that the settings name."""
