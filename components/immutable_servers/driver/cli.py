@@ -303,7 +303,9 @@ def run_tests(
     *,
     fast: Annotated[
         bool,
-        typer.Option("--fast", help="No machines, and of tests/engine the core: under a minute."),
+        typer.Option(
+            "--fast", help="No machines, no clouds, of tests/engine the core: under a minute."
+        ),
     ] = False,
     yes: Yes = False,
 ) -> int:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from aws_project import AwsProject, count_changes, count_moves
 from client import keep_asking
 from cloud import Cloud, find_calls
@@ -145,7 +144,6 @@ def _destroy(project: AwsProject) -> None:
     assert project.count_images() == images
 
 
-@pytest.mark.core
 def test_what_happens_without_our_knowing(tmp_path: Path, cloud: Cloud) -> None:
     """What was made, moved or ended behind our back is found, and nothing is made twice."""
     project = AwsProject.create(tmp_path, cloud)
