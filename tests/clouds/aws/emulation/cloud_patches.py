@@ -22,6 +22,6 @@ from patched_scaling import patch_scaling
 def patch(world: World) -> None:
     """Replace the methods that fall short."""
     patch_network(world)
-    patch_images()
+    patch_images(world)
     patch_health(world)
     patch_scaling(world)
