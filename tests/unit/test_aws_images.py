@@ -4,6 +4,8 @@ import json
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from immutable_servers.targets.aws.artifacts import (
     find_regions,
     render_description,
     render_facts,
+    render_manifest,
 )
 from immutable_servers.targets.aws.names import list_tags, name_image
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
@@ -91,6 +94,22 @@ def test_the_catalog_lists_what_is_ours() -> None:
     make_ami(LINEAGE)
     make_ami({**LINEAGE, "image": "base", "parents": {}})
     assert {one.image for one in make_target().catalog.list()} == {"app", "base"}
+
+
+def test_the_inputs_of_a_version_are_found() -> None:
+    """They are those of its bake; none when nobody wrote them, or they are damaged, or too many."""
+    catalog, ami = make_target().catalog, make_ami(LINEAGE)
+    artifact = catalog.list()[0]
+    assert catalog.find_manifest(artifact) == {}
+    files = {f"app/{number}.py": sha256(str(number).encode()).hexdigest() for number in range(100)}
+    find_client().create_tags(Resources=[ami], Tags=list_tags(render_manifest({"files": files})))
+    assert catalog.find_manifest(artifact) == {"files": files}
+    find_client().delete_tags(Resources=[ami], Tags=[{"Key": f"{artifacts.MANIFEST}01"}])
+    assert catalog.find_manifest(artifact) == {}
+    assert catalog.find_manifest(replace(artifact, id="ami-00000000000000000")) == {}
+    more = {f"{key}-{number}": key[::-1] + str(number) for key in files for number in range(20)}
+    many = {key: sha256(value.encode()).hexdigest() for key, value in more.items()}
+    assert render_manifest({"files": many}) == {}
 
 
 def test_a_mark_comes_and_goes() -> None:

@@ -14,7 +14,9 @@ from bakes import BUILDER, lock_upstream, needs_the_plugin, offer_debian
 from checkout import ROOT
 from cloud import REGION, Cloud, find_calls
 
+from immutable_servers.targets.aws.artifacts import MANIFEST
 from immutable_servers.targets.aws.names import PREFIX, name_image, read_tags
+from immutable_servers.targets.aws.record import unpack
 
 ABROAD = "eu-west-1"
 
@@ -50,6 +52,7 @@ def test_what_packer_bakes_serves(tmp_path: Path, cloud: Cloud) -> None:
         tags = read_tags(amis[name]["Tags"])
         assert tags[f"{PREFIX}image"] == image
         assert tags[f"{PREFIX}version"] == versions[image]
+        assert unpack(MANIFEST, tags)["image"] == image
         assert name in list_images(cloud, ABROAD)
     parents = json.loads(amis[names["app"]]["Description"])["parents"]
     assert parents == {"base": versions["base"]}

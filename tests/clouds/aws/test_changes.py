@@ -46,6 +46,9 @@ def _run_first(project: AwsProject) -> None:
     assert template["LaunchTemplateData.BlockDeviceMapping.1.Ebs.Encrypted"] == "true"
     assert project.states() == {project.live(): "live"}
     assert project.find_ways() == []
+    project.cloud.read_new()
+    refreshed = project.preview("--refresh")  # the owner's tags are nobody's change
+    assert [step for step in refreshed.steps if not step.startswith("refresh ")] == []
 
 
 def _change_nothing(project: AwsProject) -> None:

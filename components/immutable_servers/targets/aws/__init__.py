@@ -13,8 +13,10 @@ from immutable_servers.targets.aws import (
     boot,
     fleets,
     leftovers,
+    owners,
     probes,
     ssh,
+    sweeping,
     template,
     windows,
 )
@@ -40,7 +42,7 @@ from immutable_servers.targets.contract import (
     Server,
     Target,
 )
-from immutable_servers.targets.ownership import Owner
+from immutable_servers.targets.ownership import Ask, Leftover, Owner
 
 if TYPE_CHECKING:
     import pulumi
@@ -61,6 +63,7 @@ class AwsTarget(Target):
         self.architecture = self.settings.architecture
         self.api = Api(self.settings)
         self._declared: Declared | None = None
+        self._owner: Owner | None = None
 
     # images
     @property
@@ -99,6 +102,11 @@ class AwsTarget(Target):
         ssh.check_route(self.settings)
         self._declared = declare_balancer(self.api, scope, routes, opts)
         made: pulumi.CustomResource = self._declared.balancer
+        if self._owner and not self._declared.found.balancer:  # it was too early to record it
+            owner = self._owner
+            self._declared.balancer.arn.apply(
+                lambda arn: owners.write_owner(self.api, str(arn), owner)
+            )
         return made
 
     def declare_fleet(
@@ -212,13 +220,27 @@ class AwsTarget(Target):
         fleets.drain(self.api, scope, seconds, say)
 
     # whose things they are
+    def find_owner(self, scope: Scope) -> Owner | None:
+        """Read it from the load balancer's tags."""
+        return owners.find_owner(self.api, scope)
+
     def begin_update(self, owner: Owner, declared: Collection[str]) -> None:
-        """Close ways to servers and end probes that dead runs have left.
+        """Record the owner, close ways to servers and end probes that dead runs have left.
 
         What cannot be tidied now keeps no update from going on.
         """
         del declared
+        self._owner = owner
+        owners.record_owner(self.api, owner)
         scope = Scope(owner.project, owner.stack)
         for tidy in (windows.close_stale_ways, leftovers.remove_probes):
             with suppress(ImmutableError):
                 tidy(self.api, scope)
+
+    def find_leftovers(self, ask: Ask) -> Sequence[Leftover]:
+        """Look in the stack's region for what bakes, probes, checks and dead runs have left."""
+        return sweeping.find_leftovers(self.api, ask)
+
+    def remove_leftover(self, leftover: Leftover, ask: Ask) -> bool:
+        """Remove one when it still is left over."""
+        return sweeping.remove_leftover(self.api, leftover, ask)
