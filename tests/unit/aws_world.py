@@ -1,8 +1,10 @@
 """An emulated AWS account with what the aws target declares, made through AWS's own interfaces."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import boto3
@@ -42,6 +44,16 @@ def make_target(**settings: Any) -> AwsTarget:  # noqa: ANN401 - plain values
     return AwsTarget({**SETTINGS, **settings})
 
 
+def find_client(service: str, region: str = REGION) -> Any:  # noqa: ANN401 - boto3's
+    """Return a client of the emulated account; making one takes longer than most of its calls."""
+    return _make_client(service, region, os.environ.get("AWS_ENDPOINT_URL", ""))
+
+
+@lru_cache(maxsize=32)
+def _make_client(service: str, region: str, _endpoint: str) -> Any:  # noqa: ANN401 - boto3's
+    return boto3.client(service, region_name=region)
+
+
 @dataclass
 class World:
     """A stack's load balancer with a listener for `web`, and generations behind it."""
@@ -61,7 +73,7 @@ class World:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's
         """Return a client of the same account."""
-        return boto3.client(service, region_name=self.region)
+        return find_client(service, self.region)
 
     def make_balancer(self) -> None:
         """Make what `declare_balancer` declares."""

@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import boto3
 import pytest
-from aws_world import REGION, STACK, WEB, World, make_target, start_emulation
+from aws_world import REGION, STACK, WEB, World, find_client, make_target, start_emulation
 
 from immutable_servers.errors import RetirementError
 from immutable_servers.targets.aws import leftovers, sweeping, windows
@@ -28,11 +27,6 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def find_client() -> Any:  # noqa: ANN401 - boto3's
-    """Return a client of EC2."""
-    return boto3.client("ec2", region_name=REGION)
-
-
 def tag(kind: str, tags: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
     """Return the argument that tags at creation."""
     return [{"ResourceType": kind, "Tags": list_tags(tags)}] if tags else []
@@ -40,7 +34,7 @@ def tag(kind: str, tags: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
 
 def make_bake(tags: Mapping[str, str], name: str) -> tuple[str, str, str]:
     """Make what Packer makes for a bake: security group, key pair and instance."""
-    ec2 = find_client()
+    ec2 = find_client("ec2")
     group: str = ec2.create_security_group(
         GroupName=name, Description="a bake", TagSpecifications=tag("security-group", tags)
     )["GroupId"]
@@ -71,7 +65,7 @@ def sweep(ask: Any) -> list[str]:  # noqa: ANN401 - an Ask
 
 def list_left() -> set[str]:
     """Return the instances, key pairs and security groups that there are."""
-    ec2 = find_client()
+    ec2 = find_client("ec2")
     reservations = ec2.describe_instances(
         Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
     )["Reservations"]
@@ -103,7 +97,7 @@ def test_what_a_killed_bake_left_goes_and_all_else_stays() -> None:
 
 def test_the_way_of_a_killed_verification_is_closed() -> None:
     """A login rule of any of our stacks goes when its window is over; nothing else of the group."""
-    ec2, scope = find_client(), Scope("project", "dev", "web", "aaaaaaaa")
+    ec2, scope = find_client("ec2"), Scope("project", "dev", "web", "aaaaaaaa")
     group = ec2.create_security_group(
         GroupName="servers",
         Description="servers",
@@ -124,7 +118,7 @@ def test_half_artifacts_go_only_by_name_and_orphaned_snapshots_go() -> None:
 
     A finished AMI with its snapshot, and snapshots of others, are none of it.
     """
-    ec2 = find_client()
+    ec2 = find_client("ec2")
     (half, _), (whole, _) = (make_ami(name_image("app", one * 12)) for one in "ab")
     ec2.create_tags(Resources=[whole], Tags=list_tags({f"{PREFIX}image": "app"}))
     volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=8)["VolumeId"]
@@ -148,7 +142,7 @@ def test_half_artifacts_go_only_by_name_and_orphaned_snapshots_go() -> None:
 
 def make_ami(name: str) -> tuple[str, str]:
     """Make an AMI of an instance; return it and its snapshot."""
-    ec2 = find_client()
+    ec2 = find_client("ec2")
     instance, *_ = make_bake({}, name.replace("/", "-"))
     made: str = ec2.create_image(InstanceId=instance, Name=name)["ImageId"]
     (found,) = ec2.describe_images(ImageIds=[made])["Images"]
