@@ -11,16 +11,20 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.ec2.models import amis
+from moto.ec2.responses.launch_templates import LaunchTemplates
+from patched_templates import patch_templates
 
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, make_tags
 from immutable_servers.targets.aws.record import render_record
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.aws.userdata import encode, render_user_data
+from immutable_servers.targets.contract import Launch, Scope
 
 REGION = "eu-central-1"
 SETTINGS: Mapping[str, Any] = {"region": REGION, "verify_from": ["127.0.0.1/32"], "attempts": 1}
 STACK = Scope("project", "dev")
 WEB = Scope("project", "dev", "web")
+LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
 RECORD = {"generation": "3f2a9c41", "order": 1, "env": {"GREETING": "hello"}}
 
 ARCHITECTURES = ("x86_64", "arm64")
@@ -35,6 +39,11 @@ def start_emulation() -> Iterator[None]:
     ]
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setattr(amis, "AMIS", first)
+        create = LaunchTemplates.create_launch_template_version
+        patch.setattr(
+            LaunchTemplates, "create_launch_template_version", create
+        )  # put back at the end
+        patch_templates()
         patch.setenv("MOTO_AMIS_PATH", "read already")  # moto then looks for no others
         yield
 
@@ -132,6 +141,7 @@ class World:
                 "ImageId": ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"],
                 "InstanceType": "t3.small",
                 "SecurityGroupIds": [firewall],
+                "UserData": encode(render_user_data(scope, LAUNCH, "ssh-ed25519 AAAA", 99)),
                 "TagSpecifications": [{"ResourceType": "instance", "Tags": list_tags(tags)}],
             },
             TagSpecifications=[{"ResourceType": "launch-template", "Tags": list_tags(tags)}],

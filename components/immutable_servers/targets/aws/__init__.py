@@ -203,13 +203,16 @@ class AwsTarget(Target):
     def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
         """Change the weights of the service's pointer, and read it back.
 
-        What is scaled keeps its count as a standby, so that going back to it is no boot.
+        What is scaled keeps its count as a standby, so that going back to it is no boot; with
+        traffic it may shrink again.
         """
         before = balancer.find_traffic(self.api, scope) if self.settings.scaling else {}
         balancer.set_traffic(self.api, scope, weights)
-        for generation in before if weights else ():
-            if not weights.get(generation):
-                fleets.hold_count(self.api, replace(scope, generation=generation))
+        if not self.settings.scaling:
+            return
+        for generation in {*before, *weights} if weights else ():
+            change = fleets.release_count if weights.get(generation) else fleets.hold_count
+            change(self.api, replace(scope, generation=generation))
 
     def delete_fleet(self, scope: Scope) -> None:
         """Delete group, target group and launch template of a generation."""

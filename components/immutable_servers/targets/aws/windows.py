@@ -80,6 +80,7 @@ def close_window(api: Api, scope: Scope, say: Say) -> None:
     close_way(api, scope)
     close_stale_ways(api, scope)
     delete_key(scope)
+    fleets.seal_template(api, scope)
     fleets.resume(api, scope)
     if names:
         say(f"sealed {', '.join(names)}")
