@@ -45,7 +45,8 @@ class Lock(BaseModel):
                 facts=[
                     f"packer/{self.image}/{LOCK_FILE} has: {', '.join(sorted(held)) or 'nothing'}"
                 ],
-                todo=f"Run ./immutable update {self.image} and commit the file.",
+                todo=f"Run ./immutable update {self.image} --stack STACK, with the name of this"
+                f" stack on {target}, and commit the file.",
             )
         return {**found, "rebuild": self.rebuild}
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from aws_world import SETTINGS, STACK, World, make_target
-from moto import mock_aws
+from aws_world import SETTINGS, STACK, World, make_target, start_emulation
 from pulumi.runtime import mocks
 
 from immutable_servers.errors import SettingsError
@@ -58,7 +57,7 @@ class Recorder(mocks.Mocks):
 @pytest.fixture(autouse=True)
 def world() -> Iterator[World]:
     """Yield an emulated account with a default VPC."""
-    with mock_aws():
+    with start_emulation():
         yield World()
 
 

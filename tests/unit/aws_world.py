@@ -1,24 +1,30 @@
 """An emulated AWS account with what the aws target declares, made through AWS's own interfaces."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 from moto.ec2.models import amis
+from moto.ec2.responses.launch_templates import LaunchTemplates
+from patched_templates import patch_templates
 
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, make_tags
 from immutable_servers.targets.aws.record import render_record
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.aws.userdata import encode, render_user_data
+from immutable_servers.targets.contract import Launch, Scope
 
 REGION = "eu-central-1"
 SETTINGS: Mapping[str, Any] = {"region": REGION, "verify_from": ["127.0.0.1/32"], "attempts": 1}
 STACK = Scope("project", "dev")
 WEB = Scope("project", "dev", "web")
+LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
 RECORD = {"generation": "3f2a9c41", "order": 1, "env": {"GREETING": "hello"}}
 
 ARCHITECTURES = ("x86_64", "arm64")
@@ -33,6 +39,11 @@ def start_emulation() -> Iterator[None]:
     ]
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setattr(amis, "AMIS", first)
+        create = LaunchTemplates.create_launch_template_version
+        patch.setattr(
+            LaunchTemplates, "create_launch_template_version", create
+        )  # put back at the end
+        patch_templates()
         patch.setenv("MOTO_AMIS_PATH", "read already")  # moto then looks for no others
         yield
 
@@ -40,6 +51,16 @@ def start_emulation() -> Iterator[None]:
 def make_target(**settings: Any) -> AwsTarget:  # noqa: ANN401 - plain values
     """Return a target on the emulated account."""
     return AwsTarget({**SETTINGS, **settings})
+
+
+def find_client(service: str, region: str = REGION) -> Any:  # noqa: ANN401 - boto3's
+    """Return a client of the emulated account; making one takes longer than most of its calls."""
+    return _make_client(service, region, os.environ.get("AWS_ENDPOINT_URL", ""))
+
+
+@lru_cache(maxsize=32)
+def _make_client(service: str, region: str, _endpoint: str) -> Any:  # noqa: ANN401 - boto3's
+    return boto3.client(service, region_name=region)
 
 
 @dataclass
@@ -61,7 +82,7 @@ class World:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's
         """Return a client of the same account."""
-        return boto3.client(service, region_name=self.region)
+        return find_client(service, self.region)
 
     def make_balancer(self) -> None:
         """Make what `declare_balancer` declares."""
@@ -120,6 +141,7 @@ class World:
                 "ImageId": ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"],
                 "InstanceType": "t3.small",
                 "SecurityGroupIds": [firewall],
+                "UserData": encode(render_user_data(scope, LAUNCH, "ssh-ed25519 AAAA", 99)),
                 "TagSpecifications": [{"ResourceType": "instance", "Tags": list_tags(tags)}],
             },
             TagSpecifications=[{"ResourceType": "launch-template", "Tags": list_tags(tags)}],

@@ -4,12 +4,13 @@ import json
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from aws_world import REGION, make_target, start_emulation
+from aws_world import REGION, find_client, make_target, start_emulation
 
 from immutable_servers.errors import ImageError, SettingsError
 from immutable_servers.targets.aws import artifacts, leftovers, upstream
@@ -17,6 +18,7 @@ from immutable_servers.targets.aws.artifacts import (
     find_regions,
     render_description,
     render_facts,
+    render_manifest,
 )
 from immutable_servers.targets.aws.names import list_tags, name_image
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
@@ -46,14 +48,9 @@ def test_every_enabled_region_is_asked() -> None:
     assert {REGION, "us-east-1", "ap-southeast-2"} <= set(find_regions(make_target().api))
 
 
-def find_client(region: str = REGION) -> Any:  # noqa: ANN401 - boto3's
-    """Return a client of EC2."""
-    return boto3.client("ec2", region_name=region)
-
-
 def make_ami(lineage: Mapping[str, Any], region: str = REGION, *, whole: bool = True) -> str:
     """Make an AMI as Packer does: it is tagged last."""
-    ec2 = find_client(region)
+    ec2 = find_client("ec2", region)
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]
     made: str = ec2.create_image(
@@ -93,6 +90,24 @@ def test_the_catalog_lists_what_is_ours() -> None:
     assert {one.image for one in make_target().catalog.list()} == {"app", "base"}
 
 
+def test_the_inputs_of_a_version_are_found() -> None:
+    """They are those of its bake; none when nobody wrote them, or they are damaged, or too many."""
+    catalog, ami = make_target().catalog, make_ami(LINEAGE)
+    artifact = catalog.list()[0]
+    assert catalog.find_manifest(artifact) == {}
+    files = {f"app/{number}.py": sha256(str(number).encode()).hexdigest() for number in range(100)}
+    find_client("ec2").create_tags(
+        Resources=[ami], Tags=list_tags(render_manifest({"files": files}))
+    )
+    assert catalog.find_manifest(artifact) == {"files": files}
+    find_client("ec2").delete_tags(Resources=[ami], Tags=[{"Key": f"{artifacts.MANIFEST}01"}])
+    assert catalog.find_manifest(artifact) == {}
+    assert catalog.find_manifest(replace(artifact, id="ami-00000000000000000")) == {}
+    more = {f"{key}-{number}": key[::-1] + str(number) for key in files for number in range(20)}
+    many = {key: sha256(value.encode()).hexdigest() for key, value in more.items()}
+    assert render_manifest({"files": many}) == {}
+
+
 def test_a_mark_comes_and_goes() -> None:
     """A mark is a tag; an empty value takes it away."""
     make_ami(LINEAGE)
@@ -110,7 +125,7 @@ def test_delete_leaves_no_ami_and_no_snapshot_in_any_region() -> None:
     """Copies in other regions go with the artifact, their snapshots too."""
     copy = "us-east-1"
     before = {
-        region: len(find_client(region).describe_snapshots(OwnerIds=["self"])["Snapshots"])
+        region: len(find_client("ec2", region).describe_snapshots(OwnerIds=["self"])["Snapshots"])
         for region in (REGION, copy)
     }
     make_ami(LINEAGE)
@@ -120,7 +135,7 @@ def test_delete_leaves_no_ami_and_no_snapshot_in_any_region() -> None:
     assert found
     catalog.delete(found)
     for region, count in before.items():
-        ec2 = find_client(region)
+        ec2 = find_client("ec2", region)
         assert ec2.describe_images(Owners=["self"])["Images"] == []
         assert len(ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]) == count
     catalog.delete(found)  # what is gone is no error
@@ -135,7 +150,7 @@ def test_what_is_in_use_is_not_deleted() -> None:
     assert base
     with pytest.raises(ImageError, match=f"{app} was baked from it"):
         catalog.delete(base)
-    run = find_client().run_instances(ImageId=app, MinCount=1, MaxCount=1)["Instances"][0]
+    run = find_client("ec2").run_instances(ImageId=app, MinCount=1, MaxCount=1)["Instances"][0]
     found = catalog.find("app", "3f2a9c41d0e7")
     assert found
     with pytest.raises(ImageError, match=run["InstanceId"]):
@@ -164,7 +179,7 @@ def test_a_shared_ami_is_found_without_its_tags() -> None:
 
 def register(name: str, region: str = REGION, architecture: str = "x86_64") -> str:
     """Make an AMI of a name."""
-    ec2 = find_client(region)
+    ec2 = find_client("ec2", region)
     filters = [{"Name": "architecture", "Values": [architecture]}]
     image = ec2.describe_images(Owners=["amazon"], Filters=filters)["Images"][0]["ImageId"]
     run = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
@@ -180,7 +195,7 @@ def test_the_lock_names_the_newest_ami_of_every_region() -> None:
     register("debian-sid-amd64-daily-20261101-1")
     newest = register("debian-13-amd64-20260801-1")
     elsewhere = register("debian-13-amd64-20260801-1", "us-east-1")
-    owner = find_client().describe_images(ImageIds=[newest])["Images"][0]["OwnerId"]
+    owner = find_client("ec2").describe_images(ImageIds=[newest])["Images"][0]["OwnerId"]
     said: list[str] = []
     wanted = {"upstream": {"suite": "stable", "owner": owner}}
     entry = make_target().find_upstream(wanted, said.append)
@@ -271,7 +286,7 @@ def test_a_child_is_baked_through_an_open_window(tmp_path: Path) -> None:
 
 def test_what_a_killed_bake_left_is_removed_by_the_next(tmp_path: Path) -> None:
     """Instance, key and security group of a dead bake go; those of one that lives stay."""
-    ec2 = find_client()
+    ec2 = find_client("ec2")
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     made = {}
     for host, ends in ((socket.gethostname()[:255], 2e9), ("dead", 1), ("alive", 4e9)):

@@ -13,8 +13,10 @@ from immutable_servers.targets.aws.faults import IAM_NAMES
 ROOT = Path(__file__).parents[2]
 POLICIES = ROOT / "docs/how-to/aws"
 CODE = ROOT / "components/immutable_servers/targets/aws"
-BAKES = ("bake.py", "leftovers.py", "artifacts.py", "upstream.py")
+BAKES = ("bake.py", "artifacts.py", "upstream.py")
 """Modules that a bake, or the catalog, uses; the others' calls belong to a deployment."""
+BOTH = ("leftovers.py", "sweeping.py")
+"""Modules that tidy after bakes and after deployments."""
 WAITERS = {"instance_terminated": "describe_instances", "instance_running": "describe_instances"}
 
 
@@ -58,9 +60,8 @@ def test_every_policy_is_one() -> None:
 @pytest.mark.parametrize("file", sorted(CODE.glob("*.py")), ids=lambda file: file.stem)
 def test_what_the_code_calls_is_allowed(file: Path) -> None:
     """Each call of a module is in the policy of who runs it."""
-    allowed = read_actions("preview", "bake" if file.name in BAKES else "deploy")
-    if file.name == "leftovers.py":  # of bakes and of probes
-        allowed += read_actions("deploy")
+    names = ["bake"] if file.name in BAKES else ["deploy"]
+    allowed = read_actions("preview", *(["bake", "deploy"] if file.name in BOTH else names))
     for call in find_calls(file):
         assert any(fnmatchcase(call, action) for action in allowed), call
 

@@ -1,6 +1,7 @@
 """The aws target's servers on an emulated account: health, trouble, logins and errors."""
 
 import base64
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -176,6 +177,33 @@ def test_the_way_is_open_from_launch_to_seal(world: World) -> None:
     target.close_window(GENERATION, said.append)  # a sealed one is no error
 
 
+@pytest.mark.usefixtures("ssh")
+def test_a_server_that_comes_after_the_seal_boots_sealed(world: World) -> None:
+    """Its launch data has neither key nor window, which is open still, and all else as before."""
+    target, ec2 = make_target(), world.client("ec2")
+    target.make_key(GENERATION)
+    before = read_launch(ec2, make_name(GENERATION), "1")
+    for _ in range(2):  # a sealed fleet is left as it is
+        target.close_window(GENERATION, lambda _line: None)
+    group = fleets.find_group(target.api, GENERATION)
+    assert group is not None
+    after = read_launch(ec2, make_name(GENERATION), group["LaunchTemplate"]["Version"])
+    assert group["LaunchTemplate"]["Version"] == "2"
+    opening = {"login_key": "ssh-ed25519 AAAA", "window_ends": 99}
+    assert before.pop("UserData") == {**after.pop("UserData"), **opening}
+    assert before == after
+    fleets.seal_template(target.api, replace(WEB, generation="00000000"))  # nothing to seal
+
+
+def read_launch(ec2: Any, name: str, version: str) -> dict[str, Any]:  # noqa: ANN401 - boto3's
+    """Return a version of a launch template, with its user data as values."""
+    (found,) = ec2.describe_launch_template_versions(LaunchTemplateName=name, Versions=[version])[
+        "LaunchTemplateVersions"
+    ]
+    data: dict[str, Any] = found["LaunchTemplateData"]
+    return {**data, "UserData": json.loads(base64.b64decode(data["UserData"]))}
+
+
 @pytest.mark.usefixtures("world", "ssh")
 def test_a_server_that_does_not_seal_is_an_error(tmp_path: Path) -> None:
     """Whatever the seal's command said, a login that still works holds the candidate back."""
@@ -226,11 +254,15 @@ def test_through_session_manager_no_port_is_opened(world: World) -> None:
 
 
 @pytest.mark.usefixtures("ssh")
-def test_a_probe_is_gone_at_the_end(world: World) -> None:
-    """One open server with a key and a firewall of its own, which go with it whatever happens."""
+@pytest.mark.parametrize("health", ["/healthz", ""])
+def test_a_probe_is_gone_at_the_end(world: World, health: str) -> None:
+    """One open server with a key and a firewall of its own, which go with it whatever happens.
+
+    Its login is all that is waited for, whether it has a health check or not.
+    """
     ec2 = world.client("ec2")
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    spec = FleetSpec(GENERATION, ami, LAUNCH, 1, {})
+    spec = FleetSpec(GENERATION, ami, replace(LAUNCH, health=health), 1, {})
     before = {one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]}
     probe = make_target().start_probe(spec, lambda _line: None)
     login = probe.__enter__()

@@ -9,7 +9,7 @@ from aws_world import STACK, WEB, World, make_target, start_emulation
 from immutable_servers.errors import RetirementError, TrafficError
 from immutable_servers.targets.aws import fleets
 from immutable_servers.targets.aws.names import list_tags, make_name, make_tags
-from immutable_servers.targets.contract import Launch
+from immutable_servers.targets.contract import Launch, Scope
 
 OLD, NEW = replace(WEB, generation="11111111"), replace(WEB, generation="22222222")
 LAUNCH = Launch("small", 80, "/healthz")
@@ -148,7 +148,10 @@ def test_a_drained_fleet_is_leaving(world: World) -> None:
 
 
 def test_a_scaled_fleet_keeps_its_count_as_a_standby(world: World) -> None:
-    """What AWS scaled up does not shrink when traffic leaves it, and the next one starts alike."""
+    """What AWS scaled up does not shrink when traffic leaves it, and the next one starts alike.
+
+    With traffic again it may shrink to the number that it was declared with.
+    """
     target = make_target(scaling={"cpu": 50, "most": 8})
     world.make_fleet(OLD, servers=2)
     target.set_traffic(WEB, {"11111111": 100})
@@ -158,7 +161,18 @@ def test_a_scaled_fleet_keeps_its_count_as_a_standby(world: World) -> None:
     assert fleets.count_live(target.api, NEW) == 4
     world.make_fleet(NEW, servers=4)
     target.set_traffic(WEB, {"22222222": 100})
-    (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
-        "AutoScalingGroups"
-    ]
-    assert (group["MinSize"], group["DesiredCapacity"]) == (4, 4)
+    assert find_counts(world, OLD) == (4, 4)
+    target.set_traffic(WEB, {"11111111": 50, "22222222": 50})
+    target.set_traffic(WEB, {"11111111": 100})
+    assert find_counts(world, OLD) == (2, 4)
+    autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, DesiredCapacity=3)
+    target.set_traffic(WEB, {"22222222": 100})
+    assert find_counts(world, OLD) == (3, 3)
+
+
+def find_counts(world: World, scope: Scope) -> tuple[int, int]:
+    """Return the least number of servers that a fleet may have, and what it should have."""
+    (group,) = world.client("autoscaling").describe_auto_scaling_groups(
+        AutoScalingGroupNames=[make_name(scope)]
+    )["AutoScalingGroups"]
+    return group["MinSize"], group["DesiredCapacity"]

@@ -54,8 +54,9 @@ def test_knows_its_age(template: Path) -> None:
 
 def test_missing_entry_says_what_to_run(template: Path) -> None:
     """Without an entry the error names the command that writes it."""
-    with pytest.raises(SettingsError, match=r"Run \./immutable update base and commit"):
-        read_lock(template).entry("local", "x86_64")
+    said = r"Run \./immutable update base --stack STACK, with the name of this stack on aws, and"
+    with pytest.raises(SettingsError, match=said):
+        read_lock(template).entry("aws", "x86_64")
 
 
 @pytest.mark.parametrize(

@@ -5,41 +5,26 @@ to do, since what a provisioner does to a disk is what the local target's bakes 
 """
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_project import AwsProject
+from bakes import BUILDER, lock_upstream, needs_the_plugin, offer_debian
 from checkout import ROOT
-from cloud import REGION, Cloud, become, find_calls
+from cloud import REGION, Cloud, find_calls
 
+from immutable_servers.targets.aws.artifacts import MANIFEST
 from immutable_servers.targets.aws.names import PREFIX, name_image, read_tags
+from immutable_servers.targets.aws.record import unpack
 
 ABROAD = "eu-west-1"
-BUILDER = "127.0.0.1/32"
-DEBIAN = "136693071363"
-NEEDED = "github.com/hashicorp/amazon"
 
 
 @pytest.fixture(autouse=True)
 def _needs_the_plugin() -> None:
-    """Skip where `./immutable test` has not installed the plugin."""
-    done = subprocess.run(
-        ["packer", "plugins", "installed"], capture_output=True, text=True, check=False
-    )
-    if NEEDED not in done.stdout:
-        pytest.skip("the amazon plugin of Packer is not installed")
-
-
-def offer_debian(cloud: Cloud) -> str:
-    """Register an AMI as Debian does, for everyone; return its id."""
-    ec2 = become(DEBIAN, cloud).client("ec2")
-    made: str = ec2.register_image(
-        Name="debian-13-amd64-20261101-1", Architecture="x86_64", RootDeviceName="/dev/xvda"
-    )["ImageId"]
-    ec2.modify_image_attribute(ImageId=made, LaunchPermission={"Add": [{"Group": "all"}]})
-    return made
+    """Skip where it is missing."""
+    needs_the_plugin()
 
 
 def list_images(cloud: Cloud, region: str) -> dict[str, dict[str, Any]]:
@@ -52,8 +37,7 @@ def test_what_packer_bakes_serves(tmp_path: Path, cloud: Cloud) -> None:
     """One run bakes both images, tagged, copied and alone, and launches servers from the second."""
     project = AwsProject.create(tmp_path, cloud, packer=ROOT / "packer")
     upstream = offer_debian(cloud)
-    lock = {"rebuild": 0, "entries": {"aws": {"x86_64": {"amis": {REGION: upstream}}}}}
-    (project.root / "packer/base/upstream.lock.json").write_text(json.dumps(lock))
+    lock_upstream(project, upstream)
     project.aws |= {"copy_to": [ABROAD], "verify_from": [BUILDER]}
     project.variables = {"ssh_port": "2222"}
     project.write_settings()
@@ -68,6 +52,7 @@ def test_what_packer_bakes_serves(tmp_path: Path, cloud: Cloud) -> None:
         tags = read_tags(amis[name]["Tags"])
         assert tags[f"{PREFIX}image"] == image
         assert tags[f"{PREFIX}version"] == versions[image]
+        assert unpack(MANIFEST, tags)["image"] == image
         assert name in list_images(cloud, ABROAD)
     parents = json.loads(amis[names["app"]]["Description"])["parents"]
     assert parents == {"base": versions["base"]}

@@ -23,6 +23,9 @@ def test_from_a_first_run_to_a_destroy(tmp_path: Path, cloud: Cloud) -> None:
         _change_a_check(project)
         _change_the_environment(project)
         _fail_a_check(project)
+        _leave_things_out(project)
+        _try_a_canary(project)
+        _kill_the_engine_after_a_move(project)
         project.ask_three_questions(servers=3)
     assert client.answers
     assert client.failures == []
@@ -45,6 +48,9 @@ def _run_first(project: AwsProject) -> None:
     assert template["LaunchTemplateData.BlockDeviceMapping.1.Ebs.Encrypted"] == "true"
     assert project.states() == {project.live(): "live"}
     assert project.find_ways() == []
+    project.cloud.read_new()
+    refreshed = project.preview("--refresh")  # the owner's tags are nobody's change
+    assert [step for step in refreshed.steps if not step.startswith("refresh ")] == []
 
 
 def _change_nothing(project: AwsProject) -> None:
@@ -133,6 +139,44 @@ def _fail_a_check(project: AwsProject) -> None:
     done = project.run()
     assert done.code == 0, done.text
     assert (done.count("boot"), count_moves(done)) == (0, 0)
+
+
+def _leave_things_out(project: AwsProject) -> None:
+    """A run without its verification, or of its traffic alone, moves and ends nothing."""
+    live = project.live()
+    project.edit("app/server.txt", "version three")
+    for choice in (("--exclude", "**Verification::web-*"), ("--target", "**Traffic::web")):
+        done = project.run(*choice)
+        assert (count_moves(done), done.count("end")) == (0, 0), done.text
+        assert project.live() == live
+
+
+def _try_a_canary(project: AwsProject) -> None:
+    """The candidate gets its share, is watched by what CloudWatch counts, and then gets all."""
+    canary = {"weight": 60, "watch": "1s", "max_error_rate": 0.1, "min_requests": 1}
+    project.services["web"]["canary"] = canary
+    project.write_settings()
+    old = project.live()
+    done = project.run()
+    assert done.code == 0, done.text
+    weights = [event["weights"] for event in done.events if event["event"] == "traffic"]
+    assert [sorted(one.values()) for one in weights] == [[40, 60], [100]]
+    assert project.states()[old] == "standby"
+
+
+def _kill_the_engine_after_a_move(project: AwsProject) -> None:
+    """Traffic moved, and nobody wrote it down; the source is reverted: it goes back, at once."""
+    del project.services["web"]["canary"]
+    project.write_settings()
+    live, source = project.live(), project.root / "app" / "server.txt"
+    before = source.read_text()
+    project.edit("app/server.txt", "version four")
+    project.kill_when_moved()
+    assert project.live() != live
+    source.write_text(before)
+    done = project.run()
+    assert done.code == 0, done.text
+    assert (project.live(), done.count("boot"), count_moves(done)) == (live, 0, 1)
 
 
 def _destroy(project: AwsProject) -> None:

@@ -13,8 +13,10 @@ from immutable_servers.targets.aws import (
     boot,
     fleets,
     leftovers,
+    owners,
     probes,
     ssh,
+    sweeping,
     template,
     windows,
 )
@@ -40,7 +42,7 @@ from immutable_servers.targets.contract import (
     Server,
     Target,
 )
-from immutable_servers.targets.ownership import Owner
+from immutable_servers.targets.ownership import Ask, Leftover, Owner
 
 if TYPE_CHECKING:
     import pulumi
@@ -61,6 +63,7 @@ class AwsTarget(Target):
         self.architecture = self.settings.architecture
         self.api = Api(self.settings)
         self._declared: Declared | None = None
+        self._owner: Owner | None = None
 
     # images
     @property
@@ -99,6 +102,11 @@ class AwsTarget(Target):
         ssh.check_route(self.settings)
         self._declared = declare_balancer(self.api, scope, routes, opts)
         made: pulumi.CustomResource = self._declared.balancer
+        if self._owner and not self._declared.found.balancer:  # it was too early to record it
+            owner = self._owner
+            self._declared.balancer.arn.apply(
+                lambda arn: owners.write_owner(self.api, str(arn), owner)
+            )
         return made
 
     def declare_fleet(
@@ -195,13 +203,16 @@ class AwsTarget(Target):
     def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
         """Change the weights of the service's pointer, and read it back.
 
-        What is scaled keeps its count as a standby, so that going back to it is no boot.
+        What is scaled keeps its count as a standby, so that going back to it is no boot; with
+        traffic it may shrink again.
         """
         before = balancer.find_traffic(self.api, scope) if self.settings.scaling else {}
         balancer.set_traffic(self.api, scope, weights)
-        for generation in before if weights else ():
-            if not weights.get(generation):
-                fleets.hold_count(self.api, replace(scope, generation=generation))
+        if not self.settings.scaling:
+            return
+        for generation in {*before, *weights} if weights else ():
+            change = fleets.release_count if weights.get(generation) else fleets.hold_count
+            change(self.api, replace(scope, generation=generation))
 
     def delete_fleet(self, scope: Scope) -> None:
         """Delete group, target group and launch template of a generation."""
@@ -212,13 +223,27 @@ class AwsTarget(Target):
         fleets.drain(self.api, scope, seconds, say)
 
     # whose things they are
+    def find_owner(self, scope: Scope) -> Owner | None:
+        """Read it from the load balancer's tags."""
+        return owners.find_owner(self.api, scope)
+
     def begin_update(self, owner: Owner, declared: Collection[str]) -> None:
-        """Close ways to servers and end probes that dead runs have left.
+        """Record the owner, close ways to servers and end probes that dead runs have left.
 
         What cannot be tidied now keeps no update from going on.
         """
         del declared
+        self._owner = owner
+        owners.record_owner(self.api, owner)
         scope = Scope(owner.project, owner.stack)
         for tidy in (windows.close_stale_ways, leftovers.remove_probes):
             with suppress(ImmutableError):
                 tidy(self.api, scope)
+
+    def find_leftovers(self, ask: Ask) -> Sequence[Leftover]:
+        """Look in the stack's region for what bakes, probes, checks and dead runs have left."""
+        return sweeping.find_leftovers(self.api, ask)
+
+    def remove_leftover(self, leftover: Leftover, ask: Ask) -> bool:
+        """Remove one when it still is left over."""
+        return sweeping.remove_leftover(self.api, leftover, ask)

@@ -12,6 +12,7 @@ from typing import Any
 from immutable_servers.errors import ImageError
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import IMAGES, PREFIX, list_tags, name_image, read_tags
+from immutable_servers.targets.aws.record import pack, unpack
 from immutable_servers.targets.contract import Artifact, Catalog
 
 MARK = f"{PREFIX}mark-"
@@ -19,6 +20,10 @@ FACTS = f"{PREFIX}fact-"
 IMAGE = f"{PREFIX}image"
 """Packer tags an AMI when it is available: one of ours without this tag was never finished."""
 AT_ONCE = 16
+MANIFEST = f"{PREFIX}manifest-"
+"""Tags that hold the inputs of the version, compressed."""
+MOST_MANIFEST = 30
+"""An AMI takes 50 tags. So many hold the digests of some 150 files."""
 ENDED = ("shutting-down", "terminated")
 MOST_DESCRIPTION = 255
 
@@ -37,6 +42,21 @@ class AwsCatalog(Catalog):
     def list(self) -> Sequence[Artifact]:
         """Return every available AMI of ours, oldest first."""
         return self._read_all(_find_amis(self.api, f"{IMAGES}/*", self._owners))
+
+    def find_manifest(self, artifact: Artifact) -> Mapping[str, Any]:
+        """Read the AMI's tags; an account that it is shared with sees none."""
+        amis = self.api.list(
+            "ec2",
+            "describe_images",
+            "Images",
+            kind=ImageError,
+            missing=("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"),
+            ImageIds=[artifact.id],
+        )
+        try:
+            return unpack(MANIFEST, read_tags(amis[0].get("Tags"))) if amis else {}
+        except ValueError:
+            return {}  # it explains, and nothing is launched by it
 
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
         """Write a mark as a tag; an empty value removes it."""
@@ -69,7 +89,7 @@ class AwsCatalog(Catalog):
                 todo="Delete what is named first.",
             )
         for api, ami in copies.values():
-            _delete_ami(api, ami)
+            delete_ami(api, ami)
 
     @property
     def _owners(self) -> Sequence[str]:
@@ -131,6 +151,12 @@ def render_facts(lineage: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def render_manifest(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the inputs of a version as tags; none when they are too many."""
+    tags = pack(MANIFEST, manifest)
+    return tags if len(tags) <= MOST_MANIFEST else {}
+
+
 def _find_amis(api: Api, name: str, owners: Sequence[str]) -> list[Mapping[str, Any]]:
     filters = [{"Name": "name", "Values": [name]}]
     return api.list(
@@ -176,7 +202,8 @@ def _find_users(api: Api, ami: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _delete_ami(api: Api, ami: Mapping[str, Any]) -> None:
+def delete_ami(api: Api, ami: Mapping[str, Any]) -> None:
+    """Deregister an AMI and delete its snapshots; what is gone is no error."""
     api.call(
         "ec2",
         "deregister_image",

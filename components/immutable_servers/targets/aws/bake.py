@@ -15,7 +15,12 @@ from immutable_servers.errors import ImageError
 from immutable_servers.targets.aws import leftovers
 from immutable_servers.targets.aws.access import make_key_pair
 from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.artifacts import AwsCatalog, render_description, render_facts
+from immutable_servers.targets.aws.artifacts import (
+    AwsCatalog,
+    render_description,
+    render_facts,
+    render_manifest,
+)
 from immutable_servers.targets.aws.names import PREFIX, name_image
 from immutable_servers.targets.aws.settings import AwsSettings
 from immutable_servers.targets.aws.upstream import find_locked
@@ -50,7 +55,7 @@ def bake_image(request: BakeRequest, packer: Packer, api: Api) -> Artifact:
 
 def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -> dict[str, str]:
     """Return the variables that `aws.pkr.hcl` declares."""
-    tags = render_facts(request.lineage)
+    tags = {**render_facts(request.lineage), **render_manifest(request.manifest)}
     bake = {
         "Name": f"bake {request.image} {request.version}",
         leftovers.BAKE: request.image,

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 from pulumi import Input, ResourceOptions
 
-from immutable_servers.targets.aws import network
+from immutable_servers.targets.aws import network, owners
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.found import PRIORITIES, RULE_KEY, Found
 from immutable_servers.targets.aws.names import make_name, make_tags
@@ -79,7 +79,12 @@ def declare_balancer(
         api=api,
         found=Found(api, scope),
         network=network.find_network(api),
-        provider=aws.Provider("aws", region=settings.region, **arguments),
+        provider=aws.Provider(
+            "aws",
+            region=settings.region,
+            ignore_tags=aws.ProviderIgnoreTagsArgs(key_prefixes=[owners.KEY]),
+            **arguments,
+        ),
         opts=opts,
     )
     name = make_name(scope)

@@ -17,11 +17,14 @@ from immutable_servers.targets.aws.names import (
     read_tags,
 )
 from immutable_servers.targets.aws.record import LEAVING, parse_record
+from immutable_servers.targets.aws.userdata import seal_user_data
 from immutable_servers.targets.contract import Fleet, Say, Scope
 
 GONE_SECONDS = 900.0
 """How long AWS may take to end a group's servers."""
 POLL_SECONDS = 5.0
+LEAST = f"{PREFIX}least"
+"""Tag of a scaled fleet that is held at its count: the least number that it was declared with."""
 MISSING_GROUP = ("ValidationError",)
 """Auto Scaling's code for a group that does not exist, when it is named."""
 
@@ -80,13 +83,22 @@ def count_live(api: Api, scope: Scope) -> int:
 def hold_count(api: Api, scope: Scope) -> None:
     """Keep a scaled fleet that leaves traffic at the number of servers that it has."""
     group = find_group(api, scope)
-    if group is not None:
-        api.call(
-            "autoscaling",
-            "update_auto_scaling_group",
-            AutoScalingGroupName=make_name(scope),
-            MinSize=group["DesiredCapacity"],
-        )
+    if group is None or group["DesiredCapacity"] <= group["MinSize"]:
+        return
+    # The tag first: a fleet that is held without one would never shrink again.
+    _write_tag(api, scope, LEAST, str(group["MinSize"]))
+    _set_least(api, scope, group["DesiredCapacity"])
+
+
+def release_count(api: Api, scope: Scope) -> None:
+    """Let a fleet that has traffic again shrink to the number that it was declared with."""
+    group = find_group(api, scope)
+    least = read_tags(group["Tags"]).get(LEAST) if group else None
+    if least is None:
+        return
+    _set_least(api, scope, int(least))
+    tag = {"Key": LEAST, **_name_tagged(scope)}
+    api.call("autoscaling", "delete_tags", missing=MISSING_GROUP, Tags=[tag])
 
 
 def describe_activities(api: Api, scope: Scope) -> list[str]:
@@ -110,10 +122,47 @@ def start_leaving(api: Api, scope: Scope) -> bool:
     """Mark a fleet as one that goes; say whether there is one."""
     if find_group(api, scope) is None:
         return False
-    tag = {"Key": LEAVING, "Value": "yes", "PropagateAtLaunch": False}
-    where = {"ResourceId": make_name(scope), "ResourceType": "auto-scaling-group"}
-    api.call("autoscaling", "create_or_update_tags", Tags=[{**tag, **where}])
+    _write_tag(api, scope, LEAVING, "yes")
     return True
+
+
+def seal_template(api: Api, scope: Scope) -> None:
+    """Have servers that are launched from now on boot sealed, also while the window is open.
+
+    A version of a launch template never changes, so the group is pointed to a new one, which
+    differs in key and window alone. A fleet that is gone is no error.
+
+    Raises:
+        LaunchError: The launch data is not ours.
+    """
+    group = find_group(api, scope)
+    if group is None:
+        return
+    template, old = (group["LaunchTemplate"][key] for key in ("LaunchTemplateId", "Version"))
+    (version,) = api.list(
+        "ec2",
+        "describe_launch_template_versions",
+        "LaunchTemplateVersions",
+        LaunchTemplateId=template,
+        Versions=[old],
+    )
+    opened = version["LaunchTemplateData"].get("UserData", "")
+    sealed = seal_user_data(opened) if opened else opened
+    if sealed == opened:
+        return
+    made = api.call(
+        "ec2",
+        "create_launch_template_version",
+        LaunchTemplateId=template,
+        SourceVersion=old,
+        LaunchTemplateData={"UserData": sealed},
+    )["LaunchTemplateVersion"]["VersionNumber"]
+    api.call(
+        "autoscaling",
+        "update_auto_scaling_group",
+        AutoScalingGroupName=make_name(scope),
+        LaunchTemplate={"LaunchTemplateId": template, "Version": str(made)},
+    )
 
 
 def resume(api: Api, scope: Scope) -> None:
@@ -209,6 +258,24 @@ def _delete_target_group(api: Api, scope: Scope) -> None:
     for rule in list(balancer.find_test_rules(api, arn, listeners)):
         api.call("elbv2", "delete_rule", kind=RetirementError, RuleArn=rule)
     api.call("elbv2", "delete_target_group", kind=RetirementError, TargetGroupArn=arn)
+
+
+def _set_least(api: Api, scope: Scope, servers: int) -> None:
+    api.call(
+        "autoscaling",
+        "update_auto_scaling_group",
+        AutoScalingGroupName=make_name(scope),
+        MinSize=servers,
+    )
+
+
+def _write_tag(api: Api, scope: Scope, key: str, value: str) -> None:
+    tag = {"Key": key, "Value": value, "PropagateAtLaunch": False, **_name_tagged(scope)}
+    api.call("autoscaling", "create_or_update_tags", Tags=[tag])
+
+
+def _name_tagged(scope: Scope) -> dict[str, str]:
+    return {"ResourceId": make_name(scope), "ResourceType": "auto-scaling-group"}
 
 
 def _wait_until_gone(api: Api, scope: Scope) -> None:

@@ -86,7 +86,8 @@ def find_locked(lock: Mapping[str, Any], region: str) -> str:
         raise ImageError(
             f"The lock has no AMI for {region}",
             facts=[f"It has: {', '.join(sorted(amis)) or 'none'}"],
-            todo="Run `./immutable update` on this stack and commit the lock.",
+            todo="Run ./immutable update --stack STACK, with the name of this stack, and commit the"
+            " lock.",
         )
     return amis[region]
 

@@ -10,6 +10,9 @@ from immutable_servers.targets.contract import Launch, Scope
 MOST_BYTES = 16 * 1024
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html"""
 
+OPENING = ("login_key", "window_ends")
+"""What of the launch data opens a server."""
+
 
 def render_user_data(scope: Scope, launch: Launch, public_key: str | None, ends: int | None) -> str:
     """Return the launch data of every server of a generation, as JSON.
@@ -41,6 +44,27 @@ def render_user_data(scope: Scope, launch: Launch, public_key: str | None, ends:
             todo="Make `env` of the service smaller.",
         )
     return text
+
+
+def seal_user_data(encoded: str) -> str:
+    """Return launch data without key and window, in base64 as it came; the same when it has none.
+
+    Raises:
+        LaunchError: It is not ours.
+    """
+    try:
+        data: dict[str, Any] = json.loads(base64.b64decode(encoded))
+    except ValueError as error:
+        raise LaunchError(
+            "The user data of the launch template is not what the generation was launched with",
+            facts=[str(error)],
+            todo="Somebody changed the launch template by hand: ./immutable replace makes a new"
+            " generation.",
+        ) from error
+    if "login_key" not in data:
+        return encoded
+    sealed = {key: value for key, value in data.items() if key not in OPENING}
+    return encode(json.dumps(sealed, sort_keys=True))
 
 
 def encode(text: str) -> str:

@@ -80,6 +80,7 @@ def close_window(api: Api, scope: Scope, say: Say) -> None:
     close_way(api, scope)
     close_stale_ways(api, scope)
     delete_key(scope)
+    fleets.seal_template(api, scope)
     fleets.resume(api, scope)
     if names:
         say(f"sealed {', '.join(names)}")
@@ -113,14 +114,14 @@ def let_in(api: Api, group: str, scope: Scope, ends: int) -> None:
 
 def close_way(api: Api, scope: Scope) -> None:
     """Remove the rules that let the verifier in; none is no error."""
-    _revoke(api, find_ways(api, scope))
+    revoke(api, find_ways(api, scope))
 
 
 def close_stale_ways(api: Api, scope: Scope) -> None:
     """Remove rules of the stack that a killed run left behind."""
     stack, now = replace(scope, service="", generation=""), time.time()
     rules = find_ways(api, stack)
-    _revoke(api, [one for one in rules if float(read_tags(one["Tags"])[ENDS]) < now])
+    revoke(api, [one for one in rules if float(read_tags(one["Tags"])[ENDS]) < now])
 
 
 def find_ways(api: Api, scope: Scope) -> list[Mapping[str, Any]]:
@@ -180,7 +181,8 @@ def _render_permission(sources: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _revoke(api: Api, rules: Sequence[Mapping[str, Any]]) -> None:
+def revoke(api: Api, rules: Sequence[Mapping[str, Any]]) -> None:
+    """Remove rules of security groups; what is gone is no error."""
     for rule in rules:
         api.call(
             "ec2",

@@ -33,7 +33,7 @@ DISK_SIZE = "4G"
 """The file system's size; a disk takes no more room than what is in it."""
 FILES = ("disk.qcow2", "vmlinuz", "initrd.img", "archives.json")
 
-_TINY_INITRD = """\
+INITRD_HOOK = """\
 mkdir -p "$1/etc/tiny-initramfs"
 printf 'AUTO_MODULES=no\\nMICROCODE=no\\nINCLUDE_MODULES=virtio_blk,virtio_net\\n' \
     >"$1/etc/tiny-initramfs/tiny-initramfs.conf"
@@ -56,7 +56,7 @@ chroot "$1" apt-cache gencaches
 """
 """The name server is the one of QEMU's user-mode network. The kernel beside the disk is the one
 that is booted, so it is held; apt's caches are made here, where no processor is emulated."""
-_DISK = f"""\
+DISK_HOOK = f"""\
 set -eu
 mkdir "$1.root"
 trap 'umount "$1.root"; rmdir "$1.root"; rm -f "$1.raw"' EXIT
@@ -115,7 +115,7 @@ def _look(suite: str, architecture: str, options: Sequence[str] = ()) -> Archive
         folder = Path(name)
         hook = f"--customize-hook=sync-out /var/lib/apt/lists {folder}"
         log = folder / "mmdebstrap.log"
-        _run_mmdebstrap(["--variant=custom", *options, hook], suite, architecture, log, 300)
+        run_mmdebstrap(["--variant=custom", *options, hook], suite, architecture, log, 300)
         return read_archives(folder)
 
 
@@ -158,7 +158,7 @@ def provide_upstream(
 
 def compute_key(lock: Mapping[str, Any], architecture: str) -> str:
     """Return the folder's name: 12 hex digits over the lock's entry and over how it is made."""
-    recipe = [PACKAGES, DISK_SIZE, _TINY_INITRD, _SETTINGS, _DISK]
+    recipe = [PACKAGES, DISK_SIZE, INITRD_HOOK, _SETTINGS, DISK_HOOK]
     rebuild = lock.get("rebuild", 0)
     parts = [lock["suite"], lock["release"], rebuild, architecture, recipe]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
@@ -174,19 +174,19 @@ def _make_upstream(folder: Path, suite: str, architecture: str, log: Path, deadl
             "--skip=cleanup/apt/lists",
             '--aptopt=Apt::Install-Recommends "false"',
             *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale")),
-            f"--essential-hook={_TINY_INITRD}",
+            f"--essential-hook={INITRD_HOOK}",
             f"--customize-hook={_SETTINGS}",
-            f"--customize-hook={_DISK}",
+            f"--customize-hook={DISK_HOOK}",
             f"--customize-hook=sync-out /artifact {half}",
         ]
-        _run_mmdebstrap(options, suite, architecture, log, deadline)
+        run_mmdebstrap(options, suite, architecture, log, deadline)
         archives = read_archives(half / "archives")
         shutil.rmtree(half / "archives")
         (half / "archives.json").write_text(json.dumps(asdict(archives), indent=2) + "\n")
         write_checksums(half, FILES)
 
 
-def _run_mmdebstrap(
+def run_mmdebstrap(
     options: Sequence[str], suite: str, architecture: str, log: Path, deadline: float
 ) -> None:
     """Run mmdebstrap for its hooks alone: nothing is written but what they take out."""

@@ -6,7 +6,7 @@ tests; `immutable-seal now` seals the emulated server.
 
 On the instance of a bake nothing runs: its commands are noted and said to have worked, and its
 files go to a folder of the test. What Packer does with the API is real, what it would do to a disk
-is not: the local target's bakes are.
+is not: for that an AMI needs a disk, and its instances are machines of `cloud_guest.py`.
 """
 
 import asyncio
@@ -31,11 +31,14 @@ class Machine:
     """One instance that runs.
 
     Attributes:
+        every: Of so many rounds of health checks one asks it.
         launch: Its launch data, from the user data.
         keys: Who may log in, as OpenSSH's public keys.
         bakes: It is the instance of a bake.
         sealed: It takes no logins any more.
     """
+
+    every = 1
 
     def __init__(
         self,
@@ -65,6 +68,10 @@ class Machine:
         """Tell whether it has a key, and its launch data no window that has ended."""
         ends = float(self.launch.get("window_ends") or 0)
         return bool(self.keys) and (ends > time.time() or not self.launch)
+
+    def find_port(self, port: int) -> int:
+        """Return the port of `address` that answers for one of the instance's: the same."""
+        return port
 
     def listen(self, port: int) -> None:
         """Have the application answer on a port too."""

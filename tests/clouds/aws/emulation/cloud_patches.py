@@ -9,7 +9,8 @@
 - An Auto Scaling group puts a replaced instance into its target groups, and replaces none while
   that is suspended.
 - Launches that failed are told as activities.
-- A second version of a launch template has user data, as the first one has.
+- A second version of a launch template has user data, as the first one has, and all that its
+  source has.
 """
 
 from cloud_world import World
@@ -17,11 +18,13 @@ from patched_health import patch_health
 from patched_images import patch_images
 from patched_network import patch_network
 from patched_scaling import patch_scaling
+from patched_templates import patch_templates
 
 
 def patch(world: World) -> None:
     """Replace the methods that fall short."""
     patch_network(world)
-    patch_images()
+    patch_images(world)
     patch_health(world)
     patch_scaling(world)
+    patch_templates()

@@ -39,6 +39,7 @@ def main(folder: Path) -> None:
     ready = {"endpoint": f"http://127.0.0.1:{server.server_port}", "network": world.network}
     print(json.dumps(ready), flush=True)  # noqa: T201 - the tests read it
     sys.stdin.read()
+    world.end()
     os._exit(0)
 
 

@@ -21,6 +21,7 @@ from cloud_balancer import (
     find_actions,
     find_weights,
 )
+from cloud_guest import Guest, keep_files
 from cloud_journal import Journal
 from cloud_machine import Machine, start_server, stop_server
 from moto.autoscaling.models import autoscaling_backends
@@ -56,7 +57,7 @@ class World:
         self.network, self.claim = claim_network()
         self.lock = threading.RLock()
         self.health = Health()
-        self.machines: dict[str, Machine] = {}
+        self.machines: dict[str, Machine | Guest] = {}
         self.fronts: dict[tuple[str, int], ThreadingHTTPServer] = {}
         self.activities: dict[str, list[dict[str, Any]]] = {}
         self.pointers: dict[str, Mapping[str, int]] = {}
@@ -111,7 +112,7 @@ class World:
                         (
                             identity,
                             machine.address,
-                            port,
+                            machine.find_port(port),
                             self.find_target((group_arn, identity)).state,
                         )
                         for identity, port in _list_targets(group)
@@ -189,18 +190,46 @@ class World:
                 if identity in self.machines:
                     self.machines[identity].listen(port)
 
-    def _boot(self, instance: Any) -> Machine:  # noqa: ANN401 - moto's instance
+    def _boot(self, instance: Any) -> Machine | Guest:  # noqa: ANN401 - moto's instance
         tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
         self.journal.note("boot", instance=instance.id, image=instance.image_id, tags=tags)
-        return Machine(
-            instance.id,
-            instance.private_ip,
-            instance.user_data.decode() if instance.user_data else "",
-            _find_key_pair(instance),
-            self.folder,
-            self.journal,
-            self.loop,
-        )
+        user_data = instance.user_data.decode() if instance.user_data else ""
+        key, address = _find_key_pair(instance), instance.private_ip
+        image = self.find_disk(instance.image_id)
+        if not image.exists():
+            return Machine(
+                instance.id, address, user_data, key, self.folder, self.journal, self.loop
+            )
+        metadata = {
+            "user-data": user_data,
+            "meta-data/instance-id": instance.id,
+            "meta-data/public-keys/0/openssh-key": key,
+        }
+        return Guest(metadata, address, image, self._find_place(instance.id), self.loop)
+
+    # disks, of AMIs that have one
+    def find_disk(self, image: str) -> Path:
+        """Return the folder of an AMI's disk; most have none."""
+        return self.folder / "disks" / image
+
+    def _find_place(self, instance: str) -> Path:
+        return self.folder / "guests" / instance
+
+    def keep_disk(self, instance: str, image: str) -> None:
+        """Keep a stopped instance's disk as an AMI's."""
+        if self._find_place(instance).exists():
+            keep_files(self._find_place(instance), self.find_disk(image))
+
+    def copy_disk(self, source: str, image: str) -> None:
+        """Give an AMI the disk of another."""
+        if self.find_disk(source).exists():
+            keep_files(self.find_disk(source), self.find_disk(image))
+
+    def end(self) -> None:
+        """End every machine."""
+        with self.lock:
+            for machine in self.machines.values():
+                machine.end()
 
     def _settle_fronts(self) -> None:
         wanted = {
@@ -246,12 +275,12 @@ class World:
     def _check_for_ever(self) -> None:
         for count in itertools.count():
             time.sleep(CHECK_SECONDS)
-            self.check_once()
+            self.check_once(count)
             if count % SCALE_EVERY == 0:
                 self.scale()
 
-    def check_once(self) -> None:
-        """Ask every target that a listener can reach."""
+    def check_once(self, count: int) -> None:
+        """Ask every target that a listener can reach, and that can be asked so often."""
         with self.lock:
             used = self.find_used()
             asked = [
@@ -261,9 +290,13 @@ class World:
                 for identity, port in _list_targets(group)
             ]
         for group, identity, port, machine in asked:
+            if machine and count % machine.every:
+                continue
             codes = (group.matcher or {}).get("HttpCode", "200")
             path = group.health_check_path or "/"
-            detail = ask(machine.address, port, path, codes) if machine else "it does not run"
+            detail = "it does not run"
+            if machine:
+                detail = ask(machine.address, machine.find_port(port), path, codes)
             with self.lock:
                 self.find_target((group.arn, identity)).take(detail, group)
 

@@ -4,16 +4,18 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloud_world import World
 from moto.ec2.exceptions import InvalidAMIIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.amis import Ami
 from moto.ec2.responses.amis import AmisResponse
 
 
-def patch_images() -> None:
-    """Show shared AMIs, and keep what Packer writes."""
+def patch_images(world: World) -> None:
+    """Show shared AMIs, and keep what Packer writes, disks of instances that have one too."""
     _patch_sharing()
     _patch_bakes()
+    _patch_disks(world)
 
 
 def _patch_sharing() -> None:
@@ -71,6 +73,24 @@ def _patch_bakes() -> None:
     Ami.__init__ = make_ami
     AmisResponse.modify_image_attribute = modify_image
     EC2Backend.create_image = create_image
+
+
+def _patch_disks(world: World) -> None:
+    """Have an AMI made of an instance, or copied, keep the disk."""
+    create, copied = EC2Backend.create_image, EC2Backend.copy_image
+
+    def create_image(backend: Any, instance: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401
+        ami = create(backend, instance, *args, **named)
+        world.keep_disk(instance, ami.id)
+        return ami
+
+    def copy_image(backend: Any, source: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401
+        ami = copied(backend, source, *args, **named)
+        world.copy_disk(source, ami.id)
+        return ami
+
+    EC2Backend.create_image = create_image
+    EC2Backend.copy_image = copy_image
 
 
 def _list_images(describe: Any, backend: Any, *args: Any, **named: Any) -> list[Any]:  # noqa: ANN401

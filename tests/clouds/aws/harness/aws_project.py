@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import tenacity
 from checkout import ROOT, Checkout, Outcome
 from cloud import REGION, Cloud, find_calls
 from plain_project import lead_to
@@ -121,6 +123,29 @@ class AwsProject(Checkout):
         self.bake()
         self.cloud.read_new()
         return self.preview(*arguments) if preview else self.up(*arguments)
+
+    def kill_when_moved(self) -> None:
+        """Update, and kill the engine, and it alone, once a listener points elsewhere."""
+        self.bake()
+        self.cloud.read_new()
+        words = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "-s", self.stack]
+        with (self.root.parent / "killed.log").open("w") as log:
+            engine = subprocess.Popen(
+                words, cwd=self.root, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            tenacity.Retrying(
+                retry=tenacity.retry_if_result(lambda moved: not moved),
+                wait=tenacity.wait_fixed(0.02),
+                stop=tenacity.stop_after_delay(self.timeout),
+            )(self._has_moved)
+        finally:
+            engine.kill()
+            engine.wait()
+        self.pulumi("cancel", "--yes", "-s", self.stack)
+
+    def _has_moved(self) -> bool:
+        return any(event["event"] == "traffic" for event in self.cloud.read_new())
 
     def _read_new(self) -> list[dict[str, Any]]:
         return self.cloud.read_new()

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 PAUSE = 0.05
 ANSWER_SECONDS = 5.0
@@ -37,6 +38,12 @@ class Client:
         self.answers += 1
         if not self.instances or self.instances[-1] != instance:
             self.instances.append(instance)
+
+
+def fetch(url: str) -> dict[str, Any]:
+    """Return what an address answers once."""
+    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - this machine
+        return dict(json.loads(answer.read()))
 
 
 @contextmanager

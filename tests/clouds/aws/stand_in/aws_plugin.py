@@ -34,7 +34,7 @@ VERSION = "7.51.1"
 KINDS: Mapping[str, type[Kind]] = {
     kind.urn_type: kind for kind in (*aws_ec2.KINDS, *aws_balancing.KINDS, *aws_scaling.KINDS)
 }
-USED_SETTINGS = ("accessKey", "secretKey", "token", "region", "endpoints")
+USED_SETTINGS = ("accessKey", "secretKey", "token", "region", "endpoints", "ignoreTags")
 IDLE_SETTINGS = (
     "skipCredentialsValidation",
     "skipMetadataApiCheck",
@@ -161,6 +161,11 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         found = LOOKUPS[request.tok](self.find_client, read_struct(request.args))
         return provider_pb2.InvokeResponse(**{"return": write_struct(found)})
 
+    def drop_ignored(self, tags: Values) -> Values:
+        """Return tags without those that the settings leave to others."""
+        prefixes = tuple((self.settings.get("ignoreTags") or {}).get("keyPrefixes", ()))
+        return {key: value for key, value in tags.items() if not key.startswith(prefixes)}
+
     # resources
     @with_message
     def Check(
@@ -225,6 +230,8 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             if known
             else {**kind.import_inputs(found), FILLED: [], IMPORTED: True}
         )
+        if isinstance(inputs.get("tags"), dict):
+            inputs["tags"] = self.drop_ignored(inputs["tags"])
         properties = {**inputs, **kind.read_outputs(request.id, found)}
         return provider_pb2.ReadResponse(
             id=request.id, inputs=write_struct(inputs), properties=write_struct(properties)
