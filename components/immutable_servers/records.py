@@ -15,7 +15,7 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """
 
 KEPT_RECORDS = 50
-"""How many records the ledger of a service keeps, the newest first to stay."""
+"""How many records the ledger of a service keeps."""
 
 
 class State(StrEnum):
@@ -118,6 +118,12 @@ class ServiceLedger:
         """Return plain values, as the stack exports them."""
         generations = {key: record.to_plain() for key, record in self.generations.items()}
         return {"pin": self.pin, "generations": generations}
+
+    def list_kept(self, desired: str) -> list[Record]:
+        """Return what the next ledger keeps beside a generation: what exists, then the newest."""
+        others = [record for key, record in self.generations.items() if key != desired]
+        others.sort(key=lambda record: (record.state is State.RETIRED, -record.order))
+        return others[: KEPT_RECORDS - 1]
 
     @property
     def live(self) -> str:

@@ -12,7 +12,7 @@ from immutable_servers.context import Place
 from immutable_servers.generations.generation import Generation, GenerationArgs
 from immutable_servers.generations.release import Release
 from immutable_servers.plan import Plan
-from immutable_servers.records import KEPT_RECORDS, Record, ServiceLedger, State
+from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.settings import ServiceSettings
 from immutable_servers.targets.contract import Target
 from immutable_servers.traffic.resource import Traffic
@@ -92,10 +92,12 @@ class Service(pulumi.ComponentResource):
         """Declare a generation; only the desired one takes servers and checks from the plan."""
         fresh = args.plan.fresh and record is args.plan.desired
         wished = record is args.plan.desired
+        # The fleet keeps its own; a server for changed checks is launched from what there is now.
+        has_artifact = record.artifact and not (wished and args.plan.proves)
         return Generation(
             GenerationArgs(
                 record=record,
-                artifact=record.artifact or args.artifact,
+                artifact=record.artifact if has_artifact else args.artifact,
                 frozen=not fresh,
                 servers=args.servers if wished else record.servers,
                 checks=args.checks if wished else record.checks,
@@ -133,14 +135,13 @@ def _render_ledger(
     the target.
     """
     live = traffic.live
-    newest = sorted(args.ledger.generations.values(), key=lambda record: -record.order)
     generations: dict[str, Any] = {
         record.generation: {
             **record.to_plain(),
             "state": live.apply(partial(_find_state_after, args.plan, record)),
             "left_at": live.apply(partial(find_left_at, args.plan, record)),
         }
-        for record in newest[:KEPT_RECORDS]
+        for record in args.ledger.list_kept(args.plan.desired.generation)
     }
     generations[args.plan.desired.generation] = Output.all(
         desired, live, _find_fault(args.plan, traffic)

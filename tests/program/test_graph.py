@@ -5,12 +5,16 @@ import runpy
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 from pulumi.runtime import mocks
+
+from immutable_servers.records import Record, ServiceLedger, State
+from immutable_servers.targets.contract import FleetSpec, Launch, Scope
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "tests" / "engine"
@@ -153,6 +157,37 @@ def test_every_resource_is_named_as_the_design_draws_it() -> None:
         "Traffic web",
         "Verdict verdict",
     }
+
+
+def make_known(project: Path, state: State, order: int) -> Record:
+    """Return the record of an earlier generation; one that is not retired gets its fleet."""
+    launch = {"size": "large", "port": 80, "health": "/", "env": {}, "overrides": {}}
+    images = {"app": "v0", "base": "b"}
+    generation, verified = f"{order:08x}", {"how": "1 passed"}
+    record = Record(generation, order, state, "app", "v0", images, "app/v0", launch, "shape", 1, 0)
+    record = replace(record, verified=verified)
+    if state is not State.RETIRED:
+        scope = Scope("immutable-servers", "dev", "web", generation)
+        spec = FleetSpec(scope, "app/v0", Launch.from_plain(launch), 1, record.to_plain())
+        folder = project.parent / "world" / "fleets" / f"web-{generation}"
+        folder.mkdir(parents=True)
+        (folder / "spec.json").write_text(json.dumps(spec.to_plain()))
+        (folder / "server-0").write_text("one")
+    return record
+
+
+def test_the_ledger_keeps_fifty_records_and_every_one_that_exists(project: Path) -> None:
+    """Of those that are retired the newest stay; live and standby do, however old they are."""
+    states = {1: State.STANDBY, 2: State.RETIRED, 3: State.LIVE}
+    known = [make_known(project, states.get(n, State.RETIRED), n) for n in range(1, 71)]
+    (project.parent / "world" / "traffic").mkdir()
+    (project.parent / "world" / "traffic" / "web.json").write_text(f'{{"{3:08x}": 100}}')
+    ledger = ServiceLedger({record.generation: record for record in known}).to_plain()
+    recorder, exported = run_program({"web": ledger})
+    kept = {*exported["ledger"]["web"]["generations"]}
+    (fresh,) = kept - {record.generation for record in known}
+    assert f"InstantFleet web-{fresh}" in recorder.seen
+    assert kept == {fresh, f"{1:08x}", f"{3:08x}", *(f"{n:08x}" for n in range(24, 71))}
 
 
 def find_dependencies(recorder: Recorder, resource: str) -> set[str]:
