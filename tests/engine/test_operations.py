@@ -37,3 +37,12 @@ def test_a_key_that_was_tidied_away_is_made_again(serving: Project) -> None:
     done = serving.up()
     assert done.code == 0, done.text
     serving.ask_three_questions()
+
+
+def test_a_first_pointer_that_was_left_out(project: Project) -> None:
+    """A run without the pointer of a service that has none yet fails, and the next one serves."""
+    done = project.up("--exclude", "**Traffic::*")
+    done.assert_failed("leaves out what has to come first", "missing: live")
+    done = project.up()
+    assert done.code == 0, done.text
+    project.ask_three_questions()

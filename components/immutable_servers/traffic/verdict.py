@@ -18,6 +18,17 @@ class VerdictProvider(Provider):
     """Raises for what the verifications recorded."""
 
     updates = ("results",)
+    needs = ("live",)
+
+    def require(self, props: Mapping[str, Any]) -> None:
+        """Refuse to judge a service whose traffic this run leaves out.
+
+        Raises:
+            ImmutableError: A result does not say who serves.
+        """
+        results = props["results"]
+        for result in results.values() if isinstance(results, Mapping) else ():
+            super().require(result)
 
     def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Fail again while a failure is recorded, whatever the last run ended with."""
@@ -26,6 +37,7 @@ class VerdictProvider(Provider):
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Judge for the first time."""
+        self.require(props)
         judge(props["results"])
         return dynamic.CreateResult(NAME, props)
 
