@@ -101,6 +101,9 @@ def test_what_failed_with_all_of_the_traffic_goes_back_and_is_not_tried_again(
     again = canary.up()
     assert (again.count("traffic"), again.count("boot")) == (0, 0)
     assert assert_failed(canary, again, old, "50 of 99 answers") == record
+    asked = canary.drive("rollback", "dev", "--to", record["generation"], "--why", "it was fine")
+    asked.assert_failed("failed under traffic (", "50 of 99 answers", "replace dev web")
+    assert asked.count("traffic") == 0
     with monkeypatch.context() as patch:
         patch.setenv("IMMUTABLE_REQUEST", json.dumps({"again": {"web": "it was the database"}}))
         replaced = canary.up()

@@ -197,9 +197,11 @@ def test_the_next_round_by_age_and_by_hand(serving: Project) -> None:
 
 
 def test_a_service_is_given_up_only_when_asked(serving: Project) -> None:
-    """A service that is out of the settings stops every run; by command it goes, another serves."""
+    """A service that is out of the settings stops every run but `retire`; by command it goes."""
     serving.services["api"] = {**serving.services["web"], "route": {"port": 8081}}
     serving.write_settings()
+    assert serving.up().code == 0
+    serving.edit("app/server.txt", "two")
     assert serving.up().code == 0
     ask = ("destroy", "dev", "--yes", "--service", "web")
     assert_refused(serving.drive(*ask), "name the service web, so it is not deleted")
@@ -208,6 +210,15 @@ def test_a_service_is_given_up_only_when_asked(serving: Project) -> None:
     serving.write_settings()
     for words in (("preview", "dev"), ("up", "dev")):
         assert_refused(serving.drive(*words), "do not name web any more", "--service web")
+    for asked in (("rollback", "dev", "api", "--why", "slow"), ("resume", "dev", "web")):
+        sentence = "settings of dev do not name web, and it serves, so nothing is done from here"
+        assert_refused(serving.drive(*asked), sentence, "in a checkout whose Pulumi.dev.yaml")
+    web = serving.fleets("web")
+    serving.services["api"]["keep"] = 0
+    serving.write_settings()
+    done = serving.drive("retire", "dev")
+    assert (done.code, count(done)) == (0, {"delete": 1}), done.text
+    assert (serving.fleets("api"), serving.fleets("web")) == ({live: 2}, web)
     done = serving.drive(*ask)
     assert done.code == 0, done.text
     assert (serving.fleets("web"), serving.live("web")) == ({}, "")

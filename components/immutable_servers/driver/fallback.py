@@ -45,6 +45,8 @@ def find_fault(stack: KnownStack, service: KnownService, record: Record) -> str:
         return "is live already"
     if not record.verified:
         return "never passed its verification"
+    if record.fault:
+        return f"failed under traffic ({record.fault})"
     launched = needs_launch(service, record)
     fault = find_image_fault(record, stack.target.catalog, launched=launched)
     return f"cannot be used: {fault}" if fault else ""
@@ -73,6 +75,9 @@ def _refuse(stack: KnownStack, service: KnownService, what: str, chosen: str) ->
     facts = [_describe(stack, service, one) for one in others]
     todo = "Name one of these with --to." if others else "Mend the source instead."
     record = service.ledger.generations.get(chosen)
+    if record and record.fault and record.state is not State.LIVE:
+        again = f"./immutable replace {stack.name} {service.name}"
+        todo = f"{todo.removesuffix('.')}, or with its source try it again on new servers: {again}"
     if record and not find_fault(stack, service, record):
         todo = f"Add {ACROSS} when its source can work with the data as it is now."
     return SettingsError(

@@ -66,14 +66,43 @@ class KnownStack:
         """
         if not service and len(self.services) == 1:
             service = next(iter(self.services))
-        if service not in self.services:
-            known = ", ".join(sorted(self.services)) or "none, it is empty"
+        if not self.services:
             raise SettingsError(
-                f"There is no service {service!r} in {self.name}" if service else "Which service?",
-                facts=[f"Services of {self.name}: {known}"],
+                f"Nothing was launched in {self.name} yet",
+                todo=f"Run `./immutable up {self.name}` first.",
+            )
+        if service not in self.services:
+            named = f"There is no service {service!r} in {self.name}"
+            raise SettingsError(
+                named if service else "No service is named",
+                facts=[f"Services of {self.name}: {', '.join(sorted(self.services))}"],
                 todo="Name one of them after the stack.",
             )
         return self.services[service]
+
+    def require_all(self) -> None:
+        """Refuse a run for one service from a checkout that does not know each one that serves.
+
+        Raises:
+            SettingsError: The settings lack one; a run would have to delete it.
+        """
+        lacking = {
+            name: service.live
+            for name, service in self.services.items()
+            if service.live and name not in self.settings.services
+        }
+        if lacking:
+            raise SettingsError(
+                f"This checkout's settings of {self.name} do not name {', '.join(lacking)},"
+                " and it serves, so nothing is done from here",
+                facts=[
+                    f"{name}: generation {live.generation} is live, of commit"
+                    f" {live.commit or 'unknown, as it was launched outside of git'}"
+                    for name, live in lacking.items()
+                ],
+                todo=f"Run the same command in a checkout whose Pulumi.{self.name}.yaml names every"
+                " service that serves.",
+            )
 
 
 def read_known(root: Path, stack: str) -> KnownStack:

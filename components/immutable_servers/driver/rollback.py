@@ -13,7 +13,7 @@ from pathlib import Path
 from immutable_servers.driver import console
 from immutable_servers.driver.commands import run_up
 from immutable_servers.driver.fallback import ACROSS, choose_fallback, needs_launch
-from immutable_servers.driver.known import KnownService, read_known
+from immutable_servers.driver.known import KnownService, KnownStack, read_known
 from immutable_servers.driver.setup.install import render_seconds
 from immutable_servers.driver.status import read_outputs
 from immutable_servers.errors import SettingsError
@@ -66,10 +66,12 @@ def run_rollback(
 def _explain_pin(root: Path, stack: str, asked: Asked) -> None:
     """Say how to go on after a run that failed to roll back, when its pin is in the ledger."""
     service, pin = asked.service, asked.request.pins[asked.service]
-    now = parse_ledgers(read_outputs(root, stack).get(OUTPUT))[service].pin
-    if now.get("at") == pin["at"]:
+    now = parse_ledgers(read_outputs(root, stack).get(OUTPUT))[service]
+    if now.pin.get("at") == pin["at"]:
+        moved = now.live == now.pin["generation"]
+        serves = f"generation {now.live} serves" if moved else "what served before serves"
         console.say(
-            f"{service} is pinned, and what served before serves. `./immutable up {stack}` tries"
+            f"{service} is pinned, and {serves}. `./immutable up {stack}` tries"
             f" again; to give it up: ./immutable resume {stack} {service}"
         )
 
@@ -103,7 +105,7 @@ def ask_rollback(
     Raises:
         SettingsError: The service or generation is none to go back to; those that are, are listed.
     """
-    known = read_known(root, stack)
+    known = _read_known(root, stack)
     chosen = known.choose(service)
     record = choose_fallback(known, chosen, to, across=across)
     launched = needs_launch(chosen, record)
@@ -130,7 +132,7 @@ def ask_resume(root: Path, stack: str, service: str, *, now: bool) -> Asked:
     Raises:
         SettingsError: The service is not pinned.
     """
-    known = read_known(root, stack).choose(service)
+    known = _read_known(root, stack).choose(service)
     pin = known.ledger.pin
     if not pin:
         raise SettingsError(
@@ -154,7 +156,7 @@ def ask_replace(root: Path, stack: str, service: str, why: str) -> Asked:
     Raises:
         SettingsError: There is no such service, it is pinned, or nothing of it is live.
     """
-    known = read_known(root, stack).choose(service)
+    known = _read_known(root, stack).choose(service)
     if known.ledger.pin.get("generation"):
         raise SettingsError(
             f"The service {known.name} of {stack} is pinned, so it is not replaced",
@@ -167,6 +169,12 @@ def ask_replace(root: Path, stack: str, service: str, why: str) -> Asked:
             todo=f"Run `./immutable up {stack}`.",
         )
     return Asked(known.name, Request(again={known.name: why}, others_stay=True), launched=True)
+
+
+def _read_known(root: Path, stack: str) -> KnownStack:
+    known = read_known(root, stack)
+    known.require_all()
+    return known
 
 
 def _run(root: Path, stack: str, asked: Asked, command: str, *, yes: bool) -> int:

@@ -38,7 +38,7 @@ def choose_service(root: Path, stack: str, name: str) -> Chosen:
     if name not in known:
         near = get_close_matches(name, known, n=1)
         raise SettingsError(
-            f"There is no service {name!r} in {stack}" if name else "Which service?",
+            f"There is no service {name!r} in {stack}" if name else "No service is named",
             facts=[f"Services: {', '.join(known)}"],
             todo=f"Did you mean {near[0]}?" if near else "Name one of them.",
         )
