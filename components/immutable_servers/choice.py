@@ -52,18 +52,25 @@ class Known:
         last = next(iter(self.find_rounds(wish)[-1:]), None)
         return last if last and last.fault and last.state is not State.LIVE else None
 
-    def find_fault(self, record: Record, now: float) -> str:
+    def can_have(self, record: Record, servers: int, wish: Wish) -> bool:
+        """Tell whether a generation has so many servers and is whole, or can be made so."""
+        fleet = self.fleets[record.generation]
+        return (fleet.whole and fleet.servers >= servers) or record.version not in wish.gone
+
+    def find_fault(self, record: Record, wish: Wish) -> str:
         """Say why a generation cannot be used any more, or nothing."""
         fleet = self.fleets.get(record.generation)
         if fleet is None:
             return "has no fleet any more"
         if fleet.leaving:
             return "is being deleted"
+        if record.version == wish.version and not self.can_have(record, wish.servers, wish):
+            return "lacks servers, and its artifact is gone from the catalog"
         if record.state is State.LIVE:
             return ""
         if record.verified:
             return "" if fleet.whole else "is not whole"
-        return "" if record.window_ends > now else "was not verified within its login window"
+        return "" if record.window_ends > wish.now else "was not verified within its login window"
 
 
 def choose(wish: Wish, known: Known) -> Choice:
@@ -85,7 +92,7 @@ def choose(wish: Wish, known: Known) -> Choice:
             f"version {wish.version} was left by a rollback: generation {live.generation} stays"
             " until the source gives another, or `./immutable resume --now`"
         )
-        chosen = Choice(live, fresh=False, pin=pin, notes=(note,))
+        chosen = Choice(live, fresh=False, pin=pin, notes=(note,), follows=False)
     else:
         chosen = _choose_by_source(wish, known)
     if live and chosen.record.generation == live.generation and _is_too_old(live, wish):
@@ -101,27 +108,33 @@ def _is_too_old(live: Record, wish: Wish) -> bool:
 
 
 def _choose_pinned(pin: dict[str, str], wish: Wish, known: Known) -> Choice:
-    """Choose the pinned generation, or where it cannot be used another round of its artifact."""
+    """Choose the pinned generation, or where it cannot be used another round of its artifact.
+
+    A round that a run has left out, under `--target`, is unknown to the next one, which knows what
+    it is a round of.
+    """
     generation = pin["generation"]
-    pinned = known.ledger.generations.get(generation)
+    records = known.ledger.generations
+    pinned = records.get(generation) or records.get(pin.get("again", ""))
     if pinned is None:
         raise LedgerError(
             f"The pin names generation {generation}, which the ledger does not know",
             todo="Run `./immutable resume`, or roll back to one that `./immutable status` lists.",
         )
-    if known.find_fault(pinned, wish.now):
+    if known.find_fault(pinned, wish):
         chosen = _choose_by_source(_wish_for(pinned, wish), known)
-        record = replace(chosen.record, artifact=pinned.artifact)
-        chosen = replace(chosen, record=record if chosen.fresh else chosen.record)
+        if chosen.fresh and not (pinned.version == wish.version and wish.version in wish.gone):
+            chosen = replace(chosen, record=replace(chosen.record, artifact=pinned.artifact))
     else:
         chosen = Choice(pinned, fresh=False, pin={})
     note = (
         f"pinned to generation {chosen.record.generation} by {pin.get('who')} at {pin.get('at')}"
         f" ({pin.get('why')}): the source is not followed until `./immutable resume`"
     )
+    again = {"again": pinned.generation} if chosen.fresh else {}
     return replace(
         chosen,
-        pin={**pin, "generation": chosen.record.generation},
+        pin={**pin, "generation": chosen.record.generation, **again},
         notes=(*chosen.notes, note),
         follows=False,
     )
@@ -134,7 +147,7 @@ def _choose_by_source(wish: Wish, known: Known) -> Choice:
         return Choice(_begin(wish, known.ledger, 0), fresh=True, pin={})
     live = [record for record in rounds if record.state is State.LIVE]
     last = (live or rounds)[-1]
-    unfit = known.find_fault(last, wish.now)
+    unfit = known.find_fault(last, wish)
     if not unfit:
         failed = last.fault and last.state is not State.LIVE
         notes = (describe_failure(last),) if failed else ()
@@ -161,7 +174,7 @@ def _make_again(old: Record, why: str, wish: Wish, known: Known, pin: dict[str, 
     is_unused = last is not None and last.generation != old.generation and not last.left_at
     # Asked for by hand, a round that failed under traffic is no other try.
     has_failed = last is not None and bool(last.fault and wish.again)
-    if last and is_unused and not has_failed and not known.find_fault(last, wish.now):
+    if last and is_unused and not has_failed and not known.find_fault(last, again):
         note = f"generation {old.generation} {why}: round {last.round} was made already"
         return Choice(last, fresh=False, pin=pin, notes=(note,))
     next_round = last.round + 1 if last else 0

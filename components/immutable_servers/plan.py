@@ -18,6 +18,7 @@ class Plan:
         desired: Where traffic goes once it is verified; its state says how far it is.
         fresh: It was never launched: this run makes it.
         follows: The source asks for it, and not a pin or a request to stay.
+        proves: The checks changed: they are to pass on one fresh server of its artifact.
         others: The other generations that stay: the live one, and standbys.
         going: Known generations with a fleet that are deleted.
         pin: What the ledger keeps of a pin, empty without one.
@@ -28,6 +29,7 @@ class Plan:
     desired: Record
     fresh: bool
     follows: bool
+    proves: bool
     others: tuple[Record, ...]
     going: tuple[Record, ...]
     pin: dict[str, str] = field(default_factory=dict)
@@ -37,7 +39,7 @@ class Plan:
     @property
     def bakes(self) -> bool:
         """Tell whether the run needs the image of the checkout's version."""
-        return self.fresh and not self.desired.artifact
+        return self.proves or (self.fresh and not self.desired.artifact)
 
 
 def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Plan:
@@ -48,7 +50,8 @@ def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Pl
     Raises:
         LedgerError: The pin names a generation that nobody knows.
     """
-    chosen = choose(wish, Known(ledger, fleets))
+    known = Known(ledger, fleets)
+    chosen = choose(wish, known)
     desired = chosen.record.generation
     if wish.retiring is not None:
         named = [ledger.generations.get(generation) for generation in wish.retiring]
@@ -56,6 +59,7 @@ def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Pl
         return _make_plan(chosen, (), going, wish, ())
     records = ledger.generations.values()
     live = [r for r in records if r.state is State.LIVE and r.generation != desired]
+    live = [record for record in live if known.can_have(record, 0, wish)]
     standbys = sort_standbys(ledger, fleets, wish.standbys, wish.now, desired)
     others = [*live[: wish.standbys.keep], *standbys.kept]
     staying = {desired, *(record.generation for record in others)}
@@ -71,10 +75,13 @@ def _make_plan(
     wish: Wish,
     notes: Sequence[str],
 ) -> Plan:
+    record = chosen.record
+    changed = chosen.follows and record.checks != wish.checks
     return Plan(
-        desired=chosen.record,
+        desired=record,
         fresh=chosen.fresh,
         follows=chosen.follows,
+        proves=changed and bool(record.verified) and not chosen.fresh,
         others=tuple(others),
         going=tuple(going),
         pin=chosen.pin,

@@ -14,7 +14,7 @@ from immutable_servers.context import Place
 from immutable_servers.errors import SettingsError
 from immutable_servers.git import Commit, read_commit
 from immutable_servers.identity import ImageVersion, compute_versions
-from immutable_servers.images.usable import refuse_unusable
+from immutable_servers.images.usable import find_gone, find_usable
 from immutable_servers.ledger import complete
 from immutable_servers.plan import Plan, decide
 from immutable_servers.records import Record, ServiceLedger, State
@@ -121,7 +121,7 @@ def plan_stack(
         ImmutableError: A lock, a folder, the ledger or the target cannot be read, or a service that
             serves is not in the settings.
     """
-    if not offline:
+    if not offline and not request.retire:
         unnamed = exported.keys() - settings.services.keys() - {*request.given_up}
         refuse_unnamed(sorted(unnamed), place, target)
     commit = read_commit(root)
@@ -129,6 +129,7 @@ def plan_stack(
     asked = request.apply_to(exported)
     known = {name: asked.get(name, ServiceLedger()) for name in settings.services}
     seen = believe(known) if offline else ask_target(settings, versions, place, target)
+    unbaked = [versions[image].version for image, found in (seen.baked or {}).items() if not found]
     ledgers: dict[str, ServiceLedger] = {}
     plans: dict[str, Plan] = {}
     checks: dict[str, str] = {}
@@ -137,13 +138,19 @@ def plan_stack(
         ledgers[name] = complete(known[name], seen.fleets[name], seen.traffic[name])
         digest = digest_checks([root / folder for folder in service.checks])
         wish = _make_wish(name, settings, target, versions, digest, commit, request)
+        if not offline:
+            gone = find_gone(ledgers[name], seen.fleets[name], target.catalog)
+            wish = replace(wish, gone=frozenset({*gone, *unbaked}))
         plan = decide(wish, ledgers[name], seen.fleets[name])
         if request.retire and plan.desired.state is not State.LIVE:
             continue  # it never served, and this run launches nothing
         if plan.fresh and plan.desired.artifact and not offline:
-            refuse_unusable(plan.desired, target.catalog)
-        lost = find_lost(known[name], seen.fleets[name])
-        plans[name] = replace(plan, notes=(*plan.notes, *lost))
+            artifact = find_usable(plan.desired, target.catalog)
+            plan = replace(plan, desired=replace(plan.desired, artifact=artifact))
+        notes = [*plan.notes, *find_lost(known[name], seen.fleets[name])]
+        if plan.proves and wish.version in wish.gone:
+            notes.append(f"artifact {wish.version} is gone: baked again, for the changed checks")
+        plans[name] = replace(plan, notes=tuple(notes))
         runs_checks = plan.follows or plan.fresh
         checks[name] = digest if runs_checks else plan.desired.checks
         servers[name] = plan.desired.servers if wish.stays and not plan.fresh else service.servers

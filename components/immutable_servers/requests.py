@@ -22,7 +22,8 @@ class Request:
     """What a run was asked for, by service.
 
     Attributes:
-        pins: `generation`, `who`, `at`, `why` and `left`; or `held`; an empty one unpins.
+        pins: `generation`, `who`, `at`, `why` and `left`; or `held`; an empty one unpins. A run
+            adds `again`: the generation that the pinned one is another round of.
         again: Why the live generation is to be made again.
         others_stay: Services without a request of their own do not follow the source in this run.
         retire: Generations that are deleted; no service follows the source, nothing else is done.

@@ -18,6 +18,7 @@ class Wish:
         max_age: Seconds after which the live generation is made again; None is never.
         again: Why the live generation is to be made again as the next round; empty when it is not.
         stays: What serves goes on serving, whatever the source says.
+        gone: Versions that the catalog lacks, of the checkout's and those that lack servers.
         retiring: These generations go, and nothing else is done; None in every other run.
     """
 
@@ -35,4 +36,5 @@ class Wish:
     max_age: float | None = None
     again: str = ""
     stays: bool = False
+    gone: frozenset[str] = frozenset()
     retiring: tuple[str, ...] | None = None

@@ -83,6 +83,18 @@ def lose_artifacts_and_resize(project: Project) -> None:
     project.write_settings()
 
 
+def lose_artifacts_and_server(project: Project) -> None:
+    """Delete every image, and a server, which cannot be made again from any."""
+    lose_artifacts(project)
+    lose_server(project)
+
+
+def lose_artifacts_and_promise(project: Project) -> None:
+    """Delete every image, and change a check, which wants a fresh server."""
+    lose_artifacts(project)
+    project.edit(CHECKS, "# more")
+
+
 def upgrade(project: Project) -> None:
     """Upgrade the program: it shapes servers differently."""
     project.code = "2"
@@ -225,6 +237,15 @@ BY_HAND = (
     Case("artifacts deleted by hand", change=lose_artifacts, works=True),
     Case(
         "artifacts deleted, another size", change=lose_artifacts_and_resize, works=True, moved=True
+    ),
+    Case("artifacts deleted, another check", change=lose_artifacts_and_promise, works=True),
+    Case(
+        "artifacts deleted, and a server",
+        change=lose_artifacts_and_server,
+        harms=True,
+        works=True,
+        moved=True,
+        lost=True,
     ),
     Case("the program upgraded", change=upgrade, works=True, moved=True),
     Case(

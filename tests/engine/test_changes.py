@@ -1,6 +1,7 @@
 """design.md's table of changes: what each must do and must not do, on the real engine."""
 
 import pytest
+from matrix import CHECKS
 from project import Project
 
 
@@ -146,7 +147,7 @@ def test_launch_spec(serving: Project) -> None:
 def test_a_check(serving: Project) -> None:
     """A changed check runs on one fresh server, which goes; there is no new generation."""
     live = serving.live()
-    serving.edit("tests/servers/test_sample.py", "# one more promise")
+    serving.edit(CHECKS, "# one more promise")
     done = serving.up()
     assert done.code == 0, done.text
     assert (done.count("probe"), done.count("probe-removed"), done.count("boot")) == (1, 1, 0)
@@ -155,15 +156,24 @@ def test_a_check(serving: Project) -> None:
 
 
 def test_a_check_that_the_live_generation_breaks(serving: Project) -> None:
-    """A new check that fails makes the run fail, and the live generation stays."""
+    """The run fails and the live one stays; neither a reverted check nor a standby is tried."""
     live = serving.live()
-    serving.edit("tests/servers/test_sample.py", "\n\ndef test_no(host):\n    assert False, 'no'")
+    for _ in range(2):
+        serving.edit(CHECKS, '    assert "two" in server.read_text()')
+        done = serving.up()
+        assert done.code != 0
+        assert "test_app_is_not_broken" in done.text
+        assert (serving.live(), done.count("boot"), done.count("delete")) == (live, 0, 0)
+    serving.put_back(CHECKS)
     done = serving.up()
-    assert done.code != 0
-    assert "test_no" in done.text
-    assert (serving.live(), done.count("boot"), done.count("delete")) == (live, 0, 0)
-    serving.put_back("tests/servers/test_sample.py")
-    assert serving.up().code == 0
+    assert (done.code, done.count("probe")) == (0, 0), done.text
+    serving.ask_three_questions()
+    serving.edit(CHECKS, '    assert "two" in server.read_text()')
+    assert serving.up().code != 0
+    serving.edit("app/server.txt", "two")
+    done = serving.up()
+    assert (done.code, done.count("probe")) == (0, 0), done.text
+    assert serving.states() == {live: "standby", serving.live(): "live"}
     serving.ask_three_questions()
 
 

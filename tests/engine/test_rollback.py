@@ -1,6 +1,7 @@
 """Going back without a source change: pins, on the real engine and the instant target."""
 
 import pytest
+from matrix import promise_two
 from project import Project
 
 from immutable_servers.requests import VARIABLE, Request, release
@@ -52,9 +53,9 @@ def test_rollback_to_a_standby_and_resume(
 def test_resume_holds_the_version_that_was_left(
     serving: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the same source a resume changes nothing; an empty pin takes the version again."""
+    """With the same source and checks a resume changes nothing; an empty pin takes both again."""
     old = serving.live()
-    serving.edit("app/server.txt", "two")
+    promise_two(serving)
     assert serving.up().code == 0
     left, pin = serving.live(), make_pin(serving, old)
     for asked, expected in ((pin, old), (release(pin), old), ({}, left)):
@@ -62,7 +63,7 @@ def test_resume_holds_the_version_that_was_left(
             set_pin(patch, asked)
             done = serving.up()
         assert done.code == 0, done.text
-        assert (done.count("bake"), done.count("boot")) == (0, 0)
+        assert (done.count("bake"), done.count("boot"), done.count("probe")) == (0, 0, 0)
         assert serving.live() == expected
         serving.ask_three_questions()
 
@@ -70,7 +71,10 @@ def test_resume_holds_the_version_that_was_left(
 def test_rollback_to_a_retired_generation(
     serving: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its artifact is launched again as the next round: a boot, no bake, and verified."""
+    """Its artifact is launched again as the next round: a boot, no bake, and verified.
+
+    Also by the next run, where the one that pinned it left all of it out.
+    """
     old = serving.live()
     for text in ("two", "three"):
         serving.edit("app/server.txt", text)
@@ -78,7 +82,9 @@ def test_rollback_to_a_retired_generation(
     assert serving.states()[old] == "retired"
     with monkeypatch.context() as patch:
         set_pin(patch, make_pin(serving, old))
-        done = serving.up()
+        assert serving.up("--target", "**Image::app").code == 0
+    assert serving.ledger()["pin"]["again"] == old
+    done = serving.up()
     assert done.code == 0, done.text
     assert (done.count("bake"), done.count("boot"), done.count("seal")) == (0, 2, 1)
     live = serving.live()

@@ -71,6 +71,32 @@ def test_what_cannot_be_used_gets_the_next_round() -> None:
         assert plan.notes
 
 
+def test_what_lacks_servers_and_its_artifact_is_made_again() -> None:
+    """No server of it can be launched: another round is baked, and it goes when that serves."""
+    live = make_record("live", "v1", 2)
+    wish = replace(make_wish("v1"), gone=frozenset({"v1"}))
+    broken = know([live], "live", broken=("live",))
+    for plan in (decide(wish, *broken), decide(replace(wish, version="v2"), *broken)):
+        assert (plan.fresh, plan.bakes, plan.others) == (True, True, ())
+        assert [record.generation for record in plan.going] == ["live"]
+    assert decide(replace(wish, servers=3), *know([live], "live")).desired.round == 1
+    for plan in (decide(wish, *know([live], "live")), decide(make_wish("v1"), *broken)):
+        assert (plan.desired.generation, plan.fresh) == ("live", False)
+    plan = decide(replace(wish, version="v2", servers=3), *know([live], "live"))
+    assert [record.generation for record in plan.others] == ["live"]
+
+
+def test_changed_checks_want_the_image_while_the_source_is_followed() -> None:
+    """A fresh server is launched for them; a pin, and a version that is held off, ask nothing."""
+    old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
+    ledger, fleets = know([old, live], "live")
+    plan = decide(make_wish("v1"), ledger, fleets)
+    assert (plan.proves, plan.bakes, plan.fresh) == (True, True, False)
+    assert not decide(replace(make_wish("v1"), checks=""), ledger, fleets).bakes
+    for pin in (PIN, release(PIN)):
+        assert not decide(make_wish("v1"), replace(ledger, pin=pin), fleets).bakes
+
+
 def test_a_leaving_fleet_is_never_used_again() -> None:
     """A fleet whose deletion began is deleted to the end."""
     live, leaving = make_record("live", "v1", 2), make_record("leaving", "v0", 1)
@@ -168,6 +194,16 @@ def test_a_pin_on_a_retired_generation_launches_its_artifact_again() -> None:
     assert (plan.fresh, plan.bakes, plan.desired.artifact) == (True, False, "app/v0")
     assert plan.desired.round == 1
     assert plan.pin["generation"] == plan.desired.generation
+
+
+def test_a_pinned_round_that_was_left_out_is_launched_by_the_next_run() -> None:
+    """The ledger does not know it; the pin says what it is a round of."""
+    old = make_record("old", "v0", 1, state=State.RETIRED)
+    ledger, fleets = know([old, make_record("live", "v1", 2)], "live", gone=("old",))
+    plan = decide(make_wish("v1"), replace(ledger, pin=PIN), fleets)
+    again = decide(make_wish("v1"), replace(ledger, pin=plan.pin), fleets)
+    assert again.pin["generation"] not in ledger.generations
+    assert (again.desired, again.pin) == (plan.desired, plan.pin)
 
 
 def test_a_pin_on_an_unknown_generation_stops_the_run() -> None:

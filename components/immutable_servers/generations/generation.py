@@ -135,7 +135,7 @@ class Generation(pulumi.ComponentResource):
             "before_traffic": list(args.before_traffic),
             "artifact": args.artifact,
             "launch": record.launch,
-            "was_verified": bool(record.verified),
+            "verified_by": record.checks if record.verified else None,
             "retirement": retirement.id,
             "image": record.image,
             "images": record.images,
@@ -144,12 +144,17 @@ class Generation(pulumi.ComponentResource):
     def _complete_record(
         self, args: GenerationArgs, access: Access, verification: Verification
     ) -> Output[dict[str, Any]]:
-        plain = replace(args.record, servers=args.servers, checks=args.checks).to_plain()
+        plain = replace(args.record, servers=args.servers).to_plain()
+        proven = {"checks": args.checks}
         return Output.all(
             artifact=args.artifact,
             window_ends=access.window_ends,
             launched_at=access.launched_at,
             verified=verification.verified,
         ).apply(
-            lambda found: {**plain, **found, "verified": found["verified"] or plain["verified"]}
+            lambda found: {
+                **plain,
+                **found,
+                **(proven if found["verified"] else {"verified": plain["verified"]}),
+            }
         )

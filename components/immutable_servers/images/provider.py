@@ -38,8 +38,8 @@ class ImageProvider(Provider):
         return dynamic.CheckResult(news, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        """Replace for another version, and for an artifact that is needed and gone."""
-        again = olds["version"] != news["version"] or _is_missing(news)
+        """Replace for another version, and for a needed artifact that the catalog has not so."""
+        again = olds["version"] != news["version"] or _is_stale(olds, news)
         return dynamic.DiffResult(
             changes=again,
             replaces=["version"] if again else [],
@@ -62,7 +62,9 @@ class ImageProvider(Provider):
         return self.config.get(key) if self.config else None
 
 
-def _is_missing(news: Mapping[str, Any]) -> bool:
+def _is_stale(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Tell whether what is needed is gone, or came from elsewhere since the last run."""
     if not news["wanted"]:
         return False
-    return read_place(news).load().catalog.find(news["image"], news["version"]) is None
+    found = read_place(news).load().catalog.find(news["image"], news["version"])
+    return found is None or found.id != olds.get("artifact")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers.context import Place
-from immutable_servers.errors import ImmutableError, StoppedError
+from immutable_servers.errors import ImmutableError, LaunchError, StoppedError
 from immutable_servers.health import wait_until_healthy
 from immutable_servers.plain import restore_numbers
-from immutable_servers.targets.contract import FleetSpec, Launch, Login, Say
+from immutable_servers.targets.contract import Catalog, FleetSpec, Launch, Login, Say
 from immutable_servers.verification.before_traffic import run_before_traffic
 from immutable_servers.verification.runner import Report, run_checks
 
@@ -53,21 +53,35 @@ def verify_fresh_server(
     Raises:
         StoppedError: This process was told to stop: that is no verdict.
     """
-    spec = FleetSpec(
-        scope=place.scope,
-        artifact=props["artifact"],
-        launch=Launch.from_plain(props["launch"]),
-        servers=1,
-        record={},
-        window_ends=int(time.time()) + PROBE_WINDOW,
-    )
+    target = place.load()
     try:
-        with place.load().start_probe(spec, say) as login:
+        spec = FleetSpec(
+            scope=place.scope,
+            artifact=_find_artifact(target.catalog, props),
+            launch=Launch.from_plain(props["launch"]),
+            servers=1,
+            record={},
+            window_ends=int(time.time()) + PROBE_WINDOW,
+        )
+        with target.start_probe(spec, say) as login:
             return _check(place, [login], props, report_dir, say)
     except StoppedError:
         raise
     except ImmutableError as error:
         return Report.failed(str(error))
+
+
+def _find_artifact(catalog: Catalog, props: Mapping[str, Any]) -> str:
+    """Return the artifact's id; it may have been baked again since the generation's launch."""
+    image, version = props["image"], props["images"][props["image"]]
+    found = catalog.find(image, version)
+    if found is None:
+        raise LaunchError(
+            f"No server can be launched for the checks: {image} {version} is not in the catalog",
+            todo="`./immutable replace` makes new servers from an image that is baked again; or"
+            " revert the change of the checks.",
+        )
+    return found.id
 
 
 def _check(

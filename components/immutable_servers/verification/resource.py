@@ -40,11 +40,16 @@ class VerificationProvider(Provider):
         is verified.
         """
         self.require(props)
-        report = _run(props, on_fleet=not props["was_verified"])
+        report = _run(props, on_fleet=props.get("verified_by") is None)
         return dynamic.CreateResult(read_place(props).scope.name, report)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
-        """Verify again: the fleet while it was never verified, else one fresh server."""
+        """Verify again: the fleet while it was never verified, else one fresh server.
+
+        What passed these checks before has still passed when others were tried on it meanwhile.
+        """
+        if news.get("verified_by") == news["checks"]:
+            return dynamic.UpdateResult({**olds, **news, **_pass(news), "failures": []})
         on_fleet = not olds.get("verified_once")
         return dynamic.UpdateResult(_run(news, on_fleet=on_fleet))
 
@@ -63,14 +68,19 @@ def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
         say(line)
     return {
         **props,
-        "verdict": PASSED if report.ok else FAILED,
-        "passed_generation": place.scope.generation if report.ok else "",
+        "verdict": FAILED,
+        "passed_generation": "",
+        **(_pass(props) if report.ok else {}),
         "verified_once": report.ok or not on_fleet,
         "seconds": round(time.monotonic() - began, 1),
         "failures": failures,
         "report": report.to_plain(),
         "verified": _remember(report, props["before_traffic"] if on_fleet else None),
     }
+
+
+def _pass(props: Mapping[str, Any]) -> dict[str, Any]:
+    return {"verdict": PASSED, "passed_generation": read_place(props).scope.generation}
 
 
 def _remember(report: Report, commands: Sequence[str] | None) -> dict[str, str]:
@@ -92,7 +102,7 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
     Attributes:
         verdict: `passed` or `failed`.
         passed_generation: The generation's id, only when it passed; Traffic takes this.
-        verified: When and how, empty when it failed.
+        verified: When and how, empty when it failed, or when nothing was run.
         failures: One line for each failed check, with its server and assertion; then how to look
             at the servers.
     """
@@ -110,8 +120,9 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
         Args:
             name: The generation's name.
             place: The generation's place.
-            inputs: `checks` (digest), `folders`, `before_traffic`, `image`, `images`,
-                `launch`, `artifact`, `was_verified`, `retirement`.
+            inputs: `checks` (digest), `folders`, `before_traffic`, `image`, `images`, `launch`,
+                `artifact`, `retirement`, `verified_by` (the digest of the checks that it passed
+                before this run, None when it never passed).
             opts: Must name the fleet as a dependency.
         """
         outputs = (
