@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from matrix import SOURCE, lose_fleet, lose_server, upgrade
+from matrix import SOURCE, lose_artifacts, lose_fleet, lose_server, upgrade
 from project import Outcome, Project
 from watcher import Watcher, start_watching
 
@@ -48,8 +48,6 @@ def configure(**fields: object) -> Callable[[Project], None]:
     return change
 
 
-# Artifacts that are lost are rows of the matrix: here a server of one that is frozen could not be
-# made again, for its servers or for a changed check, until the source gives another version.
 CHANGES: Mapping[str, Callable[[Project], None]] = {
     "nothing": lambda _project: None,
     "revert": Project.take_sample,
@@ -64,6 +62,7 @@ CHANGES: Mapping[str, Callable[[Project], None]] = {
     "upgrade": upgrade,
     "lose a server": lose_server,
     "lose the fleet": lose_fleet,
+    "lose the artifacts": lose_artifacts,
 }
 HARM = ("lose a server", "lose the fleet")
 FAULTS = (

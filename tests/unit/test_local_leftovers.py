@@ -118,6 +118,24 @@ def test_what_serves_is_not_removed_from_a_living_stack() -> None:
     assert folder.exists()
 
 
+def test_a_balancer_goes_unless_it_runs() -> None:
+    """One that nobody's state holds: while it runs it may serve, and after that it goes by name."""
+    own()
+    doubt, name = Holdings(exists=True, run="unknown"), "shop/dev/balancer"
+    folder = layout.balancer_dir(STACK)
+    folder.mkdir(parents=True)
+    with start_process("haproxy", "-p", f"{folder}/pid") as process:
+        identity = identify_process(process.pid, folder)
+        assert identity
+        write_process(folder / "process.json", identity)
+        with pytest.raises(RetirementError, match=f"{name} serves"):
+            remove("balancer", name, doubt)
+        assert process.poll() is None
+    assert find(doubt) == [("balancer", name, False)]
+    assert remove("balancer", name, doubt)
+    assert not folder.exists()
+
+
 def test_only_a_stack_whose_state_says_that_it_is_gone_is_sure() -> None:
     """Living stacks of other checkouts are not touched; what cannot be asked is only listed."""
     for name in ("alive", "gone", "away"):

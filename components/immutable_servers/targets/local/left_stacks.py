@@ -30,7 +30,7 @@ def remove_from_stack(leftover: Leftover, ask: Ask) -> bool:
     """Remove a fleet, a balancer or a whole stack, when it is left over still.
 
     Raises:
-        RetirementError: It is a part of a stack, and the balancer sends it traffic.
+        RetirementError: It is a balancer that runs, or a fleet that one sends traffic.
     """
     project, stack, *_ = leftover.name.split("/")
     scope = Scope(project, stack)
@@ -40,7 +40,8 @@ def remove_from_stack(leftover: Leftover, ask: Ask) -> bool:
     if leftover.kind == STACK:
         _remove_stack(scope)
     elif leftover.kind == BALANCER:
-        _refuse_if_serving(again)
+        if balancer.find_balancer(scope):
+            raise _still_serves(again)
         balancer.stop_balancer(scope)
     else:
         return _remove_fleet(leftover, ask)
@@ -136,11 +137,6 @@ def _remove_stack(scope: Scope) -> None:
     for folder in sorted(layout.generations_dir(scope).glob("*/")):
         delete_left_fleet(_scope_of(scope, folder), lambda: True)
     layout.remove_empty_folders(scope)
-
-
-def _refuse_if_serving(leftover: Leftover) -> None:
-    if not leftover.sure:
-        raise _still_serves(leftover)
 
 
 def _still_serves(leftover: Leftover) -> RetirementError:
