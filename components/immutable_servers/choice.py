@@ -87,12 +87,9 @@ def choose(wish: Wish, known: Known) -> Choice:
     if live and wish.again:
         asked = known.find_failed(wish) or live
         return _make_again(asked, f"is replaced by hand ({wish.again})", wish, known, pin)
-    if live and pin.get("held") == wish.version:
-        note = (
-            f"version {wish.version} was left by a rollback: generation {live.generation} stays"
-            " until the source gives another, or `./immutable resume --now`"
-        )
-        chosen = Choice(live, fresh=False, pin=pin, notes=(note,), follows=False)
+    stays = live or known.ledger.generations.get(pin.get("instead", ""))
+    if stays and pin.get("held") == wish.version:
+        chosen = _choose_held(stays, wish, known)
     else:
         chosen = _choose_by_source(wish, known)
     if live and chosen.record.generation == live.generation and _is_too_old(live, wish):
@@ -121,12 +118,7 @@ def _choose_pinned(pin: dict[str, str], wish: Wish, known: Known) -> Choice:
             f"The pin names generation {generation}, which the ledger does not know",
             todo="Run `./immutable resume`, or roll back to one that `./immutable status` lists.",
         )
-    if known.find_fault(pinned, wish):
-        chosen = _choose_by_source(_wish_for(pinned, wish), known)
-        if chosen.fresh and not (pinned.version == wish.version and wish.version in wish.gone):
-            chosen = replace(chosen, record=replace(chosen.record, artifact=pinned.artifact))
-    else:
-        chosen = Choice(pinned, fresh=False, pin={})
+    chosen = _choose_same(pinned, wish, known)
     note = (
         f"pinned to generation {chosen.record.generation} by {pin.get('who')} at {pin.get('at')}"
         f" ({pin.get('why')}): the source is not followed until `./immutable resume`"
@@ -138,6 +130,27 @@ def _choose_pinned(pin: dict[str, str], wish: Wish, known: Known) -> Choice:
         notes=(*chosen.notes, note),
         follows=False,
     )
+
+
+def _choose_held(record: Record, wish: Wish, known: Known) -> Choice:
+    """Choose what was gone back to, as long as the source gives the version that was left."""
+    chosen = _choose_same(record, wish, known)
+    note = (
+        f"version {wish.version} was left by a rollback: generation {chosen.record.generation}"
+        " stays until the source gives another, or `./immutable resume --now`"
+    )
+    pin, notes = known.ledger.pin, (*chosen.notes, note)
+    return replace(chosen, pin=pin, notes=notes, follows=False)
+
+
+def _choose_same(record: Record, wish: Wish, known: Known) -> Choice:
+    """Choose a generation, or where it cannot be used another round of its artifact."""
+    if not known.find_fault(record, wish):
+        return Choice(record, fresh=False, pin={})
+    chosen = _choose_by_source(_wish_for(record, wish), known)
+    if chosen.fresh and not (record.version == wish.version and wish.version in wish.gone):
+        chosen = replace(chosen, record=replace(chosen.record, artifact=record.artifact))
+    return chosen
 
 
 def _choose_by_source(wish: Wish, known: Known) -> Choice:

@@ -22,8 +22,8 @@ class Request:
     """What a run was asked for, by service.
 
     Attributes:
-        pins: `generation`, `who`, `at`, `why` and `left`; or `held`; an empty one unpins. A run
-            adds `again`: the generation that the pinned one is another round of.
+        pins: `generation`, `who`, `at`, `why` and `left`; or `held` and the generation `instead`;
+            an empty one unpins. A run adds `again`: what the pinned one is another round of.
         again: Why the live generation is to be made again.
         others_stay: Services without a request of their own do not follow the source in this run.
         retire: Generations that are deleted; no service follows the source, nothing else is done.
@@ -79,4 +79,6 @@ def read_request() -> Request:
 
 def release(pin: Mapping[str, str]) -> dict[str, str]:
     """Return what stays of a pin that is resumed: the version left by the rollback is held off."""
-    return {"held": pin["left"]} if pin.get("left") else {}
+    if "held" in pin:
+        return dict(pin)
+    return {"held": pin["left"], "instead": pin["generation"]} if pin.get("left") else {}

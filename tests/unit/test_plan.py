@@ -219,9 +219,20 @@ def test_resume_holds_the_version_that_was_left() -> None:
     ledger, fleets = know([old, live], "old")
     held = replace(ledger, pin=release(PIN))
     plan = decide(make_wish("v1"), held, fleets)
-    assert (plan.desired.generation, plan.pin) == ("old", {"held": "v1"})
+    assert (plan.desired.generation, plan.pin) == ("old", held.pin)
     plan = decide(make_wish("v2"), held, fleets)
     assert (plan.fresh, plan.pin) == (True, {})
+
+
+def test_what_was_left_is_held_off_though_nothing_serves() -> None:
+    """The fleet that was gone back to is lost: its artifact is launched again."""
+    old, left = make_record("old", "v0", 1), make_record("bad", "v1", 2)
+    ledger, fleets = know([old, left], "", gone=("old",))
+    plan = decide(make_wish("v1"), replace(ledger, pin=release(PIN)), fleets)
+    assert (plan.fresh, plan.desired.version, plan.desired.artifact) == (True, "v0", "app/v0")
+    assert (plan.follows, plan.pin) == (False, release(PIN))
+    plan = decide(make_wish("v2"), replace(ledger, pin=release(PIN)), fleets)
+    assert plan.desired.version == "v2"
 
 
 DAY = 86400.0

@@ -6,10 +6,12 @@ from typing import cast
 import pytest
 from builders import NOW, know, make_record, make_wish
 
+from immutable_servers.driver.known import KnownService, KnownStack
+from immutable_servers.driver.retire import find_due
 from immutable_servers.plan import decide
 from immutable_servers.planning import make_policy
 from immutable_servers.service import find_left_at
-from immutable_servers.settings import ServiceSettings
+from immutable_servers.settings import ServiceSettings, Settings
 from immutable_servers.standbys import Policy, find_lost, sort_standbys
 from immutable_servers.targets import find_target_class
 from immutable_servers.targets.contract import Target
@@ -79,3 +81,15 @@ def test_the_time_begins_when_traffic_leaves_or_when_that_is_first_seen() -> Non
     back = decide(make_wish("v1"), ledger, fleets)
     assert find_left_at(back, records["live"], "old") == NOW
     assert find_left_at(back, records["live"], "live") == 0
+
+
+def test_a_standby_that_a_pin_names_is_not_due() -> None:
+    """The rollback to it failed: the next run tries again, and finds its servers."""
+    records = [make_record("old", "v0", 1), make_record("live", "v1", 2)]
+    ledger, fleets = know(records, "live")
+    web = ServiceSettings.model_construct(keep=0, keep_for=None)
+    settings = Settings.model_construct(services={"web": web})
+    for pin, due in (({}, ["old"]), ({"generation": "old"}, [])):
+        service = KnownService("web", replace(ledger, pin=pin), fleets)
+        stack = KnownStack("dev", settings, find_target_class("local")({}), {"web": service})
+        assert list(find_due(stack, service, NOW)) == due

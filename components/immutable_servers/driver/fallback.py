@@ -11,6 +11,8 @@ ACROSS = "--across-data-version"
 def choose_fallback(stack: KnownStack, service: KnownService, to: str, *, across: bool) -> Record:
     """Return the generation to go back to: the newest standby, or the one named.
 
+    What a rollback left is no standby to go back to, unless it is named.
+
     Args:
         stack: Where the service is.
         service: The service.
@@ -20,7 +22,10 @@ def choose_fallback(stack: KnownStack, service: KnownService, to: str, *, across
     Raises:
         SettingsError: There is nothing to go back to, or the one named must not be taken.
     """
-    standbys = [one for one in service.earlier if one.state is State.STANDBY]
+    left = [service.ledger.pin.get(key) for key in ("left", "held")]
+    standbys = [
+        one for one in service.earlier if one.state is State.STANDBY and one.version not in left
+    ]
     chosen = service.ledger.generations.get(to) if to else next(iter(standbys), None)
     if chosen is None:
         raise _refuse(stack, service, _describe_stranger(stack, service, to), to)

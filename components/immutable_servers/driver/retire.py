@@ -52,7 +52,7 @@ def find_due(stack: KnownStack, service: KnownService, now: float) -> Mapping[st
     if settings is None or service.live is None:
         return {}
     policy = make_policy(settings, stack.target)
-    live = service.live.generation
-    standbys = sort_standbys(service.ledger, service.fleets, policy, now, live)
+    desired = service.ledger.pin.get("generation", service.live.generation)
+    standbys = sort_standbys(service.ledger, service.fleets, policy, now, desired)
     beyond = {r.generation: f"is beyond `keep: {policy.keep}`" for r in standbys.beyond}
     return {**standbys.due, **beyond}

@@ -139,7 +139,7 @@ def ask_resume(root: Path, stack: str, service: str, *, now: bool) -> Asked:
             f"The service {known.name} of {stack} is not pinned",
             todo="Nothing needs to be resumed: `./immutable up` follows the source.",
         )
-    held = {} if now else release(pin) or {key: pin[key] for key in ("held",) if key in pin}
+    held = {} if now else release(pin)
     request = Request(pins={known.name: held}, others_stay=True)
     if not held:
         return Asked(known.name, request)
