@@ -1,7 +1,7 @@
 """design.md's table of changes: what each must do and must not do, on the real engine."""
 
 import pytest
-from matrix import CHECKS
+from matrix import CHECKS, lose_artifacts
 from project import Project
 
 
@@ -145,7 +145,10 @@ def test_launch_spec(serving: Project) -> None:
 
 
 def test_a_check(serving: Project) -> None:
-    """A changed check runs on one fresh server, which goes; there is no new generation."""
+    """A changed check runs on one fresh server, which goes; there is no new generation.
+
+    A preview says when that takes a bake, since the artifact is gone by hand.
+    """
     live = serving.live()
     serving.edit(CHECKS, "# one more promise")
     done = serving.up()
@@ -153,6 +156,11 @@ def test_a_check(serving: Project) -> None:
     assert (done.count("probe"), done.count("probe-removed"), done.count("boot")) == (1, 1, 0)
     assert serving.live() == live
     serving.ask_three_questions()
+    lose_artifacts(serving)
+    serving.edit(CHECKS, "# and one more")
+    said = " ".join(serving.drive("preview", "dev").text.split())
+    for words in ("because the checks changed", ": to be baked", "is gone: baked again, for the"):
+        assert words in said, said
 
 
 def test_a_check_that_the_live_generation_breaks(serving: Project) -> None:

@@ -21,7 +21,10 @@ def make_pin(project: Project, generation: str) -> dict[str, str]:
 def test_rollback_to_a_standby_and_resume(
     serving: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Back costs no bake and no boot; the pin outlives a newer source; resume follows it again."""
+    """Back costs no bake and no boot; the pin outlives a newer source; resume follows it again.
+
+    Its image was not needed while the pin stood, and was baked by somebody else since.
+    """
     old = serving.live()
     serving.edit("app/server.txt", "two")
     assert serving.up().code == 0
@@ -41,10 +44,13 @@ def test_rollback_to_a_standby_and_resume(
     assert (done.count("bake"), done.count("boot"), done.count("traffic")) == (0, 0, 0)
     assert "pinned to generation" in done.text
     assert serving.live() == old
+    assert serving.drive("verify", "web").code == 0
     with monkeypatch.context() as patch:
         set_pin(patch, release(pin))
+        serving.up("--exclude", "**Image::app").assert_failed("leaves out the image app")
         done = serving.up()
     assert done.code == 0, done.text
+    assert (done.count("bake"), done.count("boot")) == (0, 2)
     assert serving.live() not in (old, left)
     assert serving.ledger()["pin"] == {}
     serving.ask_three_questions()

@@ -73,7 +73,7 @@ class MachineImage(pulumi.ComponentResource):
     ) -> None:
         """Bake the version, or find it."""
         super().__init__("immutable-servers:index:MachineImage", name, {}, opts)
-        self.version = args.version
+        self.name, self.version = name, args.version
         self.wanted = args.wanted
         inputs: dict[str, Input[Any]] = {
             **args.place.to_inputs(),
@@ -94,10 +94,10 @@ class MachineImage(pulumi.ComponentResource):
         Under `--exclude` and `--target` the engine hands out what the state holds of a resource
         that it leaves out: the artifact of the version before.
         """
-        if self.wanted and details and details["version"] != self.version:
+        if self.wanted and details.get("version") != self.version:
             error = ImageError(
-                f"This run leaves out the image {details['image']} {self.version}",
-                facts=[f"the state holds version {details['version']}"],
+                f"This run leaves out the image {self.name} {self.version}",
+                facts=[f"the state holds version {details.get('version', 'none')}"],
                 todo="Run `./immutable up` without --target and --exclude.",
             )
             raise pulumi.RunError(str(error))
