@@ -24,8 +24,8 @@ def find_usable(record: Record, catalog: Catalog) -> str:
         raise ImageError(
             f"Generation {record.generation} cannot be launched, nor any other: {fault}",
             todo="At a commit that gives this version, `./immutable replace` bakes it again;"
-            " `./immutable rollback` lists what a service can go back to, and `./immutable resume`"
-            " follows the source.",
+            " `./immutable rollback` lists what a service can go back to; and"
+            " `./immutable resume --now` follows the source.",
         )
     return artifact.id
 
