@@ -186,7 +186,10 @@ def test_a_pin_keeps_its_generation_whatever_the_source_says() -> None:
 
 
 def test_a_pin_on_a_retired_generation_launches_its_artifact_again() -> None:
-    """The next round is made from the recorded artifact, and the pin follows it."""
+    """The next round is made from the recorded artifact, and the pin follows it.
+
+    Only where that is gone and the checkout gives the same version, it is baked.
+    """
     old = make_record("old", "v0", 1, state=State.RETIRED)
     live = make_record("live", "v1", 2)
     ledger, fleets = know([old, live], "live", gone=("old",))
@@ -194,6 +197,9 @@ def test_a_pin_on_a_retired_generation_launches_its_artifact_again() -> None:
     assert (plan.fresh, plan.bakes, plan.desired.artifact) == (True, False, "app/v0")
     assert plan.desired.round == 1
     assert plan.pin["generation"] == plan.desired.generation
+    for version, bakes in (("v0", True), ("v1", False)):
+        wish = replace(make_wish(version), gone=frozenset({"v0"}))
+        assert decide(wish, replace(ledger, pin=PIN), fleets).bakes == bakes
 
 
 def test_a_pinned_round_that_was_left_out_is_launched_by_the_next_run() -> None:
