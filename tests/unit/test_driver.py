@@ -234,6 +234,11 @@ def test_a_locked_stack_is_busy() -> None:
             "PULUMI_BACKEND_URL",
         ),
         (
+            "error: failed to save snapshot: write /x/dev.json: no space left on device",
+            errors.ImmutableError,
+            "Free some space",
+        ),
+        (
             "error: getting secrets manager: incorrect passphrase",
             SettingsError,
             "PULUMI_CONFIG_PASSPHRASE",

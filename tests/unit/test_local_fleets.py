@@ -19,7 +19,7 @@ from haproxy_world import find_free_port
 from immutable_servers.errors import ImageError, LaunchError, RetirementError
 from immutable_servers.processes import end_process
 from immutable_servers.targets.contract import FleetSpec, Launch, Route, Scope
-from immutable_servers.targets.local import access, balancer, fleets, layout
+from immutable_servers.targets.local import access, balancer, fleets, layout, machines
 from immutable_servers.targets.local.machines import find_machine_process, read_launch
 from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.targets.local.sums import write_checksums
@@ -177,6 +177,26 @@ def test_a_dead_server_is_started_again_where_it_was() -> None:
     assert (folder / "overlay.qcow2").stat().st_ino == disk
 
 
+def test_a_start_that_was_killed_before_it_noted_its_process_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No earlier process's record is in the way of the machine's own pid file."""
+    _launch(_spec(1))
+    folder = _kill(0)
+
+    def die(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machines, "write_process", die)
+        with pytest.raises(KeyboardInterrupt):
+            _launch(_spec(1))
+    (pid,) = _find_pids()
+    _launch(_spec(1))
+    assert _find_pids() == [pid]
+    assert find_machine_process(folder)
+
+
 def test_a_removed_server_is_made_again() -> None:
     """A folder that is gone is a server that is missing; a new one takes its name."""
     _launch(_spec(2))
@@ -299,6 +319,15 @@ def test_two_launches_side_by_side_make_one_fleet() -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(_launch, [_spec(2), _spec(2)]))
     assert fleets.find_fleets(SCOPE)["aaaaaaaa"].running == 2
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """A full disk, say, leaves no half file beside the one that was there."""
+    folder = tmp_path / "in the way"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        layout.write_json(folder, {})
+    assert list(tmp_path.glob(".*")) == []
 
 
 def test_nothing_secret_is_readable_by_others() -> None:

@@ -30,6 +30,12 @@ class Trouble:
 
 TROUBLES: Sequence[Trouble] = (
     Trouble(
+        re.compile(r"no space left on device"),
+        "The state could not be written, for its disk is full",
+        "Free some space, then run the same command again: it goes on from what is there.",
+        ImmutableError,
+    ),
+    Trouble(
         re.compile(r"snapshot integrity failure"),
         "The state of the stack contradicts itself",
         REPAIR,

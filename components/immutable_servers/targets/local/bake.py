@@ -26,6 +26,7 @@ from immutable_servers.targets.local.artifacts import (
     LocalCatalog,
     verify_artifact,
 )
+from immutable_servers.targets.local.bake_watch import BakeWatch
 from immutable_servers.targets.local.halves import start_half
 from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
 from immutable_servers.targets.local.qemu import EMULATION_ARGS, KERNEL_ARGS
@@ -75,7 +76,9 @@ def bake_image(
     with start_half(images_dir / request.image / request.version) as half:
         with _start_login(half, request, left) as login:
             variables = _render_variables(start.folder, half, login, accelerator)
-            packer.build({**variables, "lineage": json.dumps(lineage, sort_keys=True)})
+            packer.build(
+                {**variables, "lineage": json.dumps(lineage, sort_keys=True)}, BakeWatch(half)
+            )
         _finish(request, start.folder, half, lineage)
     artifact = LocalCatalog(images_dir).find(request.image, request.version)
     if artifact is None:

@@ -30,6 +30,7 @@ from immutable_servers.targets.local.machines import (
     MachineWish,
     find_machine,
     find_machine_process,
+    find_pause,
     read_launch,
     remove_machine,
 )
@@ -184,6 +185,13 @@ def find_missing(scope: Scope, servers: int) -> list[str]:
     ]
 
 
+def find_paused(scope: Scope) -> dict[str, str]:
+    """Return the names of servers that run and stand still, with why."""
+    folders = find_server_folders(layout.generation_dir(scope))
+    found = {name_server(scope, int(path.name)): find_pause(path) for path in folders}
+    return {name: why for name, why in found.items() if why}
+
+
 def find_extra(folder: Path, servers: int) -> list[Path]:
     """Return the folders of servers beyond a fleet's number."""
     return [path for path in find_server_folders(folder) if int(path.name) >= servers]
@@ -236,6 +244,9 @@ def _boot(
     """Boot what does not run, tell the balancer of all, and return why some do not serve."""
     spec = record.spec
     missing = find_missing(spec.scope, spec.servers)
+    paused = find_paused(spec.scope)
+    if paused:
+        say(f"resuming {', '.join(paused)}")
     if missing:
         check_space(len(missing))
         verify_artifact(layout.images_dir(), spec.artifact)
@@ -245,12 +256,32 @@ def _boot(
     machines, failures = boot_servers(wishes, spec.launch.health, settings)
     servers = {machine.name: machine.http_port for machine in machines.values()}
     balancer.register_backend(spec.scope, spec.launch.health, servers)
-    _write(folder, replace(record, launched=not failures))
-    if missing and not failures:
+    _write(folder, replace(record, launched=record.launched or not failures))
+    _refuse_paused(spec.scope)
+    if (missing or paused) and not failures:
         _wait_until_seen(spec.scope)
-    if missing:
+    if missing or paused:
         say(f"{len(machines) - len(failures)} of {spec.servers} servers serve")
     return failures
+
+
+def _refuse_paused(scope: Scope) -> None:
+    """Fail for servers that stand still: nothing that is asked of them would be answered.
+
+    Raises:
+        LaunchError: There are some.
+    """
+    paused = find_paused(scope)
+    if paused:
+        free = shutil.disk_usage(places.data_dir()).free
+        raise LaunchError(
+            f"Servers of {layout.backend_name(scope)} stand still",
+            facts=[
+                *(f"{name} is paused: {why}" for name, why in paused.items()),
+                f"{places.data_dir()}: {free // 2**20} MB are free",
+            ],
+            todo="Free some space, then run ./immutable up: they go on where they were.",
+        )
 
 
 def _wait_until_seen(scope: Scope) -> None:

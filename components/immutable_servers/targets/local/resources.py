@@ -58,10 +58,11 @@ class LocalFleetProvider(Provider):
     needs = ("artifact", "balancer", "public_key", "window_ends")
 
     def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
-        """Name the servers that should run and do not, and those that nobody asked for."""
+        """Name servers that should run and do not, that stand still, that nobody asked for."""
         scope, servers = _read_scope(news), int(news["servers"])
         extra = fleets.find_extra(layout.generation_dir(scope), servers)
-        return [*fleets.find_missing(scope, servers), *(str(folder) for folder in extra)]
+        missing = fleets.find_missing(scope, servers)
+        return [*missing, *fleets.find_paused(scope), *(str(folder) for folder in extra)]
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch it, or adopt what a killed launch left."""
