@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from immutable_servers.targets.local.artifacts import (
     LocalCatalog,
     verify_artifact,
 )
-from immutable_servers.targets.local.bake_watch import BakeWatch
+from immutable_servers.targets.local.bake_watch import watch_bake
 from immutable_servers.targets.local.halves import start_half
 from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
 from immutable_servers.targets.local.qemu import EMULATION_ARGS, KERNEL_ARGS
@@ -77,7 +78,8 @@ def bake_image(
         with _start_login(half, request, left) as login:
             variables = _render_variables(start.folder, half, login, accelerator)
             packer.build(
-                {**variables, "lineage": json.dumps(lineage, sort_keys=True)}, BakeWatch(half)
+                {**variables, "lineage": json.dumps(lineage, sort_keys=True)},
+                partial(watch_bake, half),
             )
         _finish(request, start.folder, half, lineage)
     artifact = LocalCatalog(images_dir).find(request.image, request.version)

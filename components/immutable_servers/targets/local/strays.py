@@ -63,7 +63,7 @@ def find_strays() -> Iterator[Stray]:
 
 
 def find_bakers(half: Path) -> list[int]:
-    """Return the pids of the machines that bake a half artifact."""
+    """Return the pids of what runs on a half artifact, beside Packer and its plugins."""
     found = (int(entry.name) for entry in PROC.glob("[0-9]*") if _bakes(entry, half))
     return sorted(found)
 
@@ -93,7 +93,7 @@ def _bakes(entry: Path, half: Path) -> bool:
         words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:  # it has just ended
         return False
-    return Path(words[0]).name == EMULATOR and any(f"{half}/" in word for word in words)
+    return not Path(words[0]).name.startswith("packer") and any(f"{half}/" in w for w in words)
 
 
 def _find_half(word: str) -> Path | None:
