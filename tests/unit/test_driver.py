@@ -238,6 +238,7 @@ def test_a_locked_stack_is_busy() -> None:
             errors.ImmutableError,
             "Free some space",
         ),
+        ("error: error reading from server: EOF", errors.ImmutableError, "want of memory"),
         (
             "error: getting secrets manager: incorrect passphrase",
             SettingsError,
