@@ -12,7 +12,7 @@ from local_world import ARTIFACT, STACK, make_fleet
 
 from immutable_servers.processes import end_process
 from immutable_servers.targets.contract import Scope
-from immutable_servers.targets.local import LocalTarget, fleets, layout, qmp
+from immutable_servers.targets.local import LocalTarget, fleet_records, layout, qmp
 from immutable_servers.targets.local.machines import (
     Machine,
     MachineWish,
@@ -59,15 +59,15 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_paused_machine_is_told_and_goes_on_with_the_next_start(server: Path) -> None:
     """It is not made again, nor booted; one without a process says nothing."""
     wish = MachineWish("web-aaaaaaaa-0", ARTIFACT, 80, 512, 1, (20000, 20001), {}, open=False)
-    assert (find_pause(server), fleets.find_paused(SCOPE)) == ("", {})
+    assert (find_pause(server), fleet_records.find_paused(SCOPE)) == ("", {})
     process = find_machine_process(server)
     qmp._execute(find_qmp(server), "stop", {})
-    assert fleets.find_paused(SCOPE) == {"web-aaaaaaaa-0": "somebody paused it"}
-    assert fleets.find_missing(SCOPE, 1) == []
+    assert fleet_records.find_paused(SCOPE) == {"web-aaaaaaaa-0": "somebody paused it"}
+    assert fleet_records.find_missing(SCOPE, 1) == []
     (drift,) = LocalTarget({}).find_drift(SCOPE)
     assert (drift.kind, drift.detail) == ("paused", "somebody paused it")
     start_machine(server, wish, "tcg")
     assert find_machine_process(server) == process
-    assert fleets.find_paused(SCOPE) == {}
+    assert fleet_records.find_paused(SCOPE) == {}
     end_process(process, 10)
     assert find_pause(server) == ""

@@ -7,7 +7,7 @@ from immutable_servers.errors import TrafficError
 from immutable_servers.targets.contract import Drift, Scope
 from immutable_servers.targets.local import balancer, layout
 from immutable_servers.targets.local.artifacts import DISK
-from immutable_servers.targets.local.fleets import (
+from immutable_servers.targets.local.fleet_records import (
     FleetRecord,
     find_extra,
     find_record_folders,

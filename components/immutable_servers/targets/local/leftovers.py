@@ -14,7 +14,7 @@ from immutable_servers import places
 from immutable_servers.errors import ImmutableError, RetirementError
 from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import consoles, layout, ports, probes
-from immutable_servers.targets.local.fleets import read_record
+from immutable_servers.targets.local.fleet_records import read_record
 from immutable_servers.targets.local.halves import find_left_halves, remove_half
 from immutable_servers.targets.local.left_stacks import (
     BALANCER,
