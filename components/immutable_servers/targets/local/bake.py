@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from immutable_servers.targets.local.artifacts import (
 )
 from immutable_servers.targets.local.bake_watch import watch_bake
 from immutable_servers.targets.local.halves import start_half
+from immutable_servers.targets.local.machines import make_key_pair
 from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
 from immutable_servers.targets.local.qemu import EMULATION_ARGS, KERNEL_ARGS
 from immutable_servers.targets.local.sums import write_checksums
@@ -134,11 +134,7 @@ def _start_login(half: Path, request: BakeRequest, seconds: float) -> Iterator[_
     folder = places.runtime_dir(half)
     key, credential = folder / "key", folder / "credential"
     try:
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bake", "-f", str(key)],
-            stdin=subprocess.DEVNULL,
-            check=True,
-        )
+        make_key_pair(key, "bake")
         public = key.with_suffix(".pub").read_text(encoding="ascii").strip()
         launch = {"server": "bake", "login_key": public, "window_ends": int(time.time() + seconds)}
         name, content = (

@@ -146,7 +146,8 @@ def _remove_half(name: str) -> bool:
 
 def _find_ports() -> Iterator[Leftover]:
     for file in ports.find_left_ports():
-        yield Leftover("port", file.name, f"reserved for {file.read_text()}, which is gone")
+        whose = ports.find_owner(int(file.name)) or "a folder that nobody named"
+        yield Leftover("port", file.name, f"reserved for {whose}, which is gone")
 
 
 def _find_locks() -> Iterator[Leftover]:
