@@ -292,15 +292,15 @@ class Run:
         return self.process.wait(LocalStack.timeout)
 
 
-def wait_until(is_true: Callable[[], object], seconds: float = 240) -> None:
-    """Wait until something holds.
+def wait_until(is_true: Callable[[], object], seconds: float = 240, every: float = 0.1) -> None:
+    """Wait until something holds, looking `every` so many seconds.
 
     Raises:
         tenacity.RetryError: It did not before the deadline.
     """
     tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda found: not found),
-        wait=tenacity.wait_fixed(0.1),
+        wait=tenacity.wait_fixed(every),
         stop=tenacity.stop_after_delay(seconds),
     )(is_true)
 
