@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from pulumi import Input, ResourceOptions, dynamic
 
 from immutable_servers.errors import ImmutableError
+from immutable_servers.full_disk import tell_full_disk
 from immutable_servers.stopping import listen
 from immutable_servers.watch import end_with_engine
 
@@ -17,6 +18,10 @@ from immutable_servers.watch import end_with_engine
 # some calls of the engine (Delete) come without any other call before them.
 end_with_engine()
 listen()
+
+
+CALLS = {"check", "diff", "create", "read", "update", "delete"}
+"""What the engine calls."""
 
 
 class Provider(dynamic.ResourceProvider):
@@ -34,6 +39,12 @@ class Provider(dynamic.ResourceProvider):
     updates: ClassVar[Sequence[str]] = ()
     replaces: ClassVar[Sequence[str]] = ()
     needs: ClassVar[Sequence[str]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Have each call of the engine tell a full disk as an error of ours."""
+        super().__init_subclass__()
+        for name in CALLS & vars(cls).keys():
+            setattr(cls, name, tell_full_disk(vars(cls)[name]))
 
     def require(self, props: Mapping[str, Any]) -> None:
         """Refuse to go on without what should come first.

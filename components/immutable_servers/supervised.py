@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import cache
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +18,8 @@ from immutable_servers.stopping import on_stop, raise_if_stopped
 from immutable_servers.supervisor import Stat, read_stat
 
 ENGINE_NAME = "pulumi"
+WATCH_SECONDS = 1.0
+"""How often `watch` is asked."""
 GRACE = 20.0
 """How long a command may clean up after it was asked to end, in seconds; then it is killed."""
 REASONS = {"engine": "the Pulumi engine is gone", "stopped": "its supervisor was told to stop"}
@@ -53,6 +56,7 @@ def run_supervised(
     what: str = "",
     grace: float = GRACE,
     scratch: Path | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> int:
     """Run a command to its end, and return its exit code (negative: the signal that ended it).
 
@@ -73,12 +77,13 @@ def run_supervised(
         grace: Seconds to clean up in.
         scratch: A folder that is made for this run and removed when all has ended, also when we
             were killed.
+        watch: Is asked each second, in a thread; the error that it raises ends the command.
 
     Raises:
         DeadlineError: It was ended by its deadline.
         SetupError: There is no such command.
         StoppedError: This process was told to stop.
-        ImmutableError: The engine is gone.
+        ImmutableError: The engine is gone, or what `watch` raised.
     """
     engine = find_engine()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -93,14 +98,18 @@ def run_supervised(
         "engine": [engine.pid, engine.started] if engine else None,
     }
     what = what or f"`{argv[0]}`"
-    ended = _follow(request, env, on_line, what)
+    ended = _follow(request, env, on_line, what, watch)
     _raise_unless_ended_by_itself(ended, what, argv, deadline, log)
     code: int = ended["code"]
     return code
 
 
 def _follow(
-    request: Mapping[str, Any], env: Mapping[str, str], on_line: Callable[[str], None], what: str
+    request: Mapping[str, Any],
+    env: Mapping[str, str],
+    on_line: Callable[[str], None],
+    what: str,
+    watch: Callable[[], None] | None,
 ) -> Mapping[str, Any]:
     """Start the supervisor, hand it the request, and pass its lines on until the last message."""
     raise_if_stopped(what)
@@ -116,7 +125,8 @@ def _follow(
         try:
             stdin.write(json.dumps(request).encode() + b"\n")
             stdin.flush()
-            with on_stop(lambda: process.send_signal(signal.SIGTERM), what):
+            end = partial(process.send_signal, signal.SIGTERM)
+            with on_stop(end, what), _start_watching(watch, end):
                 for text in stdout:
                     message: dict[str, Any] = json.loads(text)
                     if "ended" in message:
@@ -130,6 +140,33 @@ def _follow(
             for _ in stdout:
                 pass
     return {"ended": "lost", "code": None}
+
+
+@contextmanager
+def _start_watching(watch: Callable[[], None] | None, end: Callable[[], None]) -> Iterator[None]:
+    """Ask `watch` in a thread; when it raises, `end` what it looks at, and raise that too."""
+    if watch is None:
+        yield
+        return
+    over, found = threading.Event(), list[ImmutableError]()
+
+    def ask() -> None:
+        while not found and not over.wait(WATCH_SECONDS):
+            try:
+                watch()
+            except ImmutableError as error:
+                found.append(error)
+                end()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    if found:
+        raise found[0]
 
 
 def _get_pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
@@ -154,6 +191,12 @@ def _raise_unless_ended_by_itself(
             f"The command `{argv[0]}` could not be started",
             facts=[why.partition(": ")[2]],
             todo="Run `./immutable doctor`: it lists what is missing, with the fix.",
+        )
+    if why.startswith("unready"):
+        raise ImmutableError(
+            f"The command `{argv[0]}` was not started: its log, or its folder, could not be made",
+            facts=[why.partition(": ")[2]],
+            todo="Make room, or make the folder writable; then run the same command again.",
         )
     if why:
         raise_if_stopped(what)

@@ -97,14 +97,21 @@ class Supervisor:
         self.selector = selectors.DefaultSelector()
         self.unfinished = b""
         self.unsent = b""
+
+    def prepare(self) -> None:
+        """Make the log and the folder for this run.
+
+        Raises:
+            OSError: One cannot be made.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self.log = os.open(request["log"], flags, 0o600)
+        self.log = os.open(self.request["log"], flags, 0o600)
         os.fchmod(self.log, 0o600)
+        if self.request["scratch"]:
+            os.makedirs(self.request["scratch"], mode=0o700)  # noqa: PTH103 - see read_stat
 
     def run(self) -> None:
         """Start the command, wait for its end or an event that ends it, and leave nothing."""
-        if self.request["scratch"]:
-            os.makedirs(self.request["scratch"], mode=0o700)  # noqa: PTH103 - see read_stat
         self._watch_signals()
         self._watch(0, self._on_stdin)
         self._watch_engine()
@@ -298,7 +305,13 @@ def main() -> None:
             return
         line += chunk
     _call_prctl(PR_SET_CHILD_SUBREAPER, 1)
-    Supervisor(json.loads(line)).run()
+    try:
+        supervisor = Supervisor(json.loads(line))
+        supervisor.prepare()
+    except OSError as error:  # A full disk, say: nothing was started.
+        sys.stdout.write(json.dumps({"ended": f"unready: {error}", "code": None}) + "\n")
+        return
+    supervisor.run()
 
 
 if __name__ == "__main__":

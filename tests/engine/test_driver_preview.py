@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,7 @@ from project import Project
 
 def drive(project: Project, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run the driver in the project."""
-    return subprocess.run(
-        [sys.executable, "-m", "immutable_servers.driver", *words],
-        cwd=project.root,
-        env={**project.environment, "IMMUTABLE_PROJECT": str(project.root), **more},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return project.run_driver(*words, **more)
 
 
 def read_data(project: Project, *words: str) -> dict[str, Any]:

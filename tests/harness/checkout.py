@@ -120,6 +120,19 @@ class Checkout:
             check=check,
         )
 
+    def run_driver(self, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        """Run the driver in the project."""
+        return subprocess.run(
+            [sys.executable, "-m", "immutable_servers.driver", *words],
+            cwd=self.root,
+            env={**self.environment, "IMMUTABLE_PROJECT": str(self.root), **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=self.timeout,
+            check=False,
+        )
+
     def up(self, *arguments: str) -> Outcome:
         """Update the stack."""
         return self._run("up", "--yes", "--skip-preview", *arguments)

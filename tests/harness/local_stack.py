@@ -17,6 +17,8 @@ import tenacity
 from checkout import ROOT, Checkout, Outcome
 from haproxy_world import Client, ask, find_free_port
 
+from immutable_servers.supervisor import find_descendants
+
 SAMPLE = ROOT / "tests" / "local" / "sample"
 TOKEN = "the-secret-of-the-bake-5d1c7b"  # noqa: S105 - a made-up one, which the tests look for
 PORTS = (12000, 12999)
@@ -220,6 +222,11 @@ class LocalStack(Checkout):
         """Return the pids of the stack's HAProxy."""
         return list(self.world.find_processes("haproxy", f"/{self.stack}/balancer"))
 
+    def assert_nothing_left(self) -> None:
+        """Assert that `sweep` finds nothing which nothing owns."""
+        done = self.run_driver("sweep", self.stack, "--yes")
+        assert "Nothing is left over" in done.stderr, done.stdout + done.stderr
+
     def assert_sealed(self, generation: str) -> None:
         """Assert that no login is left: no route, no key."""
         machines = self.machines(generation)
@@ -263,6 +270,13 @@ class Run:
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def kill_provider(self) -> None:
+        """End the process of the dynamic providers as `kill -9` does."""
+        pids = find_descendants(self.process.pid)
+        lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+        (provider,) = (pid for pid, line in lines.items() if b"-m\0pulumi.dynamic\0" in line)
+        os.kill(provider, signal.SIGKILL)
+
     def _said(self, word: str) -> bool:
         return word in self.text
 
@@ -278,15 +292,15 @@ class Run:
         return self.process.wait(LocalStack.timeout)
 
 
-def wait_until(is_true: Callable[[], object], seconds: float = 240) -> None:
-    """Wait until something holds.
+def wait_until(is_true: Callable[[], object], seconds: float = 240, every: float = 0.1) -> None:
+    """Wait until something holds, looking `every` so many seconds.
 
     Raises:
         tenacity.RetryError: It did not before the deadline.
     """
     tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda found: not found),
-        wait=tenacity.wait_fixed(0.1),
+        wait=tenacity.wait_fixed(every),
         stop=tenacity.stop_after_delay(seconds),
     )(is_true)
 

@@ -1,11 +1,19 @@
 """Bakes that go wrong: a clear error, nothing left, and what served goes on serving."""
 
+import os
 import secrets
+import signal
 
+from checkout import Outcome
 from local_stack import GONE_SECONDS, LocalStack, wait_until
 
 PROVISION = "packer/app/provision.sh"
 BAKING = ("qemu-system", "/output/disk.qcow2")
+KILLED = {
+    ("packer ", " build "): "was ended by the signal SIGKILL",
+    BAKING: "The machine of the bake ended before Packer could log in",
+}
+"""Whose command line holds which words, and what is said when it is killed in a bake."""
 FIRST = "sources=/var/tmp/sources\n"
 
 
@@ -39,7 +47,8 @@ def test_a_template_that_packer_does_not_accept(serving: LocalStack) -> None:
 def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
     """After Ctrl-C and after `kill -9` no Packer and no QEMU runs, and the next `up` bakes it.
 
-    While that one runs, a second `up` of the same stack says who holds it, and fails.
+    When Packer or its machine is killed, the run ends at once and says so. While the last one runs,
+    a second `up` of the same stack says who holds it, and fails.
     """
     live = serving.live()
     serving.edit("app/server.py", f"# {secrets.token_hex()}: no earlier session has baked this")
@@ -51,6 +60,9 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
         wait_until(lambda: serving.world.find_processes(*BAKING))
         run.kill_engine()
     wait_until(lambda: not serving.world.find_bakes(), GONE_SECONDS)
+    for words, said in KILLED.items():
+        kill_in_bake(serving, words).assert_failed(said, "the same command again")
+        assert_nothing_left(serving)
     assert serving.live() == live
     with serving.start_up() as run:
         wait_until(serving.world.find_bakes)
@@ -59,6 +71,17 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
     second.assert_failed("locked", f"pid {run.process.pid}")
     assert serving.states()[live] == "standby"
     assert_nothing_left(serving)
+
+
+def kill_in_bake(stack: LocalStack, words: tuple[str, ...]) -> Outcome:
+    """Bake, and kill processes while Packer waits for the login; the run fails by itself."""
+    for log in (stack.root / ".immutable" / "logs").glob("bake-*.log"):
+        log.unlink()
+    with stack.start_up() as run:
+        wait_until(lambda: find_logs(stack, "Waiting for SSH"))
+        for pid in stack.world.find_processes(*words):
+            os.kill(pid, signal.SIGKILL)
+        return Outcome(run.wait(), run.text, {}, [], [], {})
 
 
 def assert_nothing_left(stack: LocalStack) -> None:

@@ -141,6 +141,70 @@ def test_a_change_under_load_and_back_again(stack: LocalStack) -> None:
     assert stack.update().changes == {}
 
 
+def test_a_delete_that_is_killed_half_way_is_finished(stack: LocalStack) -> None:
+    """With one of two servers gone and the provider killed, the fleet goes with the next `up`."""
+    live, standby = stack.live(), find_standby(stack)
+    gone, *_, held = find_pids(stack, standby)
+    os.kill(held, signal.SIGSTOP)  # so that the delete waits for it
+    keep(stack, 0)
+    with stack.start_up() as run:
+        wait_until(lambda: gone not in stack.find_machine_processes())
+        run.kill_provider()
+        assert run.wait() != 0, run.text
+    assert "Traceback" not in run.text
+    assert stack.find_machine_processes(standby) == [held]
+    os.kill(held, signal.SIGCONT)
+    stack.update()
+    assert stack.states() == {live: "live", standby: "retired"}
+    assert not stack.find_machine_processes(standby)
+    assert stack.update().changes == {}
+    stack.assert_nothing_left()
+
+
+def test_an_engine_that_is_killed_after_the_traffic_moved(stack: LocalStack) -> None:
+    """The reverted source sends the traffic back to what served, which neither bakes nor boots.
+
+    What serves when the engine is killed is the source of the deleted generation, made again from
+    its artifact as a new round.
+    """
+    keep(stack, 1)
+    old, machines = stack.live(), stack.find_machine_processes()
+    earlier = stack.states()
+    stack.edit("app/server.py", "# a change")
+    with stack.start_up() as run:
+        pointer = stack.folder / "balancer" / "traffic.map"  # written when HAProxy has confirmed
+        wait_until(lambda: old not in pointer.read_text(), every=0.01)
+        run.kill_engine()
+    new = stack.live()
+    assert new not in earlier
+    assert "baked in" not in run.text
+    assert set(machines) < set(stack.find_machine_processes())
+    stack.put_back("app/server.py")
+    with stack.start_clients() as clients:
+        back = stack.update()
+        wait_for(clients, old)
+    assert "booting" not in back.text
+    assert stack.states()[old] == "live"
+    answered: Counter[str] = sum((client.answers for client in clients), Counter())
+    assert set(answered) <= {old, new}
+    assert set(machines) <= set(stack.find_machine_processes())
+    assert stack.update().changes == {}
+    stack.assert_nothing_left()
+
+
+def test_a_balancer_that_is_killed_comes_back_at_the_same_address(stack: LocalStack) -> None:
+    """`status` says that it is gone, and `up` starts it; no server is touched."""
+    live, machines = stack.live(), stack.find_machine_processes()
+    for pid in stack.find_balancer_processes():
+        os.kill(pid, signal.SIGKILL)
+    asked = stack.run_driver("status", stack.stack)
+    assert "the balancer does not run" in asked.stdout, asked.stdout + asked.stderr
+    stack.update()
+    assert stack.live() == live
+    assert stack.find_machine_processes() == machines
+    stack.assert_nothing_left()
+
+
 def test_after_a_reboot_the_same_generation_answers_at_the_same_address(stack: LocalStack) -> None:
     """With every machine and the balancer killed, `up` brings all of it back, sealed."""
     live, states = stack.live(), stack.states()
@@ -165,6 +229,24 @@ def test_destroy_leaves_the_images_alone(stack: LocalStack, world: World) -> Non
     assert not answers(stack.port)
     assert not stack.folder.exists()
     assert sorted((world.data / "images").glob("*/*/disk.qcow2")) == images
+
+
+def keep(stack: LocalStack, standbys: int) -> None:
+    """Have so many standbys kept from the next run on."""
+    stack.services["web"]["keep"] = standbys
+    stack.write_settings()
+
+
+def find_standby(stack: LocalStack) -> str:
+    """Return the one standby."""
+    (found,) = (generation for generation, state in stack.states().items() if state == "standby")
+    return found
+
+
+def find_pids(stack: LocalStack, generation: str) -> list[int]:
+    """Return the pids of a generation's machines, in the order of the servers."""
+    files = sorted(stack.generation_folder(generation).glob("servers/*/pid"))
+    return [int(file.read_text()) for file in files]
 
 
 def wait_for(clients: list[Client], generation: str) -> None:

@@ -9,7 +9,7 @@ import tenacity
 
 from immutable_servers.targets.contract import FleetSpec, Launch, Scope
 from immutable_servers.targets.local import layout
-from immutable_servers.targets.local.fleets import FleetRecord
+from immutable_servers.targets.local.fleet_records import FleetRecord
 from immutable_servers.targets.local.settings import Size
 
 STACK = Scope("shop", "dev")

@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -224,7 +224,9 @@ class FakePacker(Packer):
         self.given: dict[str, str] = {}
         self.key = ""
 
-    def build(self, variables: Mapping[str, str]) -> Mapping[str, Any]:
+    def build(
+        self, variables: Mapping[str, str], watch: Callable[[str], None] | None = None
+    ) -> Mapping[str, Any]:
         """Remember the variables."""
         self.given = dict(variables)
         if login := self.given.get("login"):

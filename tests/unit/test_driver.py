@@ -234,6 +234,12 @@ def test_a_locked_stack_is_busy() -> None:
             "PULUMI_BACKEND_URL",
         ),
         (
+            "error: failed to save snapshot: write /x/dev.json: no space left on device",
+            errors.ImmutableError,
+            "Free some space",
+        ),
+        ("error: error reading from server: EOF", errors.ImmutableError, "want of memory"),
+        (
             "error: getting secrets manager: incorrect passphrase",
             SettingsError,
             "PULUMI_CONFIG_PASSPHRASE",

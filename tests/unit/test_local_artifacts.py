@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ class FakePacker(Packer):
         self.variables: Mapping[str, str] = {}
         self.credential = ""
 
-    def build(self, variables: Mapping[str, str]) -> Mapping[str, Any]:
+    def build(
+        self, variables: Mapping[str, str], watch: Callable[[str], None] | None = None
+    ) -> Mapping[str, Any]:
         """Make the disk."""
         self.variables = variables
         (credential,) = json.loads(variables["credentials"])

@@ -15,7 +15,7 @@ from local_world import ARTIFACT, STACK, make_fleet, start_process
 from immutable_servers.processes import identify_process, write_process
 from immutable_servers.targets.contract import Route, Scope
 from immutable_servers.targets.local import LocalTarget, balancer, layout
-from immutable_servers.targets.local.fleets import read_record
+from immutable_servers.targets.local.fleet_records import read_record
 from immutable_servers.targets.local.machines import Machine
 from immutable_servers.targets.local.qemu import EMULATOR
 

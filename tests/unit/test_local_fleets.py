@@ -19,7 +19,14 @@ from haproxy_world import find_free_port
 from immutable_servers.errors import ImageError, LaunchError, RetirementError
 from immutable_servers.processes import end_process
 from immutable_servers.targets.contract import FleetSpec, Launch, Route, Scope
-from immutable_servers.targets.local import access, balancer, fleets, layout
+from immutable_servers.targets.local import (
+    access,
+    balancer,
+    fleet_records,
+    fleets,
+    layout,
+    machines,
+)
 from immutable_servers.targets.local.machines import find_machine_process, read_launch
 from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.targets.local.sums import write_checksums
@@ -110,12 +117,12 @@ def _launch(spec: FleetSpec) -> list[str]:
 
 
 def _find_pids() -> list[int]:
-    found = [find_machine_process(folder) for folder in fleets.find_machines(SCOPE)]
+    found = [find_machine_process(folder) for folder in fleet_records.find_machines(SCOPE)]
     return [process.pid for process in found if process]
 
 
 def _kill(number: int) -> Path:
-    folder = list(fleets.find_machines(SCOPE))[number]
+    folder = list(fleet_records.find_machines(SCOPE))[number]
     end_process(find_machine_process(folder), 10)
     return folder
 
@@ -123,12 +130,12 @@ def _kill(number: int) -> Path:
 def test_a_launched_fleet_is_found_whole() -> None:
     """All servers run, each with a port of its own, and the record is kept with them."""
     _launch(_spec(3))
-    fleet = fleets.find_fleets(SCOPE)["aaaaaaaa"]
+    fleet = fleet_records.find_fleets(SCOPE)["aaaaaaaa"]
     assert (fleet.servers, fleet.running, fleet.whole, fleet.leaving) == (3, 3, True, False)
     assert fleet.record == {"order": 1}
-    assert len({machine.http_port for machine in fleets.find_machines(SCOPE).values()}) == 3
-    assert fleets.find_fleets(Scope("demo", "dev", "api")) == {}
-    assert fleets.find_fleets(Scope("demo", "prod", "web")) == {}
+    assert len({machine.http_port for machine in fleet_records.find_machines(SCOPE).values()}) == 3
+    assert fleet_records.find_fleets(Scope("demo", "dev", "api")) == {}
+    assert fleet_records.find_fleets(Scope("demo", "prod", "web")) == {}
 
 
 def test_launching_again_adopts_what_runs() -> None:
@@ -160,41 +167,61 @@ def test_a_half_launch_of_an_ended_window_is_made_anew() -> None:
     ends = int(time.time()) + 1800
     _launch(_spec(1, window_ends=ends))
     assert set(_find_pids()).isdisjoint(pids)
-    (folder,) = fleets.find_machines(SCOPE)
+    (folder,) = fleet_records.find_machines(SCOPE)
     assert read_launch(folder)["window_ends"] == ends
 
 
 def test_a_dead_server_is_started_again_where_it_was() -> None:
     """It has its disk and its port again; the balancer's group is as before."""
     _launch(_spec(2))
-    before = fleets.find_machines(SCOPE)
+    before = fleet_records.find_machines(SCOPE)
     folder = _kill(0)
     disk = (folder / "overlay.qcow2").stat().st_ino
-    assert fleets.find_missing(SCOPE, 2) == ["web-aaaaaaaa-0"]
+    assert fleet_records.find_missing(SCOPE, 2) == ["web-aaaaaaaa-0"]
     fleets.resize_fleet(SCOPE, 2, SETTINGS, lambda _line: None)
-    assert fleets.find_missing(SCOPE, 2) == []
-    assert fleets.find_machines(SCOPE) == before
+    assert fleet_records.find_missing(SCOPE, 2) == []
+    assert fleet_records.find_machines(SCOPE) == before
     assert (folder / "overlay.qcow2").stat().st_ino == disk
+
+
+def test_a_start_that_was_killed_before_it_noted_its_process_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No earlier process's record is in the way of the machine's own pid file."""
+    _launch(_spec(1))
+    folder = _kill(0)
+
+    def die(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machines, "write_process", die)
+        with pytest.raises(KeyboardInterrupt):
+            _launch(_spec(1))
+    (pid,) = _find_pids()
+    _launch(_spec(1))
+    assert _find_pids() == [pid]
+    assert find_machine_process(folder)
 
 
 def test_a_removed_server_is_made_again() -> None:
     """A folder that is gone is a server that is missing; a new one takes its name."""
     _launch(_spec(2))
     shutil.rmtree(_kill(1))
-    assert not fleets.find_fleets(SCOPE)["aaaaaaaa"].whole
+    assert not fleet_records.find_fleets(SCOPE)["aaaaaaaa"].whole
     fleets.resize_fleet(SCOPE, 2, SETTINGS, lambda _line: None)
-    assert fleets.find_fleets(SCOPE)["aaaaaaaa"].whole
+    assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].whole
 
 
 def test_servers_of_a_closed_window_boot_sealed() -> None:
     """New ones and old ones: no key is handed over and no port forwarded, before its time too."""
     _launch(_spec(1, window_ends=int(time.time()) + 1800))
-    (machine,) = fleets.find_machines(SCOPE).values()
+    (machine,) = fleet_records.find_machines(SCOPE).values()
     assert machine.ssh_port
     _kill(0)
     access.close_window(SCOPE, lambda _line: None)
     fleets.resize_fleet(SCOPE, 2, SETTINGS, lambda _line: None)
-    for folder, machine in fleets.find_machines(SCOPE).items():
+    for folder, machine in fleet_records.find_machines(SCOPE).items():
         assert machine.ssh_port == 0
         assert read_launch(folder)["login_key"] == ""
         assert read_launch(folder)["window_ends"] == 0
@@ -231,12 +258,12 @@ def test_what_serves_is_not_deleted() -> None:
     balancer.set_traffic(SCOPE, {"aaaaaaaa": 100})
     with pytest.raises(RetirementError, match="100 %"):
         fleets.delete_fleet(SCOPE)
-    assert fleets.find_fleets(SCOPE)["aaaaaaaa"].running == 2
+    assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 2
     balancer.set_traffic(SCOPE, {})
-    ports = [machine.http_port for machine in fleets.find_machines(SCOPE).values()]
+    ports = [machine.http_port for machine in fleet_records.find_machines(SCOPE).values()]
     fleets.delete_fleet(SCOPE)
     fleets.delete_fleet(SCOPE)
-    assert fleets.find_fleets(SCOPE) == {}
+    assert fleet_records.find_fleets(SCOPE) == {}
     assert not layout.generation_dir(SCOPE).exists()
     for port in ports:
         with socket.create_server(("127.0.0.1", port)):
@@ -248,11 +275,11 @@ def test_a_half_deletion_is_seen_and_finished() -> None:
     _launch(_spec(2))
     record = layout.generation_dir(SCOPE) / "record.json"
     layout.write_json(record, {**json.loads(record.read_text()), "leaving": True})
-    assert fleets.find_fleets(SCOPE)["aaaaaaaa"].leaving
+    assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].leaving
     with pytest.raises(LaunchError, match="is gone"):
         fleets.resize_fleet(SCOPE, 3, SETTINGS, lambda _line: None)
     fleets.delete_fleet(SCOPE)
-    assert fleets.find_fleets(SCOPE) == {}
+    assert fleet_records.find_fleets(SCOPE) == {}
 
 
 def test_a_machine_that_cannot_be_started_is_told_in_qemus_words(world: Path) -> None:
@@ -260,10 +287,10 @@ def test_a_machine_that_cannot_be_started_is_told_in_qemus_words(world: Path) ->
     (world / "fault").write_text("refuse")
     with pytest.raises(LaunchError, match="the accelerator is not there"):
         _launch(_spec(2))
-    assert "aaaaaaaa" in fleets.find_fleets(SCOPE)
+    assert "aaaaaaaa" in fleet_records.find_fleets(SCOPE)
     (world / "fault").write_text("")
     _launch(_spec(2))
-    assert fleets.find_fleets(SCOPE)["aaaaaaaa"].running == 2
+    assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 2
 
 
 def test_a_server_that_does_not_serve_stays_for_inspection(world: Path) -> None:
@@ -272,7 +299,7 @@ def test_a_server_that_does_not_serve_stays_for_inspection(world: Path) -> None:
     said: list[str] = []
     fleets.launch_fleet(_spec(1), SETTINGS, said.append)
     assert "its kernel panicked; it stays for inspection" in said[-1]
-    assert fleets.find_fleets(SCOPE)["aaaaaaaa"].running == 1
+    assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 1
     with pytest.raises(LaunchError, match="its kernel panicked"):
         fleets.resize_fleet(SCOPE, 2, SETTINGS, said.append)
 
@@ -282,7 +309,7 @@ def test_a_corrupted_artifact_starts_nothing(world: Path) -> None:
     (world / "vmlinuz").write_text("something else")
     with pytest.raises(ImageError, match="vmlinuz"):
         _launch(_spec(1))
-    assert fleets.find_machines(SCOPE) == {}
+    assert fleet_records.find_machines(SCOPE) == {}
 
 
 def test_a_full_disk_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,14 +318,23 @@ def test_a_full_disk_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: full)
     with pytest.raises(LaunchError, match=r"nearly full[\s\S]*100 MB are free, wanted 768 MB"):
         _launch(_spec(1))
-    assert fleets.find_machines(SCOPE) == {}
+    assert fleet_records.find_machines(SCOPE) == {}
 
 
 def test_two_launches_side_by_side_make_one_fleet() -> None:
     """The second waits for the first and finds its servers."""
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(_launch, [_spec(2), _spec(2)]))
-    assert fleets.find_fleets(SCOPE)["aaaaaaaa"].running == 2
+    assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 2
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """A full disk, say, leaves no half file beside the one that was there."""
+    folder = tmp_path / "in the way"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        layout.write_json(folder, {})
+    assert list(tmp_path.glob(".*")) == []
 
 
 def test_nothing_secret_is_readable_by_others() -> None:

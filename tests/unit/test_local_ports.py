@@ -9,6 +9,7 @@ import pytest
 
 from immutable_servers.errors import LaunchError
 from immutable_servers.targets.local.ports import (
+    find_left_ports,
     find_listener,
     is_free,
     release_port,
@@ -55,6 +56,17 @@ def test_a_port_is_released_only_by_its_owner(tmp_path: Path) -> None:
     assert reserve_port(other, BOUNDS) != port
     release_port(port, owner)
     assert reserve_port(other, BOUNDS) == port
+
+
+def test_a_reservation_that_was_never_written_holds_nothing(tmp_path: Path) -> None:
+    """On a full disk, say: it is left over, and the port is given to the next who asks."""
+    owner = _make_owner(tmp_path, "owner")
+    port = reserve_port(owner, BOUNDS)
+    file = tmp_path / "data/immutable-servers/ports" / str(port)
+    file.write_text("")
+    assert find_left_ports() == [file]
+    assert reserve_port(owner, BOUNDS) == port
+    assert find_left_ports() == []
 
 
 def test_a_port_of_a_removed_owner_is_free_again(tmp_path: Path) -> None:

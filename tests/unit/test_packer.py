@@ -3,6 +3,7 @@
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -187,6 +188,26 @@ def test_malformed_template(request_for: Bake) -> None:
         PackerRun(request_for(f"{VARIABLES}\nbuild {{\n")).build({})
     assert "Unclosed configuration block" in str(caught.value)
     assert "image.pkr.hcl line 6" in str(caught.value)
+
+
+def test_packer_killed(request_for: Bake) -> None:
+    """A Packer that somebody kills is no fault of the template; nothing that it started is left."""
+    pidfds: list[int] = []
+
+    def kill(last_line: str) -> None:
+        if not pidfds and "the script is" in last_line:
+            *below, packer, _supervisor = climb(int(last_line.rsplit(maxsplit=1)[-1]), os.getpid())
+            pidfds.extend(os.pidfd_open(pid) for pid in below)
+            os.kill(packer, signal.SIGKILL)
+
+    request = request_for(build_with("echo the script is $$", "exec sleep 600"))
+    with pytest.raises(ImageError, match="was ended by the signal SIGKILL") as caught:
+        PackerRun(request).build({}, kill)
+    assert "Run the same command again" in caught.value.todo
+    assert "Correct" not in caught.value.todo
+    for pidfd in pidfds:
+        assert select.select([pidfd], [], [], 30)[0], "a process was left"
+        os.close(pidfd)
 
 
 def test_secret_is_nowhere(request_for: Bake, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from immutable_servers import supervised
-from immutable_servers.errors import ImmutableError, SetupError
+from immutable_servers.errors import ImageError, ImmutableError, SetupError
 from immutable_servers.supervised import DeadlineError, run_supervised
 from immutable_servers.supervisor import Stat, find_parts, read_stat, redact
 
@@ -140,6 +140,31 @@ def test_deadline(run: Run, tmp_path: Path) -> None:
     assert lines == ["started", "cleaned"]
     assert "waiting for the bake of base" in caught.value.what
     assert str(tmp_path / "logs" / "run.log") in str(caught.value)
+
+
+def test_a_watch_ends_the_command(run: Run) -> None:
+    """What it raises is raised once the command has cleaned up."""
+    asked: list[str] = []
+
+    def look() -> None:
+        asked.append("")
+        if len(asked) == 2:
+            raise ImageError("The disk is nearly full")
+
+    script = "trap 'echo cleaned; exit 1' INT; echo started; sleep 600 & wait"
+    lines: list[str] = []
+    with pytest.raises(ImageError, match="nearly full"):
+        run(script, on_line=lines.append, watch=look)
+    assert lines == ["started", "cleaned"]
+    assert run("exit 3", watch=look) == 3
+
+
+def test_what_a_run_needs_and_cannot_make_is_told(run: Run, tmp_path: Path) -> None:
+    """Nothing is started, and no traceback is shown."""
+    (tmp_path / "file").touch()
+    with pytest.raises(ImmutableError, match=r"was not started[\s\S]*Not a directory") as caught:
+        run("true", scratch=tmp_path / "file" / "scratch")
+    assert "Traceback" not in str(caught.value)
 
 
 def test_deaf_command_is_killed(run: Run) -> None:

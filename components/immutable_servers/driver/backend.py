@@ -1,4 +1,4 @@
-"""Says what is wrong with the state: what the CLI prints of it is long, or names no way out."""
+"""Says what is wrong with the state, or with the engine: the CLI's words are long, or no help."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -30,6 +30,19 @@ class Trouble:
 
 TROUBLES: Sequence[Trouble] = (
     Trouble(
+        re.compile(r"no space left on device"),
+        "The state could not be written, for its disk is full",
+        "Free some space, then run the same command again: it goes on from what is there.",
+        ImmutableError,
+    ),
+    Trouble(
+        re.compile(r"error reading from server: (EOF|.*connection reset by peer)"),
+        "A process of this run was killed",
+        "Somebody killed it, or the kernel did for want of memory: see `dmesg`. Run the same"
+        " command again: it goes on from what is there.",
+        ImmutableError,
+    ),
+    Trouble(
         re.compile(r"snapshot integrity failure"),
         "The state of the stack contradicts itself",
         REPAIR,
@@ -59,7 +72,7 @@ TROUBLES: Sequence[Trouble] = (
 
 
 def find_trouble(text: str) -> ImmutableError | None:
-    """Return what a text of the CLI says about the state; None when it is about something else."""
+    """Return what a text of the CLI says of one of these; None when it is about something else."""
     lines = text.splitlines()
     for trouble in TROUBLES:
         found = next((line for line in lines if trouble.sign.search(line)), None)

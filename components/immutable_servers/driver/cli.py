@@ -11,6 +11,7 @@ from immutable_servers.driver import console
 from immutable_servers.driver.examples import render_examples
 from immutable_servers.driver.project import CHECKOUT, find_root
 from immutable_servers.errors import ImmutableError, SettingsError
+from immutable_servers.full_disk import find_full_disk
 
 DEFAULT_STACK = "dev"
 USAGE = SettingsError.exit_code
@@ -352,7 +353,8 @@ def run(words: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return console.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line before the user
-        return console.fail_unexpectedly(error, find_root())
+        full = find_full_disk(error)
+        return console.fail(full) if full else console.fail_unexpectedly(error, find_root())
     return code if isinstance(code, int) else 0
 
 

@@ -3,9 +3,10 @@
 import json
 import re
 import secrets
+import signal
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,13 @@ class PackerRun(Packer):
         self.ends = time.monotonic() + request.deadline
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
 
-    def build(self, variables: Mapping[str, str]) -> Mapping[str, Any]:
+    def build(
+        self, variables: Mapping[str, str], watch: Callable[[str], None] | None = None
+    ) -> Mapping[str, Any]:
         """Build with these variables beside the request's own.
 
-        A template that declares `manifest_path` has a manifest post-processor that writes there.
+        `watch` is asked each second with Packer's last line; what it raises ends Packer. A template
+        that declares `manifest_path` has a manifest post-processor that writes there.
 
         Returns:
             The build's entry of the manifest post-processor; empty without `manifest_path`.
@@ -60,7 +64,8 @@ class PackerRun(Packer):
             self._run("init", [])
             self._check_secrets(given)
             self._run("validate", given)
-            self._run("build", ["-color=false", "-on-error=cleanup", *given], say=self.request.say)
+            options = ["-color=false", "-on-error=cleanup", *given]
+            self._run("build", options, say=self.request.say, watch=watch)
             return self._read_manifest(manifest)
         finally:
             manifest.unlink(missing_ok=True)
@@ -94,7 +99,13 @@ class PackerRun(Packer):
                     todo=f'Declare `variable "{name}" {{ sensitive = true }}` in the template.',
                 )
 
-    def _run(self, step: str, options: Sequence[str], say: Say | None = None) -> None:
+    def _run(
+        self,
+        step: str,
+        options: Sequence[str],
+        say: Say | None = None,
+        watch: Callable[[str], None] | None = None,
+    ) -> None:
         self.lines.clear()
         scratch = runtime_dir(data_dir()) / f"packer-{secrets.token_hex(4)}"
         try:
@@ -108,18 +119,31 @@ class PackerRun(Packer):
                 secrets=list(self.request.secrets.values()),
                 what=f"`packer {step}`",
                 scratch=scratch,
+                watch=watch and (lambda: watch(self._find_last_line())),
             )
         except DeadlineError as error:
             raise self._explain_deadline(step) from error
         if code:
-            raise ImageError(
-                f"`packer {step}` of image {self.request.image} failed with exit code {code}",
-                facts=[*explain(list(self.lines)), f"Log: {self.request.log}"],
-                todo=f"Correct packer/{self.request.image}/, then run the same command again.",
-            )
+            raise self._explain_failure(step, code)
+
+    def _find_last_line(self) -> str:
+        return next((line for line in reversed(list(self.lines)) if line.strip()), "nothing")
+
+    def _explain_failure(self, step: str, code: int) -> ImageError:
+        """Tell a Packer that failed from one that somebody killed."""
+        image = self.request.image
+        how, todo = f"failed with exit code {code}", f"Correct packer/{image}/, then run"
+        if code < 0:
+            how = f"was ended by the signal {signal.Signals(-code).name}"
+            todo = "Somebody killed it, or the kernel did for want of memory: see `dmesg`. Run"
+        return ImageError(
+            f"`packer {step}` of image {image} {how}",
+            facts=[*explain(list(self.lines)), f"Log: {self.request.log}"],
+            todo=f"{todo} the same command again.",
+        )
 
     def _explain_deadline(self, step: str) -> ImageError:
-        last = next((line for line in reversed(self.lines) if line.strip()), "nothing")
+        last = self._find_last_line()
         return ImageError(
             f"The bake of image {self.request.image} passed its deadline of "
             f"{self.request.deadline:.0f} s while waiting for `packer {step}`",

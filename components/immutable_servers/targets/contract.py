@@ -211,14 +211,15 @@ class Drift(_Plain):
     """What somebody changed by hand of a fleet, or what went with the machine that it ran on.
 
     Attributes:
-        kind: `missing`, `stopped` or `added` is a server; `artifact`: a server's disk is not of the
-            fleet's artifact; `group`: the balancer's group holds a server that the fleet does not.
+        kind: `missing`, `stopped`, `paused` or `added` is a server; `artifact`: a server's disk is
+            not of the fleet's artifact; `group`: the balancer's group holds a server that the fleet
+            does not.
         server: Its name.
         detail: What was found, such as a path.
     """
 
     generation: str
-    kind: Literal["missing", "stopped", "added", "artifact", "group"]
+    kind: Literal["missing", "stopped", "paused", "added", "artifact", "group"]
     server: str
     detail: str = ""
 
@@ -269,8 +270,14 @@ class Packer(ABC):
     """Runs Packer on a staged template under one deadline (see `images/packer.py`)."""
 
     @abstractmethod
-    def build(self, variables: Mapping[str, str]) -> Mapping[str, Any]:
+    def build(
+        self, variables: Mapping[str, str], watch: Callable[[str], None] | None = None
+    ) -> Mapping[str, Any]:
         """Build with these variables beside the request's own.
+
+        Args:
+            variables: Those that the target's template declares.
+            watch: Is asked each second with Packer's last line; what it raises ends Packer.
 
         Returns:
             The build's entry of the manifest post-processor (`artifact_id`, `custom_data`, ...).

@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from immutable_servers import places
+from immutable_servers.atomic import write_whole
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.driver.setup.versions import parse_version
 from immutable_servers.targets.contract import Say
@@ -86,10 +87,9 @@ def _read_version(file: Path, arguments: Sequence[str]) -> str:
         known = {}
     if key not in known:
         known[key] = _ask_version([str(file), *arguments])
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        beside = memory.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(known))
-        beside.replace(memory)
+        with suppress(OSError):  # Asked again the next time, when the disk is full.
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(memory, json.dumps(known).encode())
     return str(known[key])
 
 

@@ -10,6 +10,7 @@ from immutable_servers.targets.contract import Drift, Fleet, Health
 WHAT: Mapping[str, str] = {
     "missing": "is missing",
     "stopped": "does not run",
+    "paused": "stands still",
     "added": "was added",
     "artifact": "is not of its image",
     "group": "is in the balancer's group and not of the fleet",
@@ -17,6 +18,7 @@ WHAT: Mapping[str, str] = {
 THEN: Mapping[str, str] = {
     "missing": "makes it again, sealed",
     "stopped": "starts it again",
+    "paused": "lets it go on, when there is room",
     "added": "removes it",
     "artifact": "leaves it; `./immutable replace` makes new servers",
     "group": "leaves it; `./immutable replace` makes a new generation with a group of its own",

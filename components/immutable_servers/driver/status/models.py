@@ -13,7 +13,7 @@ DIFFERS = 20
 
 State = Literal["candidate", "live", "standby", "retired"]
 DriftKind = Literal[
-    "missing", "stopped", "added", "artifact", "group", "fleet", "traffic", "balancer"
+    "missing", "stopped", "paused", "added", "artifact", "group", "fleet", "traffic", "balancer"
 ]
 
 
@@ -52,8 +52,8 @@ class DriftStatus(_Model):
     """Something that somebody changed by hand, or that went with the machine it ran on."""
 
     kind: DriftKind = Field(
-        description="missing, stopped, added: a server. artifact: a server that is not of its "
-        "generation's image. group: the balancer's group holds a server of nobody's. fleet: a "
+        description="missing, stopped, paused, added: a server. artifact: a server that is not of "
+        "its generation's image. group: the balancer's group holds a server of nobody's. fleet: a "
         "whole generation is gone. traffic: the balancer says something else than the ledger. "
         "balancer: it does not have the live servers as up."
     )

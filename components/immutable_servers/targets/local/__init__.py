@@ -32,6 +32,7 @@ from immutable_servers.targets.local import (
     boot,
     consoles,
     drift,
+    fleet_records,
     fleets,
     layout,
     leftovers,
@@ -121,7 +122,7 @@ class LocalTarget(Target):
     # what exists and serves
     def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
         """Read the service's folders."""
-        return fleets.find_fleets(scope)
+        return fleet_records.find_fleets(scope)
 
     def find_traffic(self, scope: Scope) -> Mapping[str, int]:
         """Ask HAProxy, or its file while it does not run."""
@@ -131,12 +132,12 @@ class LocalTarget(Target):
         """Read the generation's folder."""
         return [
             Server(machine.name, f"http://{LOOPBACK}:{machine.http_port}")
-            for machine in fleets.find_machines(scope).values()
+            for machine in fleet_records.find_machines(scope).values()
         ]
 
     def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
         """Ask every server, and HAProxy which servers the generation's group holds."""
-        machines = list(fleets.find_machines(scope).values())
+        machines = list(fleet_records.find_machines(scope).values())
         return boot.find_health(machines, launch.health, balancer.find_members(scope))
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
@@ -147,7 +148,7 @@ class LocalTarget(Target):
         """Return the end of each server's console log, with its path."""
         return [
             line
-            for folder in fleets.find_machines(scope)
+            for folder in fleet_records.find_machines(scope)
             for line in (*boot.read_console(folder), f"console log: {folder / 'console.log'}")
         ]
 

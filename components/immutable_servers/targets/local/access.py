@@ -5,7 +5,7 @@ from pathlib import Path
 from immutable_servers.errors import LaunchError
 from immutable_servers.targets.contract import Login, Say, Scope
 from immutable_servers.targets.local import layout, ssh
-from immutable_servers.targets.local.fleets import find_machines, read_record, seal_record
+from immutable_servers.targets.local.fleet_records import find_machines, read_record, seal_record
 from immutable_servers.targets.local.machines import (
     Machine,
     close_ssh_port,

@@ -5,11 +5,11 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from immutable_servers.targets.local.artifacts import (
     LocalCatalog,
     verify_artifact,
 )
+from immutable_servers.targets.local.bake_watch import watch_bake
 from immutable_servers.targets.local.halves import start_half
+from immutable_servers.targets.local.machines import make_key_pair
 from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
 from immutable_servers.targets.local.qemu import EMULATION_ARGS, KERNEL_ARGS
 from immutable_servers.targets.local.sums import write_checksums
@@ -75,7 +77,10 @@ def bake_image(
     with start_half(images_dir / request.image / request.version) as half:
         with _start_login(half, request, left) as login:
             variables = _render_variables(start.folder, half, login, accelerator)
-            packer.build({**variables, "lineage": json.dumps(lineage, sort_keys=True)})
+            packer.build(
+                {**variables, "lineage": json.dumps(lineage, sort_keys=True)},
+                partial(watch_bake, half),
+            )
         _finish(request, start.folder, half, lineage)
     artifact = LocalCatalog(images_dir).find(request.image, request.version)
     if artifact is None:
@@ -129,11 +134,7 @@ def _start_login(half: Path, request: BakeRequest, seconds: float) -> Iterator[_
     folder = places.runtime_dir(half)
     key, credential = folder / "key", folder / "credential"
     try:
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "bake", "-f", str(key)],
-            stdin=subprocess.DEVNULL,
-            check=True,
-        )
+        make_key_pair(key, "bake")
         public = key.with_suffix(".pub").read_text(encoding="ascii").strip()
         launch = {"server": "bake", "login_key": public, "window_ends": int(time.time() + seconds)}
         name, content = (

@@ -19,6 +19,7 @@ from immutable_servers.targets.local.machines import (
     Machine,
     MachineWish,
     find_machine_process,
+    find_pause,
     start_machine,
 )
 from immutable_servers.targets.local.ports import LOOPBACK
@@ -147,6 +148,8 @@ def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: f
             return "serves"
         if find_machine_process(folder) is None:
             return "its QEMU process ended"
+        if why := find_pause(folder):
+            return f"it is paused: {why}"
         panicked = any(_PANIC in line for line in read_console(folder))
         return "its kernel panicked" if panicked else ""
 

@@ -7,7 +7,7 @@ from immutable_servers.errors import TrafficError
 from immutable_servers.targets.contract import Drift, Scope
 from immutable_servers.targets.local import balancer, layout
 from immutable_servers.targets.local.artifacts import DISK
-from immutable_servers.targets.local.fleets import (
+from immutable_servers.targets.local.fleet_records import (
     FleetRecord,
     find_extra,
     find_record_folders,
@@ -17,6 +17,7 @@ from immutable_servers.targets.local.fleets import (
 from immutable_servers.targets.local.machines import (
     find_machine,
     find_machine_process,
+    find_pause,
     read_command,
 )
 from immutable_servers.targets.local.qcow2 import read_backing_file
@@ -59,6 +60,8 @@ def _find_in_server(path: Path, record: FleetRecord, generation: str, name: str)
         yield Drift(generation, "stopped", name)
     elif not any(str(path / "overlay.qcow2") in word for word in read_command(process)):
         yield Drift(generation, "artifact", name, "its process runs from another disk")
+    elif why := find_pause(path):
+        yield Drift(generation, "paused", name, why)
 
 
 def _find_in_group(scope: Scope, generation: str, names: set[str]) -> Iterator[Drift]:

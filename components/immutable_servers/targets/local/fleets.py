@@ -1,18 +1,10 @@
-"""Launches, resizes, repairs, finds and deletes fleets: folders of machines with a record.
-
-```
-record.json    the fleet's FleetSpec, and how far it got
-key, key.pub   the login key, while the window is open
-servers/<n>/   one machine each
-lock           held by the run that changes the fleet
-```
-"""
+"""Launches, resizes, repairs and deletes fleets: folders of machines with a record."""
 
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +12,29 @@ import tenacity
 
 from immutable_servers import places
 from immutable_servers.errors import LaunchError
-from immutable_servers.targets.contract import Fleet, FleetSpec, Say, Scope
+from immutable_servers.targets.contract import FleetSpec, Say, Scope
 from immutable_servers.targets.local import balancer, consoles, layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.boot import boot_servers, make_wish
+from immutable_servers.targets.local.fleet_records import (
+    FleetRecord,
+    find_extra,
+    find_missing,
+    find_paused,
+    find_server_folders,
+    name_server,
+    read_record,
+    server_folder,
+    write_record,
+)
 from immutable_servers.targets.local.locks import hold_lock
 from immutable_servers.targets.local.machines import (
-    Machine,
     MachineWish,
     find_machine,
-    find_machine_process,
     read_launch,
     remove_machine,
 )
-from immutable_servers.targets.local.settings import LocalSettings, Size
+from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.traffic.guard import refuse_if_serving
 
 _LOCK_SECONDS = 300.0
@@ -45,37 +46,6 @@ _WINDOW_SECONDS = 10 * 60
 _FREE_FOR_ALL = 512 * 2**20
 _FREE_FOR_EACH = 256 * 2**20
 """Bytes that must be free: an overlay starts empty and grows with what its server writes."""
-
-
-@dataclass(frozen=True)
-class FleetRecord:
-    """What `record.json` holds.
-
-    Attributes:
-        size: What the spec's size meant at the launch: a fleet that exists keeps it.
-        launched: All servers have served: from then on no server is made anew without need.
-        leaving: The deletion has begun.
-    """
-
-    spec: FleetSpec
-    size: Size
-    launched: bool = False
-    leaving: bool = False
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "spec": self.spec.to_plain(),
-            "size": self.size.model_dump(),
-            "launched": self.launched,
-            "leaving": self.leaving,
-        }
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "FleetRecord":
-        """Make the record from what `to_plain` returned."""
-        spec, size = FleetSpec.from_plain(plain["spec"]), Size(**plain["size"])
-        return cls(spec, size, plain["launched"], plain["leaving"])
 
 
 def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say) -> None:
@@ -146,49 +116,6 @@ def delete_fleet(scope: Scope) -> None:
             _delete(folder, scope)
 
 
-def find_fleets(scope: Scope) -> dict[str, Fleet]:
-    """Return a service's fleets by generation id."""
-    return {
-        generation: _describe(folder, generation, record)
-        for generation, (folder, record) in find_record_folders(scope).items()
-    }
-
-
-def find_record_folders(scope: Scope) -> dict[str, tuple[Path, FleetRecord]]:
-    """Return the folders of a service's fleets with their records, by generation id."""
-    found: dict[str, tuple[Path, FleetRecord]] = {}
-    folder = layout.generations_dir(scope)
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        service, _, generation = path.name.rpartition("-")
-        record = read_record(path) if service == scope.service else None
-        if record:
-            found[generation] = (path, record)
-    return found
-
-
-def find_machines(scope: Scope) -> dict[Path, Machine]:
-    """Return a generation's machines by folder, in the order of their numbers."""
-    folder = layout.generation_dir(scope)
-    found = {path: find_machine(path) for path in find_server_folders(folder)}
-    return {path: machine for path, machine in found.items() if machine}
-
-
-def find_missing(scope: Scope, servers: int) -> list[str]:
-    """Return the names of servers that should run and do not."""
-    folder = layout.generation_dir(scope)
-    return [
-        name_server(scope, number)
-        for number in range(servers)
-        if find_machine(server_folder(folder, number)) is None
-        or find_machine_process(server_folder(folder, number)) is None
-    ]
-
-
-def find_extra(folder: Path, servers: int) -> list[Path]:
-    """Return the folders of servers beyond a fleet's number."""
-    return [path for path in find_server_folders(folder) if int(path.name) >= servers]
-
-
 def delete_left_fleet(scope: Scope, is_left: Callable[[], bool]) -> bool:
     """Delete a fleet that no stack owns; say whether `is_left`, asked under its lock, agreed."""
     folder = layout.generation_dir(scope)
@@ -197,20 +124,6 @@ def delete_left_fleet(scope: Scope, is_left: Callable[[], bool]) -> bool:
         if left:
             _delete(folder, scope)
         return left
-
-
-def read_record(folder: Path) -> FleetRecord | None:
-    """Return a fleet's record, or None where the folder holds no fleet."""
-    plain = layout.read_json(folder / "record.json")
-    return FleetRecord.from_plain(plain) if plain else None
-
-
-def seal_record(scope: Scope) -> None:
-    """Note that a fleet's window is closed: whatever is started from now on boots sealed."""
-    folder = layout.generation_dir(scope)
-    if record := read_record(folder):
-        sealed = replace(record.spec, public_key="", window_ends=0)
-        _write(folder, replace(record, spec=sealed))
 
 
 def check_space(servers: int) -> None:
@@ -236,21 +149,44 @@ def _boot(
     """Boot what does not run, tell the balancer of all, and return why some do not serve."""
     spec = record.spec
     missing = find_missing(spec.scope, spec.servers)
+    paused = find_paused(spec.scope)
+    if paused:
+        say(f"resuming {', '.join(paused)}")
     if missing:
         check_space(len(missing))
         verify_artifact(layout.images_dir(), spec.artifact)
         say(f"booting {', '.join(missing)}")
-    _write(folder, record)
+    write_record(folder, record)
     wishes = _make_wishes(folder, record, settings)
     machines, failures = boot_servers(wishes, spec.launch.health, settings)
     servers = {machine.name: machine.http_port for machine in machines.values()}
     balancer.register_backend(spec.scope, spec.launch.health, servers)
-    _write(folder, replace(record, launched=not failures))
-    if missing and not failures:
+    write_record(folder, replace(record, launched=record.launched or not failures))
+    _refuse_paused(spec.scope)
+    if (missing or paused) and not failures:
         _wait_until_seen(spec.scope)
-    if missing:
+    if missing or paused:
         say(f"{len(machines) - len(failures)} of {spec.servers} servers serve")
     return failures
+
+
+def _refuse_paused(scope: Scope) -> None:
+    """Fail for servers that stand still: nothing that is asked of them would be answered.
+
+    Raises:
+        LaunchError: There are some.
+    """
+    paused = find_paused(scope)
+    if paused:
+        free = shutil.disk_usage(places.data_dir()).free
+        raise LaunchError(
+            f"Servers of {layout.backend_name(scope)} stand still",
+            facts=[
+                *(f"{name} is paused: {why}" for name, why in paused.items()),
+                f"{places.data_dir()}: {free // 2**20} MB are free",
+            ],
+            todo="Free some space, then run ./immutable up: they go on where they were.",
+        )
 
 
 def _wait_until_seen(scope: Scope) -> None:
@@ -271,7 +207,7 @@ def _wait_until_seen(scope: Scope) -> None:
 
 def _shrink(folder: Path, record: FleetRecord, going: list[Path], say: Say) -> None:
     spec = record.spec
-    _write(folder, record)
+    write_record(folder, record)
     found = {path: find_machine(path) for path in find_server_folders(folder)}
     staying = {one.name: one.http_port for path, one in found.items() if one and path not in going}
     names = [name_server(spec.scope, int(path.name)) for path in going]
@@ -312,7 +248,7 @@ def _make_wishes(
 
 def _delete(folder: Path, scope: Scope) -> None:
     if record := read_record(folder):
-        _write(folder, replace(record, leaving=True))
+        write_record(folder, replace(record, leaving=True))
     balancer.remove_backend(scope)
     ssh.end_shared_connections(folder)
     going = list(find_server_folders(folder))
@@ -320,38 +256,6 @@ def _delete(folder: Path, scope: Scope) -> None:
     for path in going:
         remove_machine(path)
     layout.remove_folder(folder)
-
-
-def _describe(folder: Path, generation: str, record: FleetRecord) -> Fleet:
-    wanted = [server_folder(folder, number) for number in range(record.spec.servers)]
-    return Fleet(
-        generation=generation,
-        record=record.spec.record,
-        servers=record.spec.servers,
-        whole=all(find_machine(path) for path in wanted),
-        running=sum(find_machine_process(path) is not None for path in wanted),
-        leaving=record.leaving,
-    )
-
-
-def _write(folder: Path, record: FleetRecord) -> None:
-    layout.write_json(folder / "record.json", record.to_plain())
-
-
-def name_server(scope: Scope, number: int) -> str:
-    """Return a server's name, such as `web-3f2a9c41-0`."""
-    return f"{layout.backend_name(scope)}-{number}"
-
-
-def server_folder(folder: Path, number: int) -> Path:
-    """Return the folder of a fleet's server."""
-    return folder / "servers" / str(number)
-
-
-def find_server_folders(folder: Path) -> list[Path]:
-    """Return the folders of a fleet's servers, in the order of their numbers."""
-    found = [path for path in (folder / "servers").glob("*") if path.name.isdigit()]
-    return sorted(found, key=lambda path: int(path.name))
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from immutable_servers.supervisor import read_stat
 
 ROOM = 3 * 1024**3
 """Bytes that have to be free before anything is made: a bake that fills the disk helps nobody."""
+RESERVE = 512 * 1024**2
+"""Bytes that a bake leaves free: the disks of servers that run grow, and one that cannot stops."""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from immutable_servers import places
 from immutable_servers.errors import ImmutableError, RetirementError
 from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import consoles, layout, ports, probes
-from immutable_servers.targets.local.fleets import read_record
+from immutable_servers.targets.local.fleet_records import read_record
 from immutable_servers.targets.local.halves import find_left_halves, remove_half
 from immutable_servers.targets.local.left_stacks import (
     BALANCER,
@@ -146,7 +146,8 @@ def _remove_half(name: str) -> bool:
 
 def _find_ports() -> Iterator[Leftover]:
     for file in ports.find_left_ports():
-        yield Leftover("port", file.name, f"reserved for {file.read_text()}, which is gone")
+        whose = ports.find_owner(int(file.name)) or "a folder that nobody named"
+        yield Leftover("port", file.name, f"reserved for {whose}, which is gone")
 
 
 def _find_locks() -> Iterator[Leftover]:

@@ -31,7 +31,7 @@ from immutable_servers.processes import (
     read_process,
     write_process,
 )
-from immutable_servers.targets.local import layout, qemu
+from immutable_servers.targets.local import layout, qemu, qmp
 from immutable_servers.targets.local.ports import is_free, release_port, reserve_port
 
 _END_SECONDS = 10.0
@@ -104,7 +104,7 @@ def read_command(process: Process) -> list[str]:
 
 
 def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:
-    """Start a machine, made when it is missing; one that runs is left as it is.
+    """Start a machine, made when it is missing; one that runs is left as it is, one paused resumed.
 
     Raises:
         LaunchError: QEMU did not start; its own words are in the facts.
@@ -112,6 +112,8 @@ def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:
     """
     machine = find_machine(folder)
     if machine and find_machine_process(folder):
+        if find_pause(folder):
+            qmp.resume(find_qmp(folder))
         return machine
     folder.mkdir(parents=True, exist_ok=True)
     _make_overlay(folder, wish.artifact)
@@ -120,12 +122,19 @@ def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:
     _make_host_key(folder, wish.name)
     _write_credential(folder / "launch.cred", "immutable.launch", json.dumps(wish.launch).encode())
     spec = _describe(folder, machine, accelerator)
-    (folder / "console.log").unlink(missing_ok=True)
+    for name in ("console.log", "process.json", "pid"):
+        # Whoever looks after a kill finds what this start made, or nothing.
+        (folder / name).unlink(missing_ok=True)
     run_tool(qemu.render_command(spec), f"The machine {wish.name} did not start")
     process = identify_process(int(spec.pidfile.read_text()), folder)
     if process:  # Else it ended already, which whoever waits for its health sees.
         write_process(folder / "process.json", process)
     return machine
+
+
+def find_pause(folder: Path) -> str:
+    """Return why a machine that runs stands still; empty for every other."""
+    return qmp.find_pause(find_qmp(folder)) if find_machine_process(folder) else ""
 
 
 def read_launch(folder: Path) -> dict[str, Any]:

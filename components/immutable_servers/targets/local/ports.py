@@ -13,6 +13,7 @@ from pathlib import Path
 from immutable_servers import places
 from immutable_servers.errors import LaunchError
 from immutable_servers.processes import PROC
+from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.locks import hold_lock
 
 LOOPBACK = "127.0.0.1"
@@ -30,8 +31,8 @@ def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
     folder = _ports_dir()
     with hold_lock(folder / "lock", _LOCK_SECONDS, "the table of ports"):
         for port in range(bounds[0], bounds[1] + 1):
-            if not _is_reserved(folder / str(port)) and is_free(port):
-                (folder / str(port)).write_text(str(owner))
+            if not _is_reserved(port) and is_free(port):
+                layout.write_private(folder / str(port), str(owner))
                 return port
     raise LaunchError(
         "No port is free for a server",
@@ -43,14 +44,14 @@ def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
 def release_port(port: int, owner: Path) -> None:
     """Give a port back, when `owner` has it."""
     file = _ports_dir() / str(port)
-    if port and file.is_file() and file.read_text() == str(owner):
-        file.unlink()
+    if port and find_owner(port) == str(owner):
+        file.unlink(missing_ok=True)
 
 
 def find_left_ports() -> list[Path]:
     """Return the reservations whose owners are gone."""
     files = [file for file in _ports_dir().glob("*") if file.name.isdigit()]
-    return sorted(file for file in files if not _is_reserved(file))
+    return sorted(file for file in files if not _is_reserved(int(file.name)))
 
 
 def drop_left_port(port: str) -> bool:
@@ -60,6 +61,14 @@ def drop_left_port(port: str) -> bool:
         if left:
             (_ports_dir() / port).unlink()
         return left
+
+
+def find_owner(port: int) -> str:
+    """Return the folder that a port is reserved for; empty when it is for none."""
+    try:
+        return (_ports_dir() / str(port)).read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def is_free(port: int) -> bool:
@@ -105,5 +114,6 @@ def _find_inodes(port: int) -> Iterator[str]:
                 yield fields[9]
 
 
-def _is_reserved(file: Path) -> bool:
-    return file.is_file() and Path(file.read_text()).exists()
+def _is_reserved(port: int) -> bool:
+    owner = find_owner(port)
+    return bool(owner) and Path(owner).exists()

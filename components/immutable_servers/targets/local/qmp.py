@@ -10,6 +10,11 @@ from immutable_servers.targets.local.ports import LOOPBACK
 from immutable_servers.targets.local.qemu import NETWORK
 
 _SECONDS = 10.0
+PAUSES = {
+    "io-error": "no space was left for its disk",
+    "paused": "somebody paused it",
+}
+"""Why a machine stands still, by QEMU's word (RunState). On a full disk it loses nothing so."""
 
 
 def remove_forward(qmp: Path, port: int) -> None:
@@ -26,6 +31,24 @@ def remove_forward(qmp: Path, port: int) -> None:
             facts=[said.strip(), f"control socket: {qmp}"],
             todo="Run the update again.",
         )
+
+
+def find_pause(qmp: Path) -> str:
+    """Return why a running machine stands still; empty when it goes on, or does not answer."""
+    try:
+        said = _execute(qmp, "query-status", {})
+    except LaunchError:
+        return ""
+    return PAUSES.get(said.get("status", ""), "") if isinstance(said, dict) else ""
+
+
+def resume(qmp: Path) -> None:
+    """Let a machine that stands still go on.
+
+    Raises:
+        LaunchError: It does not answer.
+    """
+    _execute(qmp, "cont", {})
 
 
 def _execute(qmp: Path, command: str, arguments: dict[str, Any]) -> object:

@@ -9,7 +9,7 @@ from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.plain import restore_numbers
 from immutable_servers.progress import start_saying
 from immutable_servers.targets.contract import FleetSpec, Route, Scope
-from immutable_servers.targets.local import balancer, fleets, layout, probes
+from immutable_servers.targets.local import balancer, fleet_records, fleets, layout, probes
 from immutable_servers.targets.local.settings import LocalSettings
 
 SPEC_FIELDS = ("scope", "artifact", "launch", "record", "public_key", "window_ends")
@@ -58,10 +58,11 @@ class LocalFleetProvider(Provider):
     needs = ("artifact", "balancer", "public_key", "window_ends")
 
     def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
-        """Name the servers that should run and do not, and those that nobody asked for."""
+        """Name servers that should run and do not, that stand still, that nobody asked for."""
         scope, servers = _read_scope(news), int(news["servers"])
-        extra = fleets.find_extra(layout.generation_dir(scope), servers)
-        return [*fleets.find_missing(scope, servers), *(str(folder) for folder in extra)]
+        extra = fleet_records.find_extra(layout.generation_dir(scope), servers)
+        missing = fleet_records.find_missing(scope, servers)
+        return [*missing, *fleet_records.find_paused(scope), *(str(folder) for folder in extra)]
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch it, or adopt what a killed launch left."""
@@ -74,7 +75,7 @@ class LocalFleetProvider(Provider):
         """Bring it to its number of servers, all of them running."""
         scope, settings = _read_scope(news), _read_settings(news)
         say = start_saying("repair", scope)
-        if fleets.read_record(layout.generation_dir(scope)):
+        if fleet_records.read_record(layout.generation_dir(scope)):
             fleets.resize_fleet(scope, int(news["servers"]), settings, say)
         else:  # The whole folder is gone: made again as it was, sealed once its window is over.
             fleets.launch_fleet(FleetSpec.from_plain(restore_numbers(news)), settings, say)

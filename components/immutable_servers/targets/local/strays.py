@@ -62,6 +62,12 @@ def find_strays() -> Iterator[Stray]:
             yield stray
 
 
+def find_bakers(half: Path) -> list[int]:
+    """Return the pids of what runs on a half artifact, beside Packer and its plugins."""
+    found = (int(entry.name) for entry in PROC.glob("[0-9]*") if _bakes(entry, half))
+    return sorted(found)
+
+
 def end_stray(stray: Stray) -> None:
     """End exactly this process, when its command line still is the same."""
     end_process(identify_process(stray.pid, Path(stray.proof)), _END_SECONDS)
@@ -80,6 +86,14 @@ def _find_stray(pid: int, words: list[str]) -> Stray | None:
         if half and is_left(half.name):
             return Stray(pid, program, half, word, bakes=True)
     return None
+
+
+def _bakes(entry: Path, half: Path) -> bool:
+    try:
+        words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:  # it has just ended
+        return False
+    return not Path(words[0]).name.startswith("packer") and any(f"{half}/" in w for w in words)
 
 
 def _find_half(word: str) -> Path | None:

@@ -1,0 +1,152 @@
+"""Finds fleets by their records, and what of their servers is there, missing or paused.
+
+```
+record.json    the fleet's FleetSpec, and how far it got
+key, key.pub   the login key, while the window is open
+servers/<n>/   one machine each
+lock           held by the run that changes the fleet
+```
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from immutable_servers.targets.contract import Fleet, FleetSpec, Scope
+from immutable_servers.targets.local import layout
+from immutable_servers.targets.local.machines import (
+    Machine,
+    find_machine,
+    find_machine_process,
+    find_pause,
+)
+from immutable_servers.targets.local.settings import Size
+
+
+@dataclass(frozen=True)
+class FleetRecord:
+    """What `record.json` holds.
+
+    Attributes:
+        size: What the spec's size meant at the launch: a fleet that exists keeps it.
+        launched: All servers have served: from then on no server is made anew without need.
+        leaving: The deletion has begun.
+    """
+
+    spec: FleetSpec
+    size: Size
+    launched: bool = False
+    leaving: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "spec": self.spec.to_plain(),
+            "size": self.size.model_dump(),
+            "launched": self.launched,
+            "leaving": self.leaving,
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "FleetRecord":
+        """Make the record from what `to_plain` returned."""
+        spec, size = FleetSpec.from_plain(plain["spec"]), Size(**plain["size"])
+        return cls(spec, size, plain["launched"], plain["leaving"])
+
+
+def read_record(folder: Path) -> FleetRecord | None:
+    """Return a fleet's record, or None where the folder holds no fleet."""
+    plain = layout.read_json(folder / "record.json")
+    return FleetRecord.from_plain(plain) if plain else None
+
+
+def write_record(folder: Path, record: FleetRecord) -> None:
+    """Write a fleet's record, whole or not at all."""
+    layout.write_json(folder / "record.json", record.to_plain())
+
+
+def seal_record(scope: Scope) -> None:
+    """Note that a fleet's window is closed: whatever is started from now on boots sealed."""
+    folder = layout.generation_dir(scope)
+    if record := read_record(folder):
+        sealed = replace(record.spec, public_key="", window_ends=0)
+        write_record(folder, replace(record, spec=sealed))
+
+
+def find_fleets(scope: Scope) -> dict[str, Fleet]:
+    """Return a service's fleets by generation id."""
+    return {
+        generation: _describe(folder, generation, record)
+        for generation, (folder, record) in find_record_folders(scope).items()
+    }
+
+
+def find_record_folders(scope: Scope) -> dict[str, tuple[Path, FleetRecord]]:
+    """Return the folders of a service's fleets with their records, by generation id."""
+    found: dict[str, tuple[Path, FleetRecord]] = {}
+    folder = layout.generations_dir(scope)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        service, _, generation = path.name.rpartition("-")
+        record = read_record(path) if service == scope.service else None
+        if record:
+            found[generation] = (path, record)
+    return found
+
+
+def find_machines(scope: Scope) -> dict[Path, Machine]:
+    """Return a generation's machines by folder, in the order of their numbers."""
+    folder = layout.generation_dir(scope)
+    found = {path: find_machine(path) for path in find_server_folders(folder)}
+    return {path: machine for path, machine in found.items() if machine}
+
+
+def find_missing(scope: Scope, servers: int) -> list[str]:
+    """Return the names of servers that should run and do not."""
+    folder = layout.generation_dir(scope)
+    return [
+        name_server(scope, number)
+        for number in range(servers)
+        if find_machine(server_folder(folder, number)) is None
+        or find_machine_process(server_folder(folder, number)) is None
+    ]
+
+
+def find_paused(scope: Scope) -> dict[str, str]:
+    """Return the names of servers that run and stand still, with why."""
+    folders = find_server_folders(layout.generation_dir(scope))
+    found = {name_server(scope, int(path.name)): find_pause(path) for path in folders}
+    return {name: why for name, why in found.items() if why}
+
+
+def find_extra(folder: Path, servers: int) -> list[Path]:
+    """Return the folders of servers beyond a fleet's number."""
+    return [path for path in find_server_folders(folder) if int(path.name) >= servers]
+
+
+def name_server(scope: Scope, number: int) -> str:
+    """Return a server's name, such as `web-3f2a9c41-0`."""
+    return f"{layout.backend_name(scope)}-{number}"
+
+
+def server_folder(folder: Path, number: int) -> Path:
+    """Return the folder of a fleet's server."""
+    return folder / "servers" / str(number)
+
+
+def find_server_folders(folder: Path) -> list[Path]:
+    """Return the folders of a fleet's servers, in the order of their numbers."""
+    found = [path for path in (folder / "servers").glob("*") if path.name.isdigit()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def _describe(folder: Path, generation: str, record: FleetRecord) -> Fleet:
+    wanted = [server_folder(folder, number) for number in range(record.spec.servers)]
+    return Fleet(
+        generation=generation,
+        record=record.spec.record,
+        servers=record.spec.servers,
+        whole=all(find_machine(path) for path in wanted),
+        running=sum(find_machine_process(path) is not None for path in wanted),
+        leaving=record.leaving,
+    )
