@@ -8,7 +8,7 @@ from matrix import ALL, CASES, REVERTED, SAME, SOURCE, THIRD, Case
 from project import Outcome, Project
 from watcher import start_watching
 
-CORE = ("broken: a plain run", "update: after traffic: kill engine")
+CORE = ("update: after traffic: kill engine",)
 """Rows that `./immutable test --fast` plays too."""
 
 

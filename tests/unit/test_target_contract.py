@@ -4,10 +4,10 @@ import ast
 import inspect
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from aws_world import start_emulation
 
 from immutable_servers import targets
 from immutable_servers.errors import SettingsError
@@ -35,7 +35,11 @@ def target(
         "instant": {"folder": str(tmp_path), "code": "1"},
         "aws": {"region": "eu-central-1"},
     }
-    with start_emulation():
+    with ExitStack() as emulated:
+        if request.param == "aws":
+            from aws_world import start_emulation  # noqa: PLC0415 - the others do without moto
+
+            emulated.enter_context(start_emulation())
         yield load_target(request.param, own.get(request.param, {}))
 
 
