@@ -140,7 +140,6 @@ def test_a_stack_file_with_a_stranger_s_salt_works(project: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.core
 def test_an_error_of_a_provider_keeps_its_parts_and_its_exit_code(project: Path) -> None:
     """A failed verification ends with 6, its three parts, and no word of gRPC or Python."""
     set_config(project, action="fail")

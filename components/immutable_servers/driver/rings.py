@@ -24,9 +24,9 @@ LINTERS: Mapping[str, Sequence[str]] = {
     "mypy": ("-m", "mypy"),
 }
 RINGS = ("unit", "program", "engine", "clouds", "local")
-REAL = "local"
-"""The ring that boots machines. Its tests run one after the other: each takes the whole machine."""
-TARGETS = (REAL, "aws")
+SERIAL = ("program", "local")
+"""Rings whose tests run one after the other: few, or each with the whole machine."""
+TARGETS = ("local", "aws")
 """Whose tools the rings use."""
 FAST = ("unit", "program", "engine")
 """What `--fast` runs."""
@@ -34,6 +34,8 @@ CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core")}
 """What `--fast` takes of a ring that is longer than that."""
 MOST_WORKERS = 4
 """So many processes run the tests of one ring side by side, where there are as many cores."""
+WAITING = "unit"
+"""The ring whose tests wait as much as they compute: two processes for each core."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,11 @@ def list_tools(*, fast: bool) -> list[Part]:
 
 def render_choice(ring: str, *, fast: bool) -> list[str]:
     """Return pytest's arguments for a ring: how many processes, and which of its tests."""
-    workers = min(MOST_WORKERS, os.cpu_count() or 1)
-    beside = ["-n", str(workers), "--dist", "worksteal"] if ring != REAL and workers > 1 else []
+    cores = os.cpu_count() or 1
+    workers = min(MOST_WORKERS, 2 * cores if ring == WAITING else cores)
+    beside = (
+        ["-n", str(workers), "--dist", "worksteal"] if ring not in SERIAL and workers > 1 else []
+    )
     return [*beside, *(CORE.get(ring, ()) if fast else ())]
 
 
