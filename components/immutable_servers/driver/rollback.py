@@ -20,6 +20,7 @@ from immutable_servers.errors import SettingsError
 from immutable_servers.ledger import OUTPUT, parse_ledgers
 from immutable_servers.records import Record
 from immutable_servers.requests import Request, release
+from immutable_servers.verification.report import count
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,24 @@ def ask_rollback(
     chosen = known.choose(service)
     record = choose_fallback(known, chosen, to, across=across)
     launched = needs_launch(chosen, record)
-    how = "its artifact is launched again, without a bake" if launched else "its servers run"
+    settings = known.settings.services.get(chosen.name)
+    wanted = settings.servers if settings else record.servers
+    how = describe_way(record.servers, wanted, launched=launched)
     note = f"{chosen.name} goes back to generation {record.generation}: {how}"
     request = Request(pins={chosen.name: _make_pin(chosen, record, why)}, others_stay=True)
     return Asked(chosen.name, request, note, launched)
+
+
+def describe_way(servers: int, wanted: int, *, launched: bool) -> str:
+    """Say what going back takes, from a generation's servers and how many the settings want."""
+    if launched:
+        return "its artifact is launched again, without a bake"
+    if servers < wanted:
+        return (
+            f"it has {count(servers, 'server')}, and traffic waits for {wanted - servers} more,"
+            " since the settings want that many"
+        )
+    return "its servers run"
 
 
 def _make_pin(service: KnownService, chosen: Record, why: str) -> dict[str, str]:
