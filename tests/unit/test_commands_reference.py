@@ -55,3 +55,15 @@ def test_exit_codes_are_those_of_the_error_tree() -> None:
     assert {name: int(code) for code, name in rows} == dict(EXIT_CODES)
     assert f"| {CHANGES} |" in REFERENCE
     assert CHANGES not in {*EXIT_CODES.values(), 0, 130}
+
+
+def test_messages_name_commands_that_exist() -> None:
+    """What a message tells a reader to type is a command of this program."""
+    folder = Path(cli.__file__).parents[1]
+    named = {
+        (word, file.name)
+        for file in folder.rglob("*.py")
+        for word in re.findall(r"\./immutable (?:-\S+ )*([a-z]\w*)", file.read_text())
+    }
+    assert len(named) > len(COMMANDS)
+    assert {(word, file) for word, file in named if word not in COMMANDS} == set()

@@ -31,7 +31,7 @@ def watch_bake(half: Path, last_line: str) -> None:
                 f"{half.parent} has {free // 1024**2} MB left.",
                 f"{RESERVE // 1024**2} MB are kept for servers that run.",
             ],
-            todo="Make room, or delete images that nothing needs with ./immutable prune.",
+            todo="Make room: `./immutable sweep` lists what no stack owns. Then run it again.",
         )
     if _BEFORE_LOGIN in last_line and not find_bakers(half):
         printed = read_console(places.find_runtime_dir(half))

@@ -54,7 +54,7 @@ def check_room(folder: Path) -> None:
         raise ImageError(
             "The disk is nearly full",
             facts=[f"{folder} has {free // 1024**2} MB left; {ROOM // 1024**2} MB are needed."],
-            todo="Make room, or delete images that nothing needs with ./immutable prune.",
+            todo="Make room: `./immutable sweep` lists what no stack owns. Then run it again.",
         )
 
 
