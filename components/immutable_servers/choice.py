@@ -212,8 +212,17 @@ def _wish_for(record: Record, wish: Wish) -> Wish:
 
 
 def _begin(wish: Wish, ledger: ServiceLedger, round_: int) -> Record:
+    """Return the record of a round that nobody made yet.
+
+    One that nothing else knows any more has the balancer as its witness: its fleet was lost before
+    a run could record it, and the engine's state still says that it was verified.
+    """
+    shape = {"digest": wish.shape}
+    generation = compute_generation_id(wish.version, wish.launch, shape, round_)
+    if generation in wish.pointed:
+        return _begin(wish, ledger, round_ + 1)
     return Record(
-        generation=compute_generation_id(wish.version, wish.launch, {"digest": wish.shape}, round_),
+        generation=generation,
         order=ledger.last_order + 1,
         state=State.CANDIDATE,
         image=wish.image,

@@ -138,6 +138,7 @@ def plan_stack(
         ledgers[name] = complete(known[name], seen.fleets[name], seen.traffic[name])
         digest = digest_checks([root / folder for folder in service.checks])
         wish = _make_wish(name, settings, target, versions, digest, commit, request)
+        wish = replace(wish, pointed=frozenset(seen.traffic[name]))
         if not offline:
             gone = find_gone(ledgers[name], seen.fleets[name], target.catalog)
             wish = replace(wish, gone=frozenset({*gone, *unbaked}))

@@ -19,6 +19,7 @@ class Wish:
         again: Why the live generation is to be made again as the next round; empty when it is not.
         stays: What serves goes on serving, whatever the source says.
         gone: Versions that the catalog lacks, of the checkout's and those that lack servers.
+        pointed: Generations that the balancer points to, known or not.
         retiring: These generations go, and nothing else is done; None in every other run.
     """
 
@@ -37,4 +38,5 @@ class Wish:
     again: str = ""
     stays: bool = False
     gone: frozenset[str] = frozenset()
+    pointed: frozenset[str] = frozenset()
     retiring: tuple[str, ...] | None = None

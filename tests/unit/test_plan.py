@@ -19,6 +19,15 @@ def test_nothing_known_begins_with_round_zero() -> None:
     assert (plan.desired.order, plan.desired.round, plan.others) == (1, 0, ())
 
 
+def test_what_the_balancer_points_to_is_no_round_to_begin_with() -> None:
+    """Its fleet and its record are lost: the next round is made, not one that was proven before."""
+    lost = decide(make_wish(), ServiceLedger(), {}).desired
+    wish = replace(make_wish(), pointed=frozenset({lost.generation}))
+    plan = decide(wish, ServiceLedger(), {})
+    assert plan.fresh
+    assert (plan.desired.round, plan.desired.generation != lost.generation) == (1, True)
+
+
 def test_the_live_generation_is_desired_when_nothing_changed() -> None:
     """The same make is the live generation itself; a standby stays beside it."""
     old, live = make_record("old", "v0", 1), make_record("live", "v1", 2)
