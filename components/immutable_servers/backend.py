@@ -13,6 +13,13 @@ BACKEND = "PULUMI_BACKEND_URL"
 CLOUD = "https://api.pulumi.com"
 """What the CLI takes when nothing else was chosen."""
 SCHEME = "file://"
+PLAIN = "?metadata=skip"
+"""Keeps a file backend from writing an `.attrs` beside each file, of which nobody reads a word.
+
+That one is not written at once as the file itself is: an engine that is killed in between leaves it
+empty, and then every command ends with "failed to load checkpoint: EOF".
+https://github.com/google/go-cloud/blob/v0.46.0/blob/fileblob/attrs.go
+"""
 ORGANIZATION = "organization"
 """What a file backend calls the one organization that it has."""
 
@@ -51,6 +58,11 @@ def shorten(url: str) -> str:
 def digest_backend(url: str) -> str:
     """Return 12 hex digits that tell backends apart, by their options too."""
     return hashlib.sha256(url.encode()).hexdigest()[:12]
+
+
+def make_file_url(folder: Path) -> str:
+    """Return the URL of a file backend in a folder, which outlives a kill at any moment."""
+    return f"{SCHEME}{folder}{PLAIN}"
 
 
 def find_state_file(folder: Path, project: str, stack: str) -> Path | None:

@@ -206,6 +206,12 @@ def test_trouble_with_the_state_is_told_in_three_parts(project: Path) -> None:
     assert (piped.returncode, piped.stderr) == (0, "")
     assert piped.stdout == "Stack dev on no target\n"
     state = state_dir(project) / ".pulumi/stacks/driven/dev.json"
+    assert not list(state_dir(project).rglob("*.attrs"))  # which a killed engine leaves empty
+    note = state.with_name("dev.json.attrs")
+    note.touch()  # as a backend without our option has it
+    done = run_driver(project, "up")
+    assert (done.returncode, ".attrs" in done.stderr) == (9, True), done.stderr
+    note.unlink()
     whole = json.loads(state.read_text())
     resources = whole["checkpoint"]["latest"]["resources"]
     without = [one for one in resources if not one["type"].startswith("pulumi:providers:")]

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import yaml
 
+from immutable_servers.backend import make_file_url
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -75,7 +77,7 @@ class Checkout:
             "PYTHONPATH": str(ROOT / "components"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PULUMI_HOME": str(self._find_home()),
-            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+            "PULUMI_BACKEND_URL": make_file_url(folder / "state"),
             "PULUMI_CONFIG_PASSPHRASE": "sample",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # makes --event-log known, as the Automation API does

@@ -102,7 +102,7 @@ def test_nobody_s_backend_or_passphrase_is_used(
     monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///elsewhere")
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "theirs")
     made = make_environment(tmp_path)
-    assert made["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.immutable/state"
+    assert made["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.immutable/state?metadata=skip"
     assert "theirs" not in made.values()
     assert made[MARK] == str(os.getpid())
 

@@ -224,6 +224,11 @@ def test_a_locked_stack_is_busy() -> None:
             "backups",
         ),
         (
+            "error: failed to load checkpoint: EOF",
+            errors.LedgerError,
+            "metadata=skip",
+        ),
+        (
             UNREACHABLE,
             errors.LedgerError,
             "PULUMI_BACKEND_URL",
@@ -284,7 +289,7 @@ def test_a_stack_file_that_is_no_yaml_is_a_settings_error(project: Path) -> None
 def test_without_a_login_state_is_in_the_project(project: Path) -> None:
     """A file backend, and a passphrase that only this user reads and that stays the same."""
     made = environment.compute_environment(project)
-    assert made["PULUMI_BACKEND_URL"] == f"file://{project}/.immutable/state"
+    assert made["PULUMI_BACKEND_URL"] == f"file://{project}/.immutable/state?metadata=skip"
     file = Path(made["PULUMI_CONFIG_PASSPHRASE_FILE"])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     word = file.read_text()
@@ -300,8 +305,11 @@ def test_the_user_s_own_backend_wins(project: Path, monkeypatch: pytest.MonkeyPa
     """A URL, a token, a login, or a backend in Pulumi.yaml: then nothing of ours is set."""
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://states")
     assert "PULUMI_BACKEND_URL" not in environment.compute_environment(project)
-    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{environment.state_dir(project)}")
-    assert environment.has_own_backend(project)
+    for options in ("", "?metadata=skip"):
+        monkeypatch.setenv(
+            "PULUMI_BACKEND_URL", f"file://{environment.state_dir(project)}{options}"
+        )
+        assert environment.has_own_backend(project)
     monkeypatch.delenv("PULUMI_BACKEND_URL")
     monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "pul-x")
     assert not environment.has_own_backend(project)
@@ -331,7 +339,7 @@ def test_env_is_read_by_a_shell(project: Path, capsys: pytest.CaptureFixture[str
     exports = capsys.readouterr().out
     shell = f'{exports}\nprintf %s "$PULUMI_BACKEND_URL"'
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
-    assert done.stdout == f"file://{project}/.immutable/state"
+    assert done.stdout == f"file://{project}/.immutable/state?metadata=skip"
     quoted = environment.render_exports({"ODD": 'it\'s a "path"'})
     shell = f'{quoted}\nprintf %s "$ODD"'
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)

@@ -48,6 +48,13 @@ TROUBLES: Sequence[Trouble] = (
         REPAIR,
     ),
     Trouble(
+        re.compile(r"failed to load checkpoint: EOF"),
+        "A note beside the state file is empty: an engine was killed while it wrote",
+        "The state itself is whole, and what serves goes on. Delete the empty file that ends in"
+        " `.attrs` beside it, below `.pulumi/stacks/`. `?metadata=skip` at the end of"
+        " PULUMI_BACKEND_URL keeps such files from being written.",
+    ),
+    Trouble(
         re.compile(r"failed to load checkpoint|could not deserialize|invalid checkpoint"),
         "The state file of the stack is broken",
         f"{REPAIR} A file that is cut off cannot be repaired: put back the last whole copy, which"

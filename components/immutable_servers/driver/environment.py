@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from immutable_servers import places
-from immutable_servers.backend import BACKEND, find_login
+from immutable_servers.backend import BACKEND, SCHEME, find_login, make_file_url, normalize
 from immutable_servers.driver.project import read_project
 from immutable_servers.driver.setup.debian import SYSTEM_FOLDERS
 from immutable_servers.driver.setup.packer import find_packer, plugins_dir
@@ -28,7 +28,7 @@ def compute_environment(root: Path) -> dict[str, str]:
     if has_own_backend(root):
         state = state_dir(root)
         state.mkdir(parents=True, exist_ok=True)
-        made[BACKEND] = f"file://{state}"
+        made[BACKEND] = make_file_url(state)
         # The stack's salt is kept in the state, so that no stack file has to carry it.
         made["PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER"] = "true"
         if not any(name in os.environ for name in PASSPHRASES):
@@ -58,7 +58,7 @@ def has_own_backend(root: Path) -> bool:
     """Tell whether state goes to our file backend: nobody chose another or is logged in."""
     chosen = os.environ.get(BACKEND)
     if chosen:
-        return chosen == f"file://{state_dir(root)}"
+        return normalize(chosen, root) == f"{SCHEME}{state_dir(root)}"
     if os.environ.get("PULUMI_ACCESS_TOKEN"):
         return False
     backend = read_project(root).get("backend")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers import places
-from immutable_servers.backend import BACKEND
+from immutable_servers.backend import BACKEND, make_file_url
 from immutable_servers.context import Place as Where
 from immutable_servers.driver import console
 from immutable_servers.driver.engine import run_engine
@@ -138,7 +138,7 @@ def make_environment(copy: Path) -> dict[str, str]:
     return {
         **ours,
         **compute_environment(CHECKOUT),
-        BACKEND: f"file://{state}",
+        BACKEND: make_file_url(state),
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
         "PULUMI_CONFIG_PASSPHRASE": "bench",
         "PULUMI_CONFIG_PASSPHRASE_FILE": "",
