@@ -214,8 +214,8 @@ def _wish_for(record: Record, wish: Wish) -> Wish:
 def _begin(wish: Wish, ledger: ServiceLedger, round_: int) -> Record:
     """Return the record of a round that nobody made yet.
 
-    One that nothing else knows any more has the balancer as its witness: its fleet was lost before
-    a run could record it, and the engine's state still says that it was verified.
+    One that nothing else knows any more may have the balancer as its witness: its fleet was lost
+    before a run could record it. Servers of its id would be sent traffic before they are verified.
     """
     shape = {"digest": wish.shape}
     generation = compute_generation_id(wish.version, wish.launch, shape, round_)

@@ -70,6 +70,13 @@ def lose_fleet(project: Project) -> None:
     shutil.rmtree(project.live_fleet(), ignore_errors=True)
 
 
+def lose_idle_fleets(project: Project) -> None:
+    """Delete every fleet but the one that serves, by hand: the seals of their ids seal nothing."""
+    for folder in set((project.world / "fleets").iterdir()) - {project.live_fleet()}:
+        shutil.rmtree(folder)
+        project.note("lost", generation=folder.name.rpartition("-")[2])
+
+
 def lose_artifacts(project: Project) -> None:
     """Delete every image, by hand."""
     for file in (project.world / "images").glob("*.json"):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from checkout import ROOT, Checkout, Outcome
 from instant_faults import Faults
 from warm import Warm
+from watcher import find_sealed
 
 __all__ = ["INSTANT", "ROOT", "SAMPLE", "Outcome", "Project"]
 
@@ -77,6 +78,11 @@ class Project(Checkout):
         return self.root.parent / "world"
 
     @property
+    def journal(self) -> Path:
+        """What the target did, an event a line."""
+        return self.world / "journal.jsonl"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Make the instant target known too."""
         found = super().environment
@@ -117,8 +123,7 @@ class Project(Checkout):
         self.pulumi("stack", "import", "-s", self.stack, "--file", str(file))
 
     def _read_new(self) -> list[dict[str, Any]]:
-        journal = self.world / "journal.jsonl"
-        lines = journal.read_text().splitlines() if journal.exists() else []
+        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
         new, self.read = lines[self.read :], len(lines)
         return [json.loads(line) for line in new]
 
@@ -134,6 +139,11 @@ class Project(Checkout):
     def set_fault(self, name: str, times: int = 1) -> None:
         """Have something go wrong at a moment of the next runs: `MOMENT: WHAT`."""
         Faults(self.world).set(name, times)
+
+    def note(self, event: str, **facts: str) -> None:
+        """Write into the target's journal what a test does by hand."""
+        with self.journal.open("a") as journal:
+            journal.write(json.dumps({"event": event, **facts}) + "\n")
 
     def take_sample(self) -> None:
         """Take all of the application from the sample again, as a revert would."""
@@ -211,7 +221,6 @@ class Project(Checkout):
         live = self.live(service)
         assert live
         assert self.fleets(service).get(live) == servers
-        events = [json.loads(line) for line in (self.world / "journal.jsonl").open()]
-        sealed = {e["generation"] for e in events if e["event"] == "seal"}
-        assert live in sealed
+        events = [json.loads(line) for line in self.journal.open()]
+        assert live in find_sealed(self.journal)
         assert not [e for e in events if e["event"] == "delete" and e["serving"]]

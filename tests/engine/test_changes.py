@@ -1,8 +1,9 @@
 """design.md's table of changes: what each must do and must not do, on the real engine."""
 
 import pytest
-from matrix import CHECKS, lose_artifacts
+from matrix import CHECKS, lose_artifacts, lose_idle_fleets
 from project import Project
+from watcher import start_watching
 
 
 def test_first_run_bakes_launches_verifies_and_serves(project: Project) -> None:
@@ -311,3 +312,28 @@ def test_an_unhealthy_candidate_gets_no_traffic(serving: Project) -> None:
     assert done.code != 0
     assert "500" in done.text
     assert (serving.live(), done.count("delete")) == (old, 0)
+
+
+@pytest.mark.parametrize("moment", ["after seal", "before traffic"])
+def test_servers_lost_with_their_record_are_verified_again(serving: Project, moment: str) -> None:
+    """A verdict is of the servers that it looked at: a fleet of the same id starts unverified.
+
+    The engine was killed once they were verified and sealed, before a ledger knew of them; somebody
+    deleted them. The state still holds the verdict and the seal.
+    """
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    serving.set_fault(f"{moment}: kill engine")
+    killed = serving.up()
+    assert (killed.code != 0, killed.count("seal")) == (True, 1)
+    serving.unlock()
+    lose_idle_fleets(serving)
+    assert set(serving.fleets()) == {old}
+    with start_watching(serving.world):
+        done = serving.up()
+    assert done.code == 0, done.text
+    assert [done.count(event) for event in ("boot", "seal", "traffic")] == [2, 1, 1]
+    verified = [step for step in done.steps if "Verification" in step]
+    assert [step.split()[0] for step in verified] == ["update"]
+    assert not list((serving.world / "keys").iterdir())
+    serving.ask_three_questions()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from matrix import SOURCE, lose_artifacts, lose_fleet, lose_server, upgrade
+from matrix import SOURCE, lose_artifacts, lose_fleet, lose_idle_fleets, lose_server, upgrade
 from project import Outcome, Project
 from watcher import Watcher, start_watching
 
@@ -63,6 +63,7 @@ CHANGES: Mapping[str, Callable[[Project], None]] = {
     "lose a server": lose_server,
     "lose the fleet": lose_fleet,
     "lose the artifacts": lose_artifacts,
+    "lose the idle fleets": lose_idle_fleets,
 }
 HARM = ("lose a server", "lose the fleet")
 FAULTS = (

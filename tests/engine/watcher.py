@@ -26,6 +26,7 @@ class Watcher(threading.Thread):
         self.wrong: list[str] = []
         self.excused: set[str] = set()
         self.sealed: set[str] = set()
+        self.noted = 0
         self.served: set[str] = set()
         self.stopped = threading.Event()
 
@@ -67,10 +68,22 @@ class Watcher(threading.Thread):
 
     def is_sealed(self, generation: str) -> bool:
         """Tell whether a generation was sealed, which only a verified one is."""
-        if generation not in self.sealed:
-            events = map(json.loads, read(self.world / "journal.jsonl").splitlines())
-            self.sealed |= {e["generation"] for e in events if e["event"] == "seal"}
+        journal = self.world / "journal.jsonl"
+        size = journal.stat().st_size if journal.exists() else 0
+        if size != self.noted:
+            self.noted, self.sealed = size, find_sealed(journal)
         return generation in self.sealed
+
+
+def find_sealed(journal: Path) -> set[str]:
+    """Return the generations that were sealed, and not deleted by hand since."""
+    sealed: set[str] = set()
+    for event in map(json.loads, read(journal).splitlines()):
+        if event["event"] == "seal":
+            sealed.add(event["generation"])
+        elif event["event"] == "lost":
+            sealed.discard(event["generation"])
+    return sealed
 
 
 def read(file: Path) -> str:

@@ -45,6 +45,15 @@ def _open_window(props: dict[str, Any]) -> dict[str, Any]:
     return {**props, "public_key": public_key, "window_ends": int(time.time()) + WINDOW}
 
 
+def was_launched_again(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Tell whether the servers of a generation are others than those that a state speaks of.
+
+    Both name a `launched_at`, in seconds since the epoch, which is 0 or missing where nobody knows.
+    """
+    before, now = olds.get("launched_at"), news.get("launched_at")
+    return bool(before and now and before != now)
+
+
 class Access(Resource, module="immutable-servers", name="Access"):
     """A generation's login key and window.
 

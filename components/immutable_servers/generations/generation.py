@@ -86,10 +86,16 @@ class Generation(pulumi.ComponentResource):
         verification = Verification(
             args.name,
             args.place,
-            self._describe_verification(args, self.retirement),
+            self._describe_verification(args, access, self.retirement),
             self._child(depends_on=[fleet]),
         )
-        seal = Seal(args.name, args.place, verification.passed_generation, self._child())
+        seal = Seal(
+            args.name,
+            args.place,
+            verification.passed_generation,
+            access.launched_at,
+            self._child(),
+        )
         self.ready_generation = seal.ready_generation
         self.verdict = verification.verdict
         self.failures = verification.failures
@@ -126,7 +132,7 @@ class Generation(pulumi.ComponentResource):
         )
 
     def _describe_verification(
-        self, args: GenerationArgs, retirement: Retirement
+        self, args: GenerationArgs, access: Access, retirement: Retirement
     ) -> dict[str, Input[Any]]:
         record = args.record
         return {
@@ -135,6 +141,7 @@ class Generation(pulumi.ComponentResource):
             "before_traffic": list(args.before_traffic),
             "artifact": args.artifact,
             "launch": record.launch,
+            "launched_at": access.launched_at,
             "verified_by": record.checks if record.verified else None,
             "retirement": retirement.id,
             "image": record.image,

@@ -13,6 +13,7 @@ from pulumi import Input, Output, ResourceOptions, dynamic
 
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.generations.access import was_launched_again
 from immutable_servers.places import reports_dir
 from immutable_servers.progress import start_saying
 from immutable_servers.verification.candidate import verify_fleet, verify_fresh_server
@@ -29,9 +30,10 @@ class VerificationProvider(Provider):
     updates = ("checks",)
     needs = ("retirement", "artifact")
 
-    def find_drift(self, olds: Mapping[str, Any], _news: Mapping[str, Any]) -> Sequence[str]:
-        """Run a recorded failure again."""
-        return () if olds.get("verdict") == PASSED else ("verdict",)
+    def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+        """Run a recorded failure again, and a verdict on servers that are no more."""
+        passed = olds.get("verdict") == PASSED and not _has_new_servers(olds, news)
+        return () if passed else ("verdict",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Verify the candidate's own servers.
@@ -50,8 +52,13 @@ class VerificationProvider(Provider):
         """
         if news.get("verified_by") == news["checks"]:
             return dynamic.UpdateResult({**olds, **news, **_pass(news), "failures": []})
-        on_fleet = not olds.get("verified_once")
+        on_fleet = not olds.get("verified_once") or _has_new_servers(olds, news)
         return dynamic.UpdateResult(_run(news, on_fleet=on_fleet))
+
+
+def _has_new_servers(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Tell whether the fleet was launched again, since it was lost before a ledger knew of it."""
+    return news.get("verified_by") is None and was_launched_again(olds, news)
 
 
 def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
@@ -121,7 +128,8 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
             name: The generation's name.
             place: The generation's place.
             inputs: `checks` (digest), `folders`, `before_traffic`, `image`, `images`, `launch`,
-                `artifact`, `retirement`, `verified_by` (the digest of the checks that it passed
+                `artifact`, `retirement`, `launched_at` (of its servers, in seconds since the
+                epoch), `verified_by` (the digest of the checks that it passed
                 before this run, None when it never passed).
             opts: Must name the fleet as a dependency.
         """

@@ -7,6 +7,7 @@ from pulumi import Input, Output, ResourceOptions, dynamic
 
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.generations.access import was_launched_again
 from immutable_servers.progress import start_saying
 
 
@@ -17,7 +18,8 @@ class SealProvider(Provider):
 
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Follow the verdict: seal what passes now, and hold back what fails now."""
-        return () if news["passed"] == olds["ready_generation"] else ("passed",)
+        follows = news["passed"] == olds["ready_generation"]
+        return () if follows and not was_launched_again(olds, news) else ("passed",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Seal the servers when they passed."""
@@ -46,7 +48,22 @@ class Seal(Resource, module="immutable-servers", name="Seal"):
 
     ready_generation: Output[str]
 
-    def __init__(self, name: str, place: Place, passed: Input[str], opts: ResourceOptions) -> None:
-        """Register under the generation's name; `passed` is its id when it passed, else empty."""
-        inputs = {**place.to_inputs(), "passed": passed}
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        passed: Input[str],
+        launched_at: Input[int],
+        opts: ResourceOptions,
+    ) -> None:
+        """Register under the generation's name.
+
+        Args:
+            name: The generation's name.
+            place: The generation's place.
+            passed: Its id when it passed, else empty.
+            launched_at: When its servers were launched, in seconds since the epoch.
+            opts: The resource's options.
+        """
+        inputs = {**place.to_inputs(), "passed": passed, "launched_at": launched_at}
         super().__init__(SealProvider(), name, inputs, ("ready_generation",), opts)
