@@ -9,11 +9,14 @@ from local_stack import GONE_SECONDS, LocalStack, wait_until
 
 PROVISION = "packer/app/provision.sh"
 BAKING = ("qemu-system", "/output/disk.qcow2")
-KILLED = {
-    ("packer ", " build "): "was ended by the signal SIGKILL",
-    BAKING: "The machine of the bake ended before Packer could log in",
-}
-"""Whose command line holds which words, and what is said when it is killed in a bake."""
+PACKER = ("packer ", " build ")
+KILLED = (
+    (PACKER, signal.SIGKILL, "was ended by the signal SIGKILL"),
+    (PACKER, signal.SIGINT, "`packer build` of image app was interrupted"),
+    (BAKING, signal.SIGKILL, "The machine of the bake ended before Packer could log in"),
+    (BAKING, signal.SIGINT, "The machine of the bake ended before Packer could log in"),
+)
+"""Whose command line holds which words, what it is sent in a bake, and what is said then."""
 FIRST = "sources=/var/tmp/sources\n"
 
 
@@ -60,8 +63,9 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
         wait_until(lambda: serving.world.find_processes(*BAKING))
         run.kill_engine()
     wait_until(lambda: not serving.world.find_bakes(), GONE_SECONDS)
-    for words, said in KILLED.items():
-        kill_in_bake(serving, words).assert_failed(said, "the same command again")
+    for words, number, said in KILLED:
+        done = kill_in_bake(serving, words, number)
+        done.assert_failed(said, "the same command again")
         assert_nothing_left(serving)
     assert serving.live() == live
     with serving.start_up() as run:
@@ -73,14 +77,14 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
     assert_nothing_left(serving)
 
 
-def kill_in_bake(stack: LocalStack, words: tuple[str, ...]) -> Outcome:
-    """Bake, and kill processes while Packer waits for the login; the run fails by itself."""
+def kill_in_bake(stack: LocalStack, words: tuple[str, ...], number: int) -> Outcome:
+    """Bake, and send a signal to processes while Packer waits for the login; the run fails by itself."""
     for log in (stack.root / ".immutable" / "logs").glob("bake-*.log"):
         log.unlink()
     with stack.start_up() as run:
         wait_until(lambda: find_logs(stack, "Waiting for SSH"))
         for pid in stack.world.find_processes(*words):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         return Outcome(run.wait(), run.text, {}, [], [], {})
 
 

@@ -26,6 +26,11 @@ __all__ = ["PackerRun", "check_template"]
 KEPT_LINES = 400
 SAY_EVERY = 1.0
 """At most one of Packer's lines in this many seconds is progress; the log has all."""
+INTERRUPTED = "Cleanly cancelled builds after being interrupted."
+"""Packer's last line after a SIGINT or SIGTERM.
+
+https://github.com/hashicorp/packer/blob/v1.15.0/command/build.go
+"""
 BUILDER = re.compile(r"^(?:==>|   ) +[a-z0-9-]+\.[a-z0-9_-]+:")
 """What Packer puts before each line of a build: an arrow or spaces, and the source's name."""
 
@@ -136,6 +141,8 @@ class PackerRun(Packer):
         if code < 0:
             how = f"was ended by the signal {signal.Signals(-code).name}"
             todo = "Somebody killed it, or the kernel did for want of memory: see `dmesg`. Run"
+        elif INTERRUPTED in self.lines:
+            how, todo = "was interrupted", "Somebody sent it a signal. Run"
         return ImageError(
             f"`packer {step}` of image {image} {how}",
             facts=[*explain(list(self.lines)), f"Log: {self.request.log}"],
