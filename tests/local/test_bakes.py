@@ -78,7 +78,7 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
 
 
 def kill_in_bake(stack: LocalStack, words: tuple[str, ...], number: int) -> Outcome:
-    """Bake, and send a signal to processes while Packer waits for the login; the run fails by itself."""
+    """Bake, and signal processes while Packer waits for the login; the run fails by itself."""
     for log in (stack.root / ".immutable" / "logs").glob("bake-*.log"):
         log.unlink()
     with stack.start_up() as run:
