@@ -137,11 +137,12 @@ def plan_stack(
     for name, service in settings.services.items():
         ledgers[name] = complete(known[name], seen.fleets[name], seen.traffic[name])
         digest = digest_checks([root / folder for folder in service.checks])
-        wish = _make_wish(name, settings, target, versions, digest, commit, request)
-        wish = replace(wish, pointed=frozenset(seen.traffic[name]))
-        if not offline:
-            gone = find_gone(ledgers[name], seen.fleets[name], target.catalog)
-            wish = replace(wish, gone=frozenset({*gone, *unbaked}))
+        gone = () if offline else find_gone(ledgers[name], seen.fleets[name], target.catalog)
+        wish = replace(
+            _make_wish(name, settings, target, versions, digest, commit, request),
+            gone=frozenset({*gone, *unbaked}),
+            pointed=frozenset(seen.traffic[name]),
+        )
         plan = decide(wish, ledgers[name], seen.fleets[name])
         if request.retire and plan.desired.state is not State.LIVE:
             continue  # it never served, and this run launches nothing
