@@ -86,6 +86,22 @@ def changed(names: Sequence[str], olds: Mapping[str, Any], news: Mapping[str, An
     return [name for name in names if olds.get(name) != news.get(name)]
 
 
+def require_new_window(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+    """Refuse to launch a fleet again under the login window of the one that was lost.
+
+    By its window, servers are told from those that were verified before under the same id.
+
+    Raises:
+        ImmutableError: The window is the old one: this run leaves the generation's `Access` out.
+    """
+    if olds.get("window_ends") == news.get("window_ends"):
+        raise ImmutableError(
+            "This run leaves out what has to come first",
+            facts=["The fleet is gone, and would be launched again without a new login window."],
+            todo="Run `./immutable up` without --target and --exclude.",
+        )
+
+
 class Resource(dynamic.Resource, module="immutable-servers", name="Resource"):
     """A dynamic resource whose outputs are declared beside its inputs."""
 

@@ -20,7 +20,7 @@ from immutable_servers.images.component import MachineImage, MachineImageArgs
 from immutable_servers.ledger import parse_ledgers, read_last_output
 from immutable_servers.plan import Plan
 from immutable_servers.planning import StackPlan, make_routes, plan_stack
-from immutable_servers.records import ServiceLedger
+from immutable_servers.records import ServiceLedger, State
 from immutable_servers.requests import Request, read_request
 from immutable_servers.service import Service, ServiceArgs
 from immutable_servers.settings import Settings, load_settings
@@ -193,7 +193,7 @@ class ImmutableStack:
 
 
 def find_leftovers(plan: Plan, known: ServiceLedger) -> list[str]:
-    """Return the generations that go and that no finished run has recorded."""
-    return [
-        record.generation for record in plan.going if record.generation not in known.generations
-    ]
+    """Return the generations that go and that no finished run has recorded, or only as gone."""
+    records = known.generations
+    there = {one for one, record in records.items() if record.state is not State.RETIRED}
+    return [record.generation for record in plan.going if record.generation not in there]

@@ -71,6 +71,7 @@ class Service(pulumi.ComponentResource):
             name,
             args.place,
             desired.ready_generation,
+            desired.verified_launch,
             plan.desired.launch,
             [generation.retirement.id for generation in [desired, *others]],
             shares.id,

@@ -1,16 +1,16 @@
 """Flags and surgery that a person may use: whatever they do, the three questions hold."""
 
 import pytest
+from matrix import lose_idle_fleets
 from project import Project
+from watcher import start_watching
 
 
 @pytest.mark.parametrize("kind", ["Verification", "Seal", "Retirement", "InstantFleet", "Access"])
 def test_state_that_was_deleted(serving: Project, kind: str) -> None:
     """A resource that somebody took out of the state costs no generation its traffic."""
     live = serving.live()
-    shown = serving.pulumi("stack", "--show-urns", "-s", "dev").stdout
-    urn = next(word for word in shown.split() if f":{kind}::web-{live}" in word)
-    serving.pulumi("state", "delete", urn, "--yes", "--force", "--target-dependents", "-s", "dev")
+    delete_from_state(serving, kind, live)
     done = serving.up()
     assert done.code == 0, done.text
     assert serving.live() == live
@@ -46,3 +46,81 @@ def test_a_first_pointer_that_was_left_out(project: Project) -> None:
     done = project.up()
     assert done.code == 0, done.text
     project.ask_three_questions()
+
+
+def test_what_a_run_leaves_out_is_believed_of_no_other_servers(serving: Project) -> None:
+    """A verdict in the state gives traffic to no servers that it did not look at, nor to a part.
+
+    The engine was killed when all was verified and sealed; then somebody deletes a server, then
+    all, and runs without one resource or another.
+    """
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    serving.set_fault("before traffic: kill engine")
+    assert serving.up().code != 0
+    serving.unlock()
+    (new,) = set(serving.fleets()) - {old}
+    left_out = "leaves out what has to come first"
+    with start_watching(serving.world):
+        (serving.world / "fleets" / f"web-{new}" / "server-1").unlink()
+        done = serving.up("--exclude", "**InstantFleet::web-*")
+        done.assert_failed("TrafficError", f"generation {new} is not whole")
+        lose_idle_fleets(serving)
+        done = serving.up("--exclude", "**Access::web-*")
+        done.assert_failed(left_out, "without a new login window")
+        done = serving.up("--exclude", "**Verification::web-*")
+        done.assert_failed(left_out, f"web-{new} were launched again since they passed")
+        done = serving.up("--exclude", "**Verification::web-*", "--exclude", "**Seal::web-*")
+        done.assert_failed(left_out, f"web-{new} were launched again since they passed")
+        assert (serving.live(), set(serving.fleets())) == (old, {old, new})
+        done = serving.up()
+    assert done.code == 0, done.text
+    assert [done.count(event) for event in ("boot", "seal", "traffic")] == [0, 1, 1]
+    serving.ask_three_questions()
+
+
+def test_what_serves_is_told_from_the_balancer(serving: Project) -> None:
+    """A run that died after the move is followed by one that fails: it names what serves."""
+    serving.edit("app/server.txt", "two")
+    serving.set_fault("after traffic: kill engine")
+    assert serving.up().code != 0
+    serving.unlock()
+    live = serving.live()
+    serving.break_app()
+    serving.up().assert_failed("Verification failed", f"live is {live}")
+    assert [one for one, state in serving.states().items() if state == "live"] == [live]
+
+
+def test_a_fleet_that_is_in_no_state_goes(serving: Project) -> None:
+    """A fleet that somebody took out of the state is deleted, though a ledger says it is gone."""
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    delete_from_state(serving, "InstantFleet", old)
+    serving.services["web"]["keep"] = 0
+    serving.write_settings()
+    for _ in range(2):
+        done = serving.up()
+        assert done.code == 0, done.text
+    assert (done.count("drain"), done.count("delete"), serving.find_left()) == (1, 1, [])
+    serving.ask_three_questions()
+
+
+@pytest.mark.parametrize("kind", ["InstantFleet", "Retirement"])
+def test_what_serves_is_not_replaced_by_a_flag(serving: Project, kind: str) -> None:
+    """`--replace` of what guards or makes the live fleet takes no server, and leaves no debt."""
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    with start_watching(serving.world):
+        done = serving.up("--replace", f"**{kind}::web-*")
+        assert done.count("delete") == 0, done.text
+        serving.ask_three_questions()
+        assert len(serving.fleets()) == 2
+
+
+def delete_from_state(project: Project, kind: str, generation: str) -> None:
+    """Take a generation's resource out of the state, and what depends on it."""
+    shown = project.pulumi("stack", "--show-urns", "-s", "dev").stdout
+    urn = next(word for word in shown.split() if f":{kind}::web-{generation}" in word)
+    project.pulumi("state", "unprotect", "--all", "--yes", "-s", "dev")
+    project.pulumi("state", "delete", urn, "--yes", "--force", "--target-dependents", "-s", "dev")

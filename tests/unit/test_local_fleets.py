@@ -28,6 +28,7 @@ from immutable_servers.targets.local import (
     machines,
 )
 from immutable_servers.targets.local.machines import find_machine_process, read_launch
+from immutable_servers.targets.local.resources import LocalFleetProvider
 from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.targets.local.sums import write_checksums
 
@@ -268,6 +269,24 @@ def test_what_serves_is_not_deleted() -> None:
     for port in ports:
         with socket.create_server(("127.0.0.1", port)):
             pass
+
+
+def test_a_resource_deletes_no_fleet_that_another_has_adopted() -> None:
+    """Under `--replace` two resources are of one fleet: the one that was replaced deletes nothing.
+
+    One of an older version has no handle; what it made it deletes, unless it was adopted since.
+    """
+    spec, provider = _spec(1), LocalFleetProvider()
+    for handle, others in (("", ()), ("one", ()), ("two", ("one", ""))):
+        fleets.launch_fleet(spec, SETTINGS, lambda _line: None, handle)
+        for other in others:
+            provider.delete("id", {"scope": SCOPE.to_plain(), "handle": other})
+            assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 1
+    provider.delete("id", {"scope": SCOPE.to_plain(), "handle": "two"})
+    assert fleet_records.find_fleets(SCOPE) == {}
+    _launch(spec)
+    provider.delete("id", {"scope": SCOPE.to_plain()})
+    assert fleet_records.find_fleets(SCOPE) == {}
 
 
 def test_a_half_deletion_is_seen_and_finished() -> None:

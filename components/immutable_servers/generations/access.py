@@ -45,12 +45,11 @@ def _open_window(props: dict[str, Any]) -> dict[str, Any]:
     return {**props, "public_key": public_key, "window_ends": int(time.time()) + WINDOW}
 
 
-def was_launched_again(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+def was_launched_again(before: Any, now: Any) -> bool:  # noqa: ANN401 - of a state or a record
     """Tell whether the servers of a generation are others than those that a state speaks of.
 
-    Both name a `launched_at`, in seconds since the epoch, which is 0 or missing where nobody knows.
+    Both are in seconds since the epoch, and 0 or missing where nobody knows.
     """
-    before, now = olds.get("launched_at"), news.get("launched_at")
     return bool(before and now and before != now)
 
 

@@ -59,6 +59,7 @@ class Generation(pulumi.ComponentResource):
 
     Attributes:
         ready_generation: Its id once its verification passed and it is sealed, else empty.
+        verified_launch: When the servers were launched that its verification looked at.
         verdict: `passed` or `failed`.
         failures: One line for each failed check.
         record: Its record for the ledger, completed by this run.
@@ -66,6 +67,7 @@ class Generation(pulumi.ComponentResource):
     """
 
     ready_generation: Output[str]
+    verified_launch: Output[int]
     verdict: Output[str]
     failures: Output[list[str]]
     record: Output[dict[str, Any]]
@@ -81,7 +83,8 @@ class Generation(pulumi.ComponentResource):
             args.place,
             args.drain,
             fleet.id,
-            self._child(ignore_changes=ignored),
+            # Under `--replace` it refuses before it is replaced, and not for ever after.
+            self._child(ignore_changes=ignored, delete_before_replace=True),
         )
         verification = Verification(
             args.name,
@@ -93,10 +96,12 @@ class Generation(pulumi.ComponentResource):
             args.name,
             args.place,
             verification.passed_generation,
+            verification.verified_launch,
             access.launched_at,
             self._child(),
         )
         self.ready_generation = seal.ready_generation
+        self.verified_launch = verification.verified_launch
         self.verdict = verification.verdict
         self.failures = verification.failures
         self.record = self._complete_record(args, access, verification)

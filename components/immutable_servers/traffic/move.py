@@ -1,21 +1,38 @@
 """Moves a service's traffic to a verified generation whose servers all answer."""
 
+from dataclasses import dataclass
+
 from immutable_servers.context import Place
 from immutable_servers.errors import TrafficError
 from immutable_servers.health import wait_until_healthy
 from immutable_servers.targets.contract import Launch, Say, Target
 from immutable_servers.traffic.canary import ALL, Canary, try_canary, watch_all
+from immutable_servers.verification.launch import refuse_launched_again
 
 
-def move_traffic(place: Place, launch: Launch, trial: Canary | None, before: str, say: Say) -> str:
-    """Point the service to the place's generation, unless it is there already; try it on the way.
+@dataclass(frozen=True)
+class Verified:
+    """A generation that its verification and seal let through.
 
-    Health of every server is asked in the same step, before a canary too. A generation that has
-    the traffic already is watched all the same: the run that moved it died before it had judged.
+    Attributes:
+        launch: Its launch spec, for the health check.
+        launched_at: When the servers were launched that were verified, in seconds since the epoch;
+            0 where a state does not say.
+    """
+
+    place: Place
+    launch: Launch
+    launched_at: int
+
+
+def move_traffic(wished: Verified, trial: Canary | None, before: str, say: Say) -> str:
+    """Point the service to the wished generation, unless it is there already; try it on the way.
+
+    Its servers are asked in the same step, before a canary too. A generation that has the traffic
+    already is watched all the same: the run that moved it died before it had judged.
 
     Args:
-        place: The generation's.
-        launch: Its launch spec, for the health check.
+        wished: The generation.
         trial: What it has to reach under traffic; None to move all at once.
         before: The generation that had the traffic when the last run ended, empty for none.
         say: Takes the progress.
@@ -25,12 +42,17 @@ def move_traffic(place: Place, launch: Launch, trial: Canary | None, before: str
         says.
 
     Raises:
-        TrafficError: A server does not answer, or the balancer did not do as asked; traffic stays.
+        TrafficError: A server does not answer or is missing, or the balancer did not do as asked;
+            traffic stays.
+        ImmutableError: They are others than those that were verified; traffic stays.
     """
+    place = wished.place
     target, wish = place.load(), place.scope.generation
     live = find_live(target, place)
     if not is_pointing(target, place):
-        refuse_sick(place, launch)
+        refuse_sick(place, wished.launch)
+        refuse_launched_again(place, wished.launched_at)
+        refuse_not_whole(place)
         if trial and live not in ("", wish):
             fault = try_canary(place, live, trial, say)
             if fault:
@@ -55,6 +77,21 @@ def refuse_sick(place: Place, launch: Launch) -> None:
             " healthy",
             facts=[f"{health.server}: {health.detail}" for health in sick],
             todo="Look at the server's console log, then run `./immutable up` again.",
+        )
+
+
+def refuse_not_whole(place: Place) -> None:
+    """Ask the target whether all servers are there: those that are may well answer.
+
+    Raises:
+        TrafficError: One is missing, or the fleet is being deleted.
+    """
+    fleet = place.load().find_fleets(place.scope).get(place.scope.generation)
+    if fleet is None or fleet.leaving or not fleet.whole:
+        raise TrafficError(
+            f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"
+            " whole",
+            todo="Run `./immutable up` without --target and --exclude.",
         )
 
 

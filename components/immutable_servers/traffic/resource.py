@@ -14,7 +14,7 @@ from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.progress import start_saying
 from immutable_servers.targets.contract import Launch
 from immutable_servers.traffic.canary import read_canary
-from immutable_servers.traffic.move import find_live, is_pointing, move_traffic
+from immutable_servers.traffic.move import Verified, find_live, is_pointing, move_traffic
 
 
 class TrafficProvider(Provider):
@@ -24,13 +24,12 @@ class TrafficProvider(Provider):
 
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Compare the wish with the balancer, not with the last run."""
-        wish = news["generation"]
-        if not wish or has_failed(olds, news):
-            return ()
+        wish, place = news["generation"], read_place(news)
+        if not wish or has_failed(olds, news):  # It stays; the last run may have died after a move.
+            return () if olds.get("live") == find_live(place.load(), place) else ("live",)
         if olds.get("live") != wish or olds.get("tried") == wish:
             return ("generation",)
-        place = read_place(news).at(wish)
-        return () if is_pointing(place.load(), place) else ("live",)
+        return () if is_pointing(place.load(), place.at(wish)) else ("live",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Point the service for the first time."""
@@ -66,7 +65,8 @@ def _point(olds: Mapping[str, Any], props: dict[str, Any]) -> dict[str, Any]:
         launch = Launch.from_plain(props["launch"])
         # Who had the traffic when the last run ended is not on trial, unless it was told so.
         trial = None if wish == before != tried else read_canary(props.get("canary"))
-        found = move_traffic(service.at(wish), launch, trial, before, say)
+        verified = Verified(service.at(wish), launch, int(props.get("verified_launch") or 0))
+        found = move_traffic(verified, trial, before, say)
         if found or tried == wish:
             fault, tried = found, wish if found else ""
     live = find_live(service.load(), service)
@@ -97,6 +97,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
         service: str,
         place: Place,
         generation: Input[str],
+        verified_launch: Input[int],
         launch: Mapping[str, Any],
         retirements: Sequence[Input[str]],
         shares: Input[str],
@@ -110,6 +111,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
             place: The service's place.
             generation: What the generation's verification and seal let through: its id when it
                 passed and is sealed, else empty.
+            verified_launch: When the servers were launched that it looked at, as the target has it.
             launch: The generation's launch spec, for the health check.
             retirements: Ids of every declared generation's retirement, so that a destroy takes
                 the traffic away first.
@@ -120,6 +122,7 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
         inputs = {
             **place.to_inputs(),
             "generation": generation,
+            "verified_launch": verified_launch,
             "launch": launch,
             "retirements": retirements,
             "shares": shares,

@@ -18,6 +18,7 @@ from immutable_servers.places import reports_dir
 from immutable_servers.progress import start_saying
 from immutable_servers.verification.candidate import verify_fleet, verify_fresh_server
 from immutable_servers.verification.inspection import describe_inspection
+from immutable_servers.verification.launch import find_launch
 from immutable_servers.verification.report import Report, count
 
 PASSED = "passed"
@@ -51,14 +52,16 @@ class VerificationProvider(Provider):
         What passed these checks before has still passed when others were tried on it meanwhile.
         """
         if news.get("verified_by") == news["checks"]:
-            return dynamic.UpdateResult({**olds, **news, **_pass(news), "failures": []})
+            kept = {"failures": [], "verified_launch": find_launch(read_place(news))}
+            return dynamic.UpdateResult({**olds, **news, **_pass(news), **kept})
         on_fleet = not olds.get("verified_once") or _has_new_servers(olds, news)
         return dynamic.UpdateResult(_run(news, on_fleet=on_fleet))
 
 
 def _has_new_servers(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """Tell whether the fleet was launched again, since it was lost before a ledger knew of it."""
-    return news.get("verified_by") is None and was_launched_again(olds, news)
+    again = was_launched_again(olds.get("launched_at"), news.get("launched_at"))
+    return news.get("verified_by") is None and again
 
 
 def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
     report_dir = reports_dir(Path.cwd()) / f"{place.scope.stack}-{props['name']}"
     verify = verify_fleet if on_fleet else verify_fresh_server
     began = time.monotonic()
+    launched_at = find_launch(place)
     report = verify(place, props, report_dir, say)
     failures = report.describe_failures()
     if failures and on_fleet:
@@ -79,6 +83,7 @@ def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
         "passed_generation": "",
         **(_pass(props) if report.ok else {}),
         "verified_once": report.ok or not on_fleet,
+        "verified_launch": launched_at,
         "seconds": round(time.monotonic() - began, 1),
         "failures": failures,
         "report": report.to_plain(),
@@ -112,12 +117,15 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
         verified: When and how, empty when it failed, or when nothing was run.
         failures: One line for each failed check, with its server and assertion; then how to look
             at the servers.
+        verified_launch: When the servers that it looked at were launched, in seconds since the
+            epoch; 0 where the target does not know.
     """
 
     verdict: Output[str]
     passed_generation: Output[str]
     verified: Output[dict[str, str]]
     failures: Output[list[str]]
+    verified_launch: Output[int]
 
     def __init__(
         self, name: str, place: Place, inputs: Mapping[str, Input[Any]], opts: ResourceOptions
@@ -139,6 +147,7 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
             "verified",
             "failures",
             "verified_once",
+            "verified_launch",
             "seconds",
             "report",
         )

@@ -9,6 +9,7 @@ from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.generations.access import was_launched_again
 from immutable_servers.progress import start_saying
+from immutable_servers.verification.launch import refuse_launched_again
 
 
 class SealProvider(Provider):
@@ -19,7 +20,8 @@ class SealProvider(Provider):
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Follow the verdict: seal what passes now, and hold back what fails now."""
         follows = news["passed"] == olds["ready_generation"]
-        return () if follows and not was_launched_again(olds, news) else ("passed",)
+        again = was_launched_again(olds.get("launched_at"), news.get("launched_at"))
+        return () if follows and not again else ("passed",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Seal the servers when they passed."""
@@ -34,6 +36,7 @@ class SealProvider(Provider):
 def _seal(props: dict[str, Any]) -> dict[str, Any]:
     place = read_place(props)
     if props["passed"]:
+        refuse_launched_again(place, props.get("verified_launch"))
         place.load().close_window(place.scope, start_saying("seal", place.scope))
     return {**props, "ready_generation": props["passed"]}
 
@@ -53,6 +56,7 @@ class Seal(Resource, module="immutable-servers", name="Seal"):
         name: str,
         place: Place,
         passed: Input[str],
+        verified_launch: Input[int],
         launched_at: Input[int],
         opts: ResourceOptions,
     ) -> None:
@@ -62,8 +66,10 @@ class Seal(Resource, module="immutable-servers", name="Seal"):
             name: The generation's name.
             place: The generation's place.
             passed: Its id when it passed, else empty.
+            verified_launch: When the servers were launched that passed, as the target has it.
             launched_at: When its servers were launched, in seconds since the epoch.
             opts: The resource's options.
         """
         inputs = {**place.to_inputs(), "passed": passed, "launched_at": launched_at}
+        inputs["verified_launch"] = verified_launch
         super().__init__(SealProvider(), name, inputs, ("ready_generation",), opts)

@@ -1,5 +1,6 @@
 """The instant target's resources: thin shells, as a real target's are."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import pulumi
 from pulumi import dynamic
 
 from immutable_servers.context import Place, read_place
-from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.dynamic import Provider, Resource, require_new_window
 from immutable_servers.targets.contract import FleetSpec
 
 if TYPE_CHECKING:
@@ -53,19 +54,23 @@ class FleetProvider(Provider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch, or adopt what a killed launch left."""
         self.require(props)
-        spec = FleetSpec.from_plain(props)
-        _find_target(props).launch(spec)
-        return dynamic.CreateResult(spec.scope.name, props)
+        spec, handle = FleetSpec.from_plain(props), secrets.token_hex(4)
+        _find_target(props).launch(spec, handle)
+        return dynamic.CreateResult(spec.scope.name, {**props, "handle": handle})
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Bring it to its count."""
-        spec = FleetSpec.from_plain(news)
-        _find_target(news).launch(spec)
-        return dynamic.UpdateResult(news)
+        spec, target = FleetSpec.from_plain(news), _find_target(news)
+        if spec.scope.generation not in target.find_fleets(spec.scope):
+            require_new_window(olds, news)
+        target.launch(spec)
+        return dynamic.UpdateResult({**news, "handle": olds.get("handle")})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Delete to the end."""
-        _find_target(props).delete(read_place(props).scope)
+        """Delete to the end, unless another resource has adopted it since."""
+        target, scope = _find_target(props), read_place(props).scope
+        if target.find_handle(scope) in ("", props["handle"]):
+            target.delete(scope)
 
 
 def _find_target(props: Mapping[str, Any]) -> "InstantTarget":

@@ -320,11 +320,13 @@ class InstantTarget(InstantOwners, Target):
         self.world.meet("after drain")
 
     # what the resources call
-    def launch(self, spec: FleetSpec) -> None:
-        """Make the folder and its servers, each with what it answers."""
+    def launch(self, spec: FleetSpec, handle: str = "") -> None:
+        """Make the folder and its servers, each with what it answers; note who asked first."""
         self.world.meet("before launch")
         folder = self.world.fleet_folder(spec.scope)
         folder.mkdir(exist_ok=True)
+        if handle:
+            (folder / "handle").write_text(handle)
         self.world.write(folder / "spec.json", spec.to_plain())
         where = {"service": spec.scope.service, "generation": spec.scope.generation}
         answer = self.read_answer(spec.artifact)
@@ -339,6 +341,11 @@ class InstantTarget(InstantOwners, Target):
                 server.unlink()
         self.world.note("launch", servers=spec.servers, **where)
         self.world.meet("after launch")
+
+    def find_handle(self, scope: Scope) -> str:
+        """Return the handle of the resource that made or adopted a fleet last."""
+        file = self.world.fleet_folder(scope) / "handle"
+        return file.read_text() if file.exists() else ""
 
     def read_answer(self, artifact: str) -> str:
         """Return what a server of an artifact answers."""

@@ -32,12 +32,14 @@ class FleetRecord:
         size: What the spec's size meant at the launch: a fleet that exists keeps it.
         launched: All servers have served: from then on no server is made anew without need.
         leaving: The deletion has begun.
+        handle: Of the resource that made or adopted the fleet last; empty in an older record.
     """
 
     spec: FleetSpec
     size: Size
     launched: bool = False
     leaving: bool = False
+    handle: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain values."""
@@ -46,13 +48,14 @@ class FleetRecord:
             "size": self.size.model_dump(),
             "launched": self.launched,
             "leaving": self.leaving,
+            "handle": self.handle,
         }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "FleetRecord":
         """Make the record from what `to_plain` returned."""
         spec, size = FleetSpec.from_plain(plain["spec"]), Size(**plain["size"])
-        return cls(spec, size, plain["launched"], plain["leaving"])
+        return cls(spec, size, plain["launched"], plain["leaving"], plain.get("handle", ""))
 
 
 def read_record(folder: Path) -> FleetRecord | None:

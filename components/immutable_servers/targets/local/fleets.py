@@ -48,11 +48,12 @@ _FREE_FOR_EACH = 256 * 2**20
 """Bytes that must be free: an overlay starts empty and grows with what its server writes."""
 
 
-def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say) -> None:
+def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say, handle: str = "") -> None:
     """Launch a fleet, and wait until every server serves; adopt what a killed launch left.
 
     A fleet that was launched is completed, never made anew. A server that does not serve is no
-    error here: it stays for inspection, and the verification says so.
+    error here: it stays for inspection, and the verification says so. `handle` is the resource's
+    own, which it deletes the fleet by.
 
     Raises:
         ImageError: The artifact is missing or corrupted.
@@ -68,6 +69,7 @@ def launch_fleet(spec: FleetSpec, settings: LocalSettings, say: Say) -> None:
             size = found.size if found else settings.find_size(spec.launch.size)
             found = FleetRecord(spec, size)
             _remove_strangers(folder, found, settings)
+        found = replace(found, handle=handle or found.handle)
         for failure in _boot(folder, found, settings, say):
             say(f"{failure.what}; it stays for inspection")
 

@@ -1,11 +1,12 @@
 """The local target's resources: thin shells over plain functions, nothing absolute in the state."""
 
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pulumi import Input, Output, ResourceOptions, dynamic
 
-from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.dynamic import Provider, Resource, require_new_window
 from immutable_servers.plain import restore_numbers
 from immutable_servers.progress import start_saying
 from immutable_servers.targets.contract import FleetSpec, Route, Scope
@@ -67,23 +68,34 @@ class LocalFleetProvider(Provider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch it, or adopt what a killed launch left."""
         self.require(props)
-        spec = FleetSpec.from_plain(restore_numbers(props))
-        fleets.launch_fleet(spec, _read_settings(props), start_saying("launch", spec.scope))
-        return dynamic.CreateResult(spec.scope.name, {**props, **_refer(spec.scope, props)})
+        spec, handle = FleetSpec.from_plain(restore_numbers(props)), secrets.token_hex(4)
+        say = start_saying("launch", spec.scope)
+        fleets.launch_fleet(spec, _read_settings(props), say, handle)
+        found = {**props, **_refer(spec.scope, props), "handle": handle}
+        return dynamic.CreateResult(spec.scope.name, found)
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Bring it to its number of servers, all of them running."""
         scope, settings = _read_scope(news), _read_settings(news)
         say = start_saying("repair", scope)
         if fleet_records.read_record(layout.generation_dir(scope)):
             fleets.resize_fleet(scope, int(news["servers"]), settings, say)
-        else:  # The whole folder is gone: made again as it was, sealed once its window is over.
+        else:  # The whole folder is gone: its servers are others, so their window is another too.
+            require_new_window(olds, news)
             fleets.launch_fleet(FleetSpec.from_plain(restore_numbers(news)), settings, say)
-        return dynamic.UpdateResult({**news, **_refer(scope, news)})
+        found = {**news, **_refer(scope, news), "handle": olds.get("handle", "")}
+        return dynamic.UpdateResult(found)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Delete it, or what an earlier deletion left."""
+        """Delete it, or what an earlier deletion left; not what another resource has adopted.
+
+        Under `--replace` the engine deletes the one of two resources that was replaced: both are of
+        the same fleet.
+        """
         scope = _read_scope(props)
+        found = fleet_records.read_record(layout.generation_dir(scope))
+        if found and found.handle and found.handle != props.get("handle", ""):
+            return
         probes.remove_stale_probes(scope)
         fleets.delete_fleet(scope)
 
