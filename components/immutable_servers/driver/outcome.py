@@ -12,7 +12,7 @@ from immutable_servers.driver.backend import find_trouble
 from immutable_servers.driver.holders import find_holders
 from immutable_servers.errors import EXIT_CODES, BusyError, ImmutableError
 
-COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;:]*m")
 WRAPPERS = ("error: ", "Exception calling application: ", "pulumi.errors.RunError: ")
 """What the engine and gRPC put before an error's own text."""
 KIND = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Z]\w*Error): ")
