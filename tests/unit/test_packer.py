@@ -275,8 +275,9 @@ def test_check_refuses(request_for: Bake, tmp_path: Path, text: str, message: st
     folder, cache = request_for(text).template, tmp_path / "cache" / "base-1"
     for _ in range(2):
         with pytest.raises(ImageError) as caught:
-            check_template(folder, {}, cache=cache)
+            check_template(folder, {}, cache=cache, named="packer/app")
         assert message in str(caught.value)
+        assert caught.value.what == "Packer does not accept the template in packer/app"
 
 
 def test_check_leaves_values_to_the_bake(request_for: Bake, tmp_path: Path) -> None:
