@@ -197,8 +197,10 @@ def test_a_narrow_terminal_gets_lines_instead_of_a_table(
         f"Exception calling application: {WHOLE}",
         f"<{{%reset%}}>error: Exception calling application: {WHOLE}\n<{{%reset%}}>",
         f"immutable_servers.errors.{WHOLE}",
-        "pulumi-python:dynamic/immutable-servers:Image resource 'app': property image value {app}"
-        f" has a problem: {WHOLE}",
+        (
+            "pulumi-python:dynamic/immutable-servers:Image resource 'app': property image value {app}"
+            f" has a problem: {WHOLE}"
+        ),
     ],
 )
 def test_our_error_is_found_in_what_the_engine_says(text: str) -> None:
