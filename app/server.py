@@ -112,6 +112,11 @@ class Server(ThreadingHTTPServer):
         self.leaving.set()
         self.shutdown()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - http.server's
+        """Pass over a client that has gone, as a balancer's health check may; tell of the rest."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class Handler(BaseHTTPRequestHandler):
     """Answers one connection, request by request."""

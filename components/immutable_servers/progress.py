@@ -7,10 +7,11 @@ from immutable_servers.targets.contract import Say, Scope
 
 
 def start_saying(phase: str, scope: Scope) -> Say:
-    """Return a function that prints lines such as `verify web-3f2a9c41: 12 passed`."""
+    """Return a function that prints `verify web-3f2a9c41: 12 passed`, each line of a text so."""
     name = "-".join(filter(None, (scope.service, scope.generation)))
 
-    def say(line: str) -> None:
-        print(f"{phase} {name}: {line}", flush=True)  # noqa: T201 - the engine shows it
+    def say(text: str) -> None:
+        for line in text.splitlines():
+            print(f"{phase} {name}: {line}", flush=True)  # noqa: T201 - the engine shows it
 
     return say

@@ -48,7 +48,10 @@ def test_a_failed_check_ends_with_6_and_its_name(serving: Project) -> None:
     serving.edit("tests/servers/test_sample.py", text)
     done = drive(serving, "verify")
     assert done.returncode == 6, done.stderr
-    assert "test_no" in done.stderr
+    assert "1 check failed on " in done.stdout
+    assert done.stdout.count("no such thing") == 1
+    assert "does not pass the checks of web.\n  Report: " in done.stderr
+    assert "no such thing" not in done.stderr
     assert [event["event"] for event in serving._read_new()].count("probe-removed") == 1
 
 

@@ -77,7 +77,7 @@ def test_rollback_by_command(serving: Project) -> None:
     assert "web went back in " in done.text
     assert (serving.live(), serving.live("api")) == (old, api)
     assert serving.ledger()["pin"]["why"] == "slow"
-    sentence = "There is no standby that web can go back to; nothing was changed"
+    sentence = "web has no standby but what the last rollback left; nothing was changed"
     assert_refused(serving.drive(*across), sentence, f"{live}: standby", "Name one of these")
 
     done = serving.drive("resume", "dev", "web", "--now")

@@ -16,7 +16,7 @@ from immutable_servers.driver import bench, cli, commands, console, environment,
 from immutable_servers.driver.bench import table
 from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import clean, find_error, find_exit_code
-from immutable_servers.driver.project import ROOT_VARIABLE, list_stacks, read_values
+from immutable_servers.driver.project import CHECKOUT, ROOT_VARIABLE, list_stacks, read_values
 from immutable_servers.driver.stack import Stack, load_stack
 from immutable_servers.errors import BusyError, SettingsError, VerificationError
 
@@ -49,6 +49,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # words and exit codes
+
+
+def test_no_words_at_all_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are no command, so the exit code says so; nothing is called an error."""
+    assert cli.run([]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("Usage: immutable ")
+    assert said.err == ""
+
+
+def test_a_wide_terminal_s_help_cuts_no_command_s_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a narrow one makes them shorter."""
+    monkeypatch.setenv("COLUMNS", "120")
+    assert cli.run(["--help"]) == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,6 +197,10 @@ def test_a_narrow_terminal_gets_lines_instead_of_a_table(
         f"Exception calling application: {WHOLE}",
         f"<{{%reset%}}>error: Exception calling application: {WHOLE}\n<{{%reset%}}>",
         f"immutable_servers.errors.{WHOLE}",
+        (
+            "pulumi-python:dynamic/immutable-servers:Image resource 'app': property image value {app}"
+            f" has a problem: {WHOLE}"
+        ),
     ],
 )
 def test_our_error_is_found_in_what_the_engine_says(text: str) -> None:
@@ -267,6 +288,7 @@ def test_trouble_with_the_state_names_the_way_out(
 def test_colours_are_taken_off() -> None:
     """Neither the engine's marks nor a terminal's are shown."""
     assert clean("<{%fg 1%}>\x1b[31mred\x1b[0m<{%reset%}>") == "red"
+    assert clean("\x1b[0;1;38:5:185mapp.service failed\x1b[0m") == "app.service failed"
 
 
 # settings, state and environment
@@ -344,6 +366,12 @@ def test_env_is_read_by_a_shell(project: Path, capsys: pytest.CaptureFixture[str
     shell = f'{quoted}\nprintf %s "$ODD"'
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
     assert done.stdout == 'it\'s a "path"'
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_the_stack_files_that_ship_carry_no_salt(stack: str) -> None:
+    """With a salt of another passphrase plain `pulumi` refuses every command of a fresh clone."""
+    assert "encryptionsalt" not in (CHECKOUT / f"Pulumi.{stack}.yaml").read_text()
 
 
 def test_the_cli_gets_a_stack_file_without_salt_unless_it_holds_secrets(project: Path) -> None:

@@ -21,6 +21,8 @@ def test_what_is_not_sure_has_to_be_named() -> None:
     assert choose([SURE, UNSURE], ["shop/prod"]) == [SURE, UNSURE]
     with pytest.raises(SettingsError, match="shop/qa is not left over"):
         choose([SURE, UNSURE], ["shop/prod", "shop/qa"])
+    with pytest.raises(SettingsError, match="Nothing is"):
+        choose([], ["shop/qa"])
 
 
 def test_copies_of_dead_bakes_and_old_reports_of_the_checkout(tmp_path: Path) -> None:

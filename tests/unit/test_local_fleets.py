@@ -20,6 +20,7 @@ from immutable_servers.errors import ImageError, LaunchError, RetirementError
 from immutable_servers.processes import end_process
 from immutable_servers.targets.contract import FleetSpec, Launch, Route, Scope
 from immutable_servers.targets.local import (
+    LocalTarget,
     access,
     balancer,
     fleet_records,
@@ -318,6 +319,9 @@ def test_a_server_that_does_not_serve_stays_for_inspection(world: Path) -> None:
     said: list[str] = []
     fleets.launch_fleet(_spec(1), SETTINGS, said.append)
     assert "its kernel panicked; it stays for inspection" in said[-1]
+    trouble = LocalTarget({}).find_trouble(SCOPE)
+    assert trouble[0] == "web-aaaaaaaa-0: its console ends:"
+    assert "panic" in trouble[-1]
     assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 1
     with pytest.raises(LaunchError, match="its kernel panicked"):
         fleets.resize_fleet(SCOPE, 2, SETTINGS, said.append)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -274,8 +275,9 @@ def test_check_refuses(request_for: Bake, tmp_path: Path, text: str, message: st
     folder, cache = request_for(text).template, tmp_path / "cache" / "base-1"
     for _ in range(2):
         with pytest.raises(ImageError) as caught:
-            check_template(folder, {}, cache=cache)
+            check_template(folder, {}, cache=cache, named="packer/app")
         assert message in str(caught.value)
+        assert caught.value.what == "Packer does not accept the template in packer/app"
 
 
 def test_check_leaves_values_to_the_bake(request_for: Bake, tmp_path: Path) -> None:
@@ -303,3 +305,19 @@ def test_only_lines_of_the_build_are_progress() -> None:
         follower(line)
     assert said == ["Boots"]
     assert len(follower.lines) == 3
+
+
+def test_the_last_line_before_a_pause_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of lines that come at once the first is said, and the last when a second is over; once."""
+    now = 10.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    said: list[str] = []
+    follower = module._Follower(deque(), said.append)
+    for line in ("Retrieves", "Starts", "Waits for SSH"):
+        follower(f"==> qemu.local: {line}")
+    follower.say_waiting()
+    assert said == ["Retrieves"]
+    now += module.SAY_EVERY
+    follower.say_waiting()
+    follower.say_waiting()
+    assert said == ["Retrieves", "Waits for SSH"]

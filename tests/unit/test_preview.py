@@ -85,6 +85,19 @@ def test_the_words_for_each_move() -> None:
     assert len(set(said.values())) == 7
 
 
+def test_an_image_that_is_replaced_is_not_said_to_go() -> None:
+    """The engine's `--` stands before it, as before what is really deleted."""
+    step = EngineStep(operation="delete-replaced", type="Image", name="app")
+    assert words.word_step(step) == "-- Image app (it stays in the catalog)"
+    assert words.word_step(step.model_copy(update={"type": "Release"})) == "-- Release app"
+    assert words.word_step(step.model_copy(update={"operation": "create"})) == "+  Image app"
+
+
+def test_times_of_earlier_updates_are_said_as_a_run_says_them() -> None:
+    """`Done in 1 min 30 s` was 1 min 30 s."""
+    assert words.word_took(SERVICE) == "1 min 30 s (2026-01-31)"
+
+
 # the comment
 
 

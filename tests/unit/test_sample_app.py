@@ -3,6 +3,8 @@
 import http.client
 import importlib.util
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +126,19 @@ def test_stop_answers_open_connections_and_closes_them() -> None:
     connection.close()
     running.thread.join(timeout=10)
     assert not running.thread.is_alive()
+
+
+def test_a_client_that_resets_its_connection_is_no_error(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A balancer's health check may end so: no traceback comes to the console, and it serves on."""
+    client = socket.create_connection(("127.0.0.1", running.server.server_port))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    assert running.get("/healthz") == (200, b"ok\n")
+    running.server.stop()
+    running.thread.join(timeout=10)
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_facts_come_from_image_launch_and_env(tmp_path: Path) -> None:

@@ -392,3 +392,12 @@ def test_only_a_stack_on_aws_needs_its_packages() -> None:
         "python packages aws",
         "packer plugin amazon",
     }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.7, "1 min 0 s"), (119.6, "2 min 0 s"), (82.2, "1 min 22 s")],
+)
+def test_a_span_of_time_has_no_minute_of_60_seconds(seconds: float, said: str) -> None:
+    """It is rounded as a whole."""
+    assert install.render_seconds(seconds) == said

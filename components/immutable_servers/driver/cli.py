@@ -15,15 +15,16 @@ from immutable_servers.full_disk import find_full_disk
 
 DEFAULT_STACK = "dev"
 USAGE = SettingsError.exit_code
+WIDTH = 104
+"""Columns of a `--help` in a terminal that has them: no command's line is cut then."""
 
 app = typer.Typer(
     name="immutable",
     help="Servers that are never changed, only replaced: bake, launch, verify, move traffic.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
 Stack = Annotated[str, typer.Argument(metavar="[STACK]", help="The stack's name.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
@@ -341,6 +342,9 @@ for _info in app.registered_commands:
 
 def run(words: Sequence[str]) -> int:
     """Run one command line and return its exit code; no traceback reaches a user."""
+    if not words:
+        run(["--help"])
+        return USAGE
     try:
         code = app(args=list(words), prog_name="immutable", standalone_mode=False)
         sys.stdout.flush()

@@ -68,6 +68,8 @@ def find_other_data(service: KnownService, record: Record) -> str:
 
 def _describe_stranger(stack: KnownStack, service: KnownService, to: str) -> str:
     if not to:
+        if any(one.state is State.STANDBY for one in service.earlier):
+            return f"{service.name} has no standby but what the last rollback left"
         return f"There is no standby that {service.name} can go back to"
     for other in stack.services.values():
         if to in other.ledger.generations:

@@ -12,9 +12,11 @@ from immutable_servers.driver.backend import find_trouble
 from immutable_servers.driver.holders import find_holders
 from immutable_servers.errors import EXIT_CODES, BusyError, ImmutableError
 
-COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;:]*m")
 WRAPPERS = ("error: ", "Exception calling application: ", "pulumi.errors.RunError: ")
 """What the engine and gRPC put before an error's own text."""
+CHECKED = re.compile(r"\S+ resource '[^']*': property \S+ value \{.*?\} has a problem: ", re.DOTALL)
+"""What the engine puts before what a resource's `check` found."""
 KIND = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Z]\w*Error): ")
 ECHO = re.compile(
     r"(update|preview|destroy|resource registration) failed|.*exited with non-zero exit code",
@@ -32,6 +34,8 @@ def clean(text: str) -> str:
         before = text
         for wrapper in WRAPPERS:
             text = text.removeprefix(wrapper).lstrip()
+        if found := CHECKED.match(text):
+            text = text[found.end() :]
     return text
 
 

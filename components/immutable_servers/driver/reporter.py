@@ -23,7 +23,7 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {
     "delete": ("-", "deleted"),
     "replace": ("+-", "replaced"),
     "create-replacement": ("+", "made to replace the old one"),
-    "delete-replaced": ("-", "replaced one deleted"),
+    "delete-replaced": ("-", "deleted, as it was replaced"),
     "read": (">", "read"),
     "import": ("=", "imported"),
     "refresh": ("~", "refreshed"),

@@ -47,7 +47,7 @@ def _choose(settings: Settings, image: str, *, rebuild: bool) -> Sequence[str]:
         raise SettingsError(
             f"There is no image {image!r}",
             facts=[f"Images: {', '.join(settings.images)}"],
-            todo=f"Did you mean {near[0]}?" if near else "",
+            todo=f"Did you mean {near[0]}?" if near else "Name one of them.",
         )
     if image not in roots and not rebuild:
         raise SettingsError(

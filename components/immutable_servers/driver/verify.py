@@ -34,14 +34,14 @@ def run_verify(root: Path, stack: str, service: str, *, keep: bool, yes: bool) -
         artifact = provide_chain(root, chosen)
         with start_server(chosen, artifact, healthy=True) as login:
             report = _check(root, chosen, artifact, login)
-            for line in (report.summary(), *report.describe_failures()):
-                console.show(line)
+            for text in dict.fromkeys((*report.describe_failures(), report.summary())):
+                console.show(text)
             if keep:
                 _wait(login)
     if not report.ok:
         raise VerificationError(
             f"Image {artifact.image} {artifact.version} does not pass the checks of {chosen.name}",
-            facts=report.describe_failures(),
+            facts=[f"Report: {report.junit}"],
             todo="Mend the application or the checks; `--keep` leaves the server open to look at.",
         )
     return 0

@@ -95,7 +95,8 @@ def check_image(root: Path, order: Order) -> None:
     template_only = order.settings.model_copy(update={"sources": ()})
     with start_staging(root, order) as folder:
         stage_image(root, template_only, order.image, order.place.load(), None, folder)
-        check_template(folder / "template", order.settings.variables, cache=cache)
+        named = f"packer/{order.image}"  # the copy is gone when somebody reads of it
+        check_template(folder / "template", order.settings.variables, cache=cache, named=named)
 
 
 @contextmanager

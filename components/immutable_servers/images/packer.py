@@ -4,6 +4,7 @@ import json
 import re
 import secrets
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ __all__ = ["PackerRun", "check_template"]
 
 KEPT_LINES = 400
 SAY_EVERY = 1.0
-"""At most one of Packer's lines in this many seconds is progress; the log has all."""
+"""At most one of Packer's lines in this many seconds is progress, the last one; the log has all."""
 INTERRUPTED = "Cleanly cancelled builds after being interrupted."
 """Packer's last line after a SIGINT or SIGTERM.
 
@@ -112,6 +113,13 @@ class PackerRun(Packer):
         watch: Callable[[str], None] | None = None,
     ) -> None:
         self.lines.clear()
+        follower = _Follower(self.lines, say)
+
+        def look() -> None:
+            follower.say_waiting()
+            if watch:
+                watch(self._find_last_line())
+
         scratch = runtime_dir(data_dir()) / f"packer-{secrets.token_hex(4)}"
         try:
             code = run_supervised(
@@ -119,12 +127,12 @@ class PackerRun(Packer):
                 cwd=self.request.template,
                 env=make_environment(scratch, self.request.secrets),
                 deadline=max(self.ends - time.monotonic(), 0),
-                on_line=_Follower(self.lines, say),
+                on_line=follower,
                 log=self.request.log,
                 secrets=list(self.request.secrets.values()),
                 what=f"`packer {step}`",
                 scratch=scratch,
-                watch=watch and (lambda: watch(self._find_last_line())),
+                watch=look,
             )
         except DeadlineError as error:
             raise self._explain_deadline(step) from error
@@ -178,18 +186,28 @@ class PackerRun(Packer):
 
 
 class _Follower:
-    """Keeps Packer's lines, and says some of them."""
+    """Keeps Packer's lines, and says some of them: after a pause always the last one."""
 
     def __init__(self, lines: deque[str], say: Say | None) -> None:
         self.lines = lines
         self.say = say
         self.said = 0.0
+        self.waiting = ""
+        self.turn = threading.Lock()
 
     def __call__(self, line: str) -> None:
         """Take one line."""
         self.lines.append(line)
         builder = BUILDER.match(line)  # other lines are warnings: the log has them
         text = line[builder.end() :].strip() if builder else ""
-        if self.say and text and time.monotonic() - self.said >= SAY_EVERY:
-            self.said = time.monotonic()
-            self.say(text)
+        if text:
+            self.waiting = text
+            self.say_waiting()
+
+    def say_waiting(self) -> None:
+        """Say the last line that was not said, unless one was said just now."""
+        with self.turn:
+            if self.say and self.waiting and time.monotonic() - self.said >= SAY_EVERY:
+                self.said = time.monotonic()
+                self.say(self.waiting)
+                self.waiting = ""

@@ -21,7 +21,12 @@ MISTAKES = re.compile(
 
 
 def check_template(
-    folder: Path, variables: Mapping[str, str], *, cache: Path, packer: str = "packer"
+    folder: Path,
+    variables: Mapping[str, str],
+    *,
+    cache: Path,
+    packer: str = "packer",
+    named: str = "",
 ) -> None:
     """Check what can be checked of a template without a bake, once for each version.
 
@@ -34,6 +39,7 @@ def check_template(
         variables: Non-secret variables from the settings.
         cache: A file that exists when this version was accepted before, and is made when it is now.
         packer: The program.
+        named: How an error names the folder, where it is a copy.
 
     Raises:
         ImageError: With Packer's own message and line.
@@ -44,14 +50,14 @@ def check_template(
     given = [f"-var={name}={value}" for name, value in variables.items()]
     syntax = _run(folder, [packer, "validate", "-syntax-only", *given, "."])
     if syntax.returncode:
-        raise _refuse(folder, explain((syntax.stdout + syntax.stderr).splitlines()))
+        raise _refuse(named or str(folder), explain((syntax.stdout + syntax.stderr).splitlines()))
     given += [
         f"-var={name}={value}" for name, value in find_placeholders(folder, variables).items()
     ]
     full = _run(folder, [packer, "validate", *given, "."])
     mistakes = find_mistakes(full.stdout + full.stderr) if full.returncode else []
     if mistakes:
-        raise _refuse(folder, mistakes)
+        raise _refuse(named or str(folder), mistakes)
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.touch()
 
@@ -145,7 +151,7 @@ def _run(folder: Path, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         ) from error
 
 
-def _refuse(folder: Path, facts: Sequence[str]) -> ImageError:
+def _refuse(folder: str, facts: Sequence[str]) -> ImageError:
     return ImageError(
         f"Packer does not accept the template in {folder}",
         facts=facts,

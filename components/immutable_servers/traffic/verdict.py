@@ -12,6 +12,10 @@ from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.errors import TrafficError, VerificationError
 
 NAME = "verdict"
+STAYS = (
+    " The candidate stays for inspection until then, unless the service has `on_failure: remove`."
+)
+CHECKS = " The live servers passed their own checks; these ones ran on a server that is gone again."
 
 
 class VerdictProvider(Provider):
@@ -66,13 +70,14 @@ def judge(results: Mapping[str, Any]) -> None:
     failed = find_failed(results)
     unverified = [name for name in failed if results[name].get("verdict") != "passed"]
     facts = [line for name in failed for line in _describe(name, results[name])]
+    stays = any(results[name]["generation"] != results[name]["live"] for name in unverified)
     if unverified:
         raise VerificationError(
             f"Verification failed for {', '.join(unverified)}; traffic stays where it was and"
             " nothing was deleted",
             facts=facts,
-            todo="Mend the source and run `./immutable up` again, or revert it. The candidate stays"
-            " for inspection until then, unless the service has `on_failure: remove`.",
+            todo="Mend the source and run `./immutable up` again, or revert it."
+            + (STAYS if stays else CHECKS),
         )
     if failed:
         raise TrafficError(

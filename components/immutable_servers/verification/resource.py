@@ -75,7 +75,7 @@ def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
     failures = report.describe_failures()
     if failures and on_fleet:
         failures += describe_inspection(place, report)
-    for line in (report.summary(), *failures):
+    for line in list_progress(failures, report.summary()):
         say(line)
     return {
         **props,
@@ -89,6 +89,14 @@ def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
         "report": report.to_plain(),
         "verified": _remember(report, props["before_traffic"] if on_fleet else None),
     }
+
+
+def list_progress(failures: Sequence[str], summary: str) -> Sequence[str]:
+    """Return what is said at once: the first line of each, as the verdict says all at the end.
+
+    The sum is the last one, which a row of the display shows.
+    """
+    return tuple(dict.fromkeys(text.partition("\n")[0] for text in (*failures, summary)))
 
 
 def _pass(props: Mapping[str, Any]) -> dict[str, Any]:

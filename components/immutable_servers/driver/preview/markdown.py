@@ -49,10 +49,7 @@ def _render_stack(preview: "StackPreview", details: int | None) -> Iterator[str]
         yield f"Note: {escape(note)}"
         yield ""
     if preview.engine:
-        steps = [
-            f"{words.SIGNS.get(step.operation, step.operation):<2} {step.type} {step.name}"
-            for step in preview.engine.steps
-        ]
+        steps = [words.word_step(step) for step in preview.engine.steps]
         title = f"The engine: {words.word_changes(preview.engine)}"
         yield from _fold(title, steps, details)
     commit = f" of commit {preview.commit[:12]}" if preview.commit else ""

@@ -69,6 +69,5 @@ def _render_engine(engine: "EnginePreview") -> Iterator[Line]:
     if engine.steps:
         yield 0, "The engine's own steps:"
     for step in engine.steps:
-        sign = words.SIGNS.get(step.operation, step.operation)
-        yield 2, f"{sign} {step.type} {step.name}"
+        yield 2, words.word_step(step)
     yield 0, f"Planned: {words.word_changes(engine)}"

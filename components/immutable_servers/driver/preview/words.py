@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from immutable_servers.driver.setup.install import render_seconds
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from immutable_servers.driver.preview.models import (
         EnginePreview,
+        EngineStep,
         GenerationPreview,
         ImagePreview,
         Move,
@@ -112,7 +115,7 @@ def word_took(service: "ServicePreview") -> str:
     """Return how long the last updates took."""
     if not service.took:
         return "no update in the logs here"
-    return ", ".join(f"{update.seconds} s ({update.at[:10]})" for update in service.took)
+    return ", ".join(f"{render_seconds(took.seconds)} ({took.at[:10]})" for took in service.took)
 
 
 def word_generation(generation: "GenerationPreview") -> str:
@@ -136,6 +139,13 @@ def word_pin(service: "ServicePreview") -> str:
 def list_notes(service: "ServicePreview") -> "Sequence[str]":
     """Return the notes that are not said elsewhere."""
     return [note for note in service.notes if not note.startswith("pinned to generation")]
+
+
+def word_step(step: "EngineStep") -> str:
+    """Return such as `+- Release web`; an image that is replaced is not deleted."""
+    kept = step.type == "Image" and step.operation in ("delete", "delete-replaced")
+    sign = SIGNS.get(step.operation, step.operation)
+    return f"{sign:<2} {step.type} {step.name}{' (it stays in the catalog)' if kept else ''}"
 
 
 def word_changes(engine: "EnginePreview") -> str:

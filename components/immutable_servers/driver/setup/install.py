@@ -87,6 +87,5 @@ def _do(name: str, install: Callable[[Say], None], parts: Sequence[Part]) -> Non
 
 def render_seconds(seconds: float) -> str:
     """Return a span of time as a reader says it."""
-    if seconds < MINUTE:
-        return f"{seconds:.0f} s"
-    return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
+    minutes, rest = divmod(round(seconds), MINUTE)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -52,11 +52,11 @@ def run_sweep(root: Path, name: str, also: Sequence[str], *, dry_run: bool, yes:
     os.environ.update(stack.environment)
     sweep = Sweep(root, load_target(settings.target, settings.target_settings), start_asking(stack))
     found = sweep.find()
+    chosen = choose(found, also)
     if not found:
         console.say("Nothing is left over")
         return 0
     console.show_table("", ("kind", "name", "size", "why"), [_render(one) for one in found])
-    chosen = choose(found, also)
     _say_unsure(found, chosen)
     if dry_run or not chosen:
         return 0
@@ -76,7 +76,7 @@ def choose(found: Sequence[Leftover], also: Sequence[str]) -> list[Leftover]:
     if unknown:
         raise SettingsError(
             f"{', '.join(unknown)} is not left over",
-            facts=[f"left over: {one.name} ({one.kind})" for one in found],
+            facts=[f"left over: {one.name} ({one.kind})" for one in found] or ["Nothing is."],
             todo="Name one as `./immutable sweep` lists it.",
         )
     return [one for one in found if one.sure or one.name in also]

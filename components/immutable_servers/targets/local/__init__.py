@@ -145,11 +145,11 @@ class LocalTarget(Target):
         return balancer.find_answers(scope)
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:
-        """Return the end of each server's console log, with its path."""
+        """Return the end of each server's console log, under the server's name."""
         return [
             line
-            for folder in fleet_records.find_machines(scope)
-            for line in (*boot.read_console(folder), f"console log: {folder / 'console.log'}")
+            for folder, machine in fleet_records.find_machines(scope).items()
+            for line in (f"{machine.name}: its console ends:", *boot.read_console(folder))
         ]
 
     def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
