@@ -198,8 +198,8 @@ def test_a_narrow_terminal_gets_lines_instead_of_a_table(
         f"<{{%reset%}}>error: Exception calling application: {WHOLE}\n<{{%reset%}}>",
         f"immutable_servers.errors.{WHOLE}",
         (
-            "pulumi-python:dynamic/immutable-servers:Image resource 'app': property image value {app}"
-            f" has a problem: {WHOLE}"
+            "pulumi-python:dynamic/immutable-servers:Image resource 'app': property image value"
+            f" {{app}} has a problem: {WHOLE}"
         ),
     ],
 )
