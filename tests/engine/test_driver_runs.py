@@ -166,7 +166,7 @@ def test_preview_names_the_steps_and_does_none(project: Path) -> None:
     """A preview prints on stdout what would be made, and makes nothing."""
     done = run_driver(project, "preview")
     assert done.returncode == 0, done.stderr
-    assert "+ Thing thing" in done.stdout
+    assert "+  Thing thing" in done.stdout
     assert "Planned: 2 made" in done.stdout
     diff = run_driver(project, "preview", "--diff")
     assert diff.returncode == 0, diff.stderr
