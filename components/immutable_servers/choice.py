@@ -7,7 +7,7 @@ from immutable_servers.durations import render_duration
 from immutable_servers.errors import LedgerError
 from immutable_servers.identity.generation import compute_generation_id
 from immutable_servers.records import Record, ServiceLedger, State
-from immutable_servers.targets.contract import Fleet
+from immutable_servers.targets.values import Fleet
 from immutable_servers.wish import Wish
 
 

@@ -17,8 +17,9 @@ from immutable_servers.backend import (
     shorten,
 )
 from immutable_servers.errors import SettingsError
-from immutable_servers.targets.contract import Scope, Target
+from immutable_servers.targets.contract import Target
 from immutable_servers.targets.ownership import Owner
+from immutable_servers.targets.values import Scope
 
 VARIABLE = "IMMUTABLE_TAKE_OVER"
 """Names the stack that a run may take over from another state."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from immutable_servers.targets import load_target
-from immutable_servers.targets.contract import Scope, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Scope
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from tenacity import Retrying, retry_if_result, wait_fixed
 
 from immutable_servers import stopping
 from immutable_servers.context import Place
-from immutable_servers.targets.contract import Health, Launch
+from immutable_servers.targets.values import Health, Launch
 
 INTERVAL = 0.5
 """Seconds between two rounds of questions."""

@@ -15,7 +15,7 @@ from immutable_servers.records import (
     State,
     unreadable,
 )
-from immutable_servers.targets.contract import Fleet
+from immutable_servers.targets.values import Fleet
 
 OUTPUT = "ledger"
 """The stack output that holds it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from immutable_servers.choice import Choice, Known, choose
 from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.standbys import sort_standbys
-from immutable_servers.targets.contract import Fleet
+from immutable_servers.targets.values import Fleet
 from immutable_servers.wish import Wish
 
 

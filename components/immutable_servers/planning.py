@@ -21,7 +21,8 @@ from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.requests import Request
 from immutable_servers.settings import ServiceSettings, Settings
 from immutable_servers.standbys import Policy, find_lost
-from immutable_servers.targets.contract import Artifact, Fleet, Launch, Route, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Artifact, Fleet, Launch, Route
 from immutable_servers.unnamed import refuse_unnamed
 from immutable_servers.verification.digest import digest_checks
 from immutable_servers.wish import Wish

@@ -24,7 +24,8 @@ from immutable_servers.records import ServiceLedger, State
 from immutable_servers.requests import Request, read_request
 from immutable_servers.service import Service, ServiceArgs
 from immutable_servers.settings import Settings, load_settings
-from immutable_servers.targets.contract import Scope, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Scope
 from immutable_servers.traffic.verdict import Verdict
 
 

@@ -3,7 +3,7 @@
 `pulumi.log` does not work in dynamic providers; what they print shows live on the stack's row.
 """
 
-from immutable_servers.targets.contract import Say, Scope
+from immutable_servers.targets.values import Say, Scope
 
 
 def start_saying(phase: str, scope: Scope) -> Say:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from immutable_servers.records import Record, ServiceLedger, State
-from immutable_servers.targets.contract import Fleet
+from immutable_servers.targets.values import Fleet
 
 
 @dataclass(frozen=True)

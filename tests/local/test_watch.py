@@ -5,8 +5,8 @@ from haproxy_world import ask, start_server
 
 from immutable_servers.context import Place
 from immutable_servers.errors import TrafficError
-from immutable_servers.targets.contract import Answers, Scope
 from immutable_servers.targets.local import balancer
+from immutable_servers.targets.values import Answers, Scope
 from immutable_servers.traffic.canary import Canary, Watch, judge
 
 WEB, OTHER = (Scope("demo", "dev", "web", f"{number:08x}") for number in (1, 2))

@@ -14,7 +14,7 @@ from pulumi.runtime import mocks
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.aws.names import HEADER, make_name
 from immutable_servers.targets.aws.record import parse_record
-from immutable_servers.targets.contract import Route, Scope
+from immutable_servers.targets.values import Route, Scope
 
 WEB = Scope("project", "dev", "web", "3f2a9c41")
 LAUNCH = {"size": "small", "port": 80, "health": "/healthz", "env": {"GREETING": "hello"}}

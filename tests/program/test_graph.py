@@ -14,7 +14,7 @@ import pytest
 from pulumi.runtime import mocks
 
 from immutable_servers.records import Record, ServiceLedger, State
-from immutable_servers.targets.contract import FleetSpec, Launch, Scope
+from immutable_servers.targets.values import FleetSpec, Launch, Scope
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "tests" / "engine"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from immutable_servers.ledger import complete
 from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.standbys import Policy
-from immutable_servers.targets.contract import Fleet
+from immutable_servers.targets.values import Fleet
 from immutable_servers.wish import Wish
 
 NOW = 1_000_000.0

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import tenacity
 
-from immutable_servers.targets.contract import FleetSpec, Launch, Scope
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.fleet_records import FleetRecord
 from immutable_servers.targets.local.settings import Size
+from immutable_servers.targets.values import FleetSpec, Launch, Scope
 
 STACK = Scope("shop", "dev")
 ARTIFACT = "app/000000000001"

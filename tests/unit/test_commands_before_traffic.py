@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from immutable_servers.targets.contract import Login
+from immutable_servers.targets.values import Login
 from immutable_servers.verification import before_traffic
 from immutable_servers.verification.before_traffic import run_before_traffic
 from immutable_servers.verification.report import Report, ServerResult

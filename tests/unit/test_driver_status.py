@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
@@ -31,7 +31,10 @@ from immutable_servers.ledger import parse_ledgers
 from immutable_servers.lock import read_lock, write_lock
 from immutable_servers.records import Record, State
 from immutable_servers.settings import Settings
-from immutable_servers.targets.contract import Drift, Fleet, Health, Launch, Scope, Target
+from immutable_servers.targets.values import Drift, Fleet, Health, Launch, Scope
+
+if TYPE_CHECKING:
+    from immutable_servers.targets.contract import Target
 
 ROOT = Path(__file__).parents[2]
 ServerKind = Literal["missing", "stopped", "added", "artifact", "group"]

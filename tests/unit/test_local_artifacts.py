@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.contract import Artifact, BakeRequest, Packer
+from immutable_servers.targets.contract import Packer
 from immutable_servers.targets.local import bake as bake_module
 from immutable_servers.targets.local.artifacts import LocalCatalog, verify_artifact
 from immutable_servers.targets.local.bake import bake_image
 from immutable_servers.targets.local.qcow2 import read_backing_file
 from immutable_servers.targets.local.upstream import Upstream
+from immutable_servers.targets.values import Artifact, BakeRequest
 
 BASE, APP = "ba5e00000001", "a99000000001"
 

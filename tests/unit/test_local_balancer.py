@@ -15,8 +15,8 @@ from haproxy_world import ask, find_free_port, start_server
 
 from immutable_servers.errors import TrafficError
 from immutable_servers.processes import end_process, find_process
-from immutable_servers.targets.contract import Route, Scope
 from immutable_servers.targets.local import balancer, layout
+from immutable_servers.targets.values import Route, Scope
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is missing")
 

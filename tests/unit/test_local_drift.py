@@ -13,11 +13,11 @@ from haproxy_world import find_free_port
 from local_world import ARTIFACT, STACK, make_fleet, start_process
 
 from immutable_servers.processes import identify_process, write_process
-from immutable_servers.targets.contract import Route, Scope
 from immutable_servers.targets.local import LocalTarget, balancer, layout
 from immutable_servers.targets.local.fleet_records import read_record
 from immutable_servers.targets.local.machines import Machine
 from immutable_servers.targets.local.qemu import EMULATOR
+from immutable_servers.targets.values import Route, Scope
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is missing")
 SERVICE = Scope(STACK.project, STACK.stack, "web")

@@ -18,7 +18,6 @@ from haproxy_world import find_free_port
 
 from immutable_servers.errors import ImageError, LaunchError, RetirementError
 from immutable_servers.processes import end_process
-from immutable_servers.targets.contract import FleetSpec, Launch, Route, Scope
 from immutable_servers.targets.local import (
     LocalTarget,
     access,
@@ -32,6 +31,7 @@ from immutable_servers.targets.local.machines import find_machine_process, read_
 from immutable_servers.targets.local.resources import LocalFleetProvider
 from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.targets.local.sums import write_checksums
+from immutable_servers.targets.values import FleetSpec, Launch, Route, Scope
 
 TOOLS = ("haproxy", "qemu-img", "ssh-keygen")
 pytestmark = pytest.mark.skipif(

@@ -6,7 +6,6 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immutable_servers.targets.contract import Route
 from immutable_servers.targets.local.haproxy import (
     Backend,
     digest_of,
@@ -14,6 +13,7 @@ from immutable_servers.targets.local.haproxy import (
     render_config,
     render_map,
 )
+from immutable_servers.targets.values import Route
 
 ROUTES = [Route("web", 18080), Route("api", 18080, "api.example.com"), Route("admin", 18081)]
 BACKENDS = [

@@ -16,11 +16,11 @@ from immutable_servers import places
 from immutable_servers.errors import RetirementError
 from immutable_servers.processes import identify_process, write_process
 from immutable_servers.supervisor import read_stat
-from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import LocalTarget, consoles, layout
 from immutable_servers.targets.local.locks import take_lock
 from immutable_servers.targets.local.qemu import EMULATOR
 from immutable_servers.targets.ownership import Holdings, Leftover, Owner
+from immutable_servers.targets.values import Scope
 
 OWNER = Owner("file:///shop/state", "0123456789ab", "organization", "shop", "dev", "/shop")
 ALIVE = Holdings(exists=True, names=frozenset({"web-aaaaaaaa", "balancer"}))

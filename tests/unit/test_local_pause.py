@@ -11,7 +11,6 @@ import pytest
 from local_world import ARTIFACT, STACK, make_fleet
 
 from immutable_servers.processes import end_process
-from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import LocalTarget, fleet_records, layout, qmp
 from immutable_servers.targets.local.machines import (
     Machine,
@@ -22,6 +21,7 @@ from immutable_servers.targets.local.machines import (
     start_machine,
 )
 from immutable_servers.targets.local.qemu import EMULATOR
+from immutable_servers.targets.values import Scope
 
 pytestmark = pytest.mark.skipif(not shutil.which(EMULATOR), reason="QEMU is missing")
 SCOPE = Scope(STACK.project, STACK.stack, "web", "aaaaaaaa")

@@ -1,7 +1,7 @@
 """The local target as the contract has it, where nothing runs."""
 
 from immutable_servers.targets import load_target
-from immutable_servers.targets.contract import Route, Scope
+from immutable_servers.targets.values import Route, Scope
 
 SCOPE = Scope("project", "dev", "api")
 

@@ -11,8 +11,8 @@ import yaml
 from immutable_servers.driver.logs import Reader, choose_generation, run_logs
 from immutable_servers.driver.services import choose_service
 from immutable_servers.errors import SettingsError
-from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import consoles, layout
+from immutable_servers.targets.values import Scope
 
 SAMPLE = Path(__file__).parents[1] / "engine" / "sample"
 SCOPE = Scope("immutable-servers", "dev", "web", "aaaaaaaa")

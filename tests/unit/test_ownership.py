@@ -13,9 +13,9 @@ from immutable_servers.claims import VARIABLE, claim, make_owner
 from immutable_servers.driver.asking import ask_file, start_asking
 from immutable_servers.driver.stack import Stack
 from immutable_servers.errors import SettingsError
-from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import LocalTarget
 from immutable_servers.targets.ownership import Holdings, Owner
+from immutable_servers.targets.values import Scope
 
 STACK = Scope("shop", "dev")
 TARGET = LocalTarget({})

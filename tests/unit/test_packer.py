@@ -20,7 +20,7 @@ from immutable_servers.images import packer as module
 from immutable_servers.images.packer import PackerRun
 from immutable_servers.images.template import check_template, explain
 from immutable_servers.supervisor import read_stat
-from immutable_servers.targets.contract import BakeRequest
+from immutable_servers.targets.values import BakeRequest
 
 pytestmark = pytest.mark.skipif(not shutil.which("packer"), reason="Packer is not on the PATH")
 

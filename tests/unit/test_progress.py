@@ -3,7 +3,7 @@
 import pytest
 
 from immutable_servers.progress import start_saying
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.values import Scope
 from immutable_servers.verification.resource import list_progress
 
 

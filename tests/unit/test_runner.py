@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from immutable_servers.errors import VerificationError
-from immutable_servers.targets.contract import Login
+from immutable_servers.targets.values import Login
 from immutable_servers.verification.plugin import _StopAfterFirstFailure
 from immutable_servers.verification.runner import (
     MOST_SERVERS,

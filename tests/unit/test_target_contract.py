@@ -12,8 +12,9 @@ import pytest
 from immutable_servers import targets
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets import find_target_class, load_target
-from immutable_servers.targets.contract import Launch, Scope, Target
+from immutable_servers.targets.contract import Target
 from immutable_servers.targets.ownership import Holdings, Leftover, Owner
+from immutable_servers.targets.values import Launch, Scope
 
 INSTANT = Path(__file__).parents[1] / "engine" / "instant"
 SCOPE = Scope("project", "stack", "web", "3f2a9c41")

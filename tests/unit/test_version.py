@@ -16,7 +16,7 @@ from immutable_servers.identity import (
 )
 from immutable_servers.lock import read_lock, write_lock
 from immutable_servers.settings import Settings
-from immutable_servers.targets.contract import Artifact
+from immutable_servers.targets.values import Artifact
 
 if TYPE_CHECKING:
     from immutable_servers.targets.contract import Target

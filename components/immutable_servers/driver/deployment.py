@@ -19,7 +19,7 @@ from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.driver.status.command import read_status
 from immutable_servers.driver.status.models import StackStatus
 from immutable_servers.errors import ImmutableError
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 
 class Deployment:

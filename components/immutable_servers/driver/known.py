@@ -13,7 +13,8 @@ from immutable_servers.ledger import OUTPUT, complete, parse_ledgers
 from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.settings import Settings, load_settings
 from immutable_servers.targets import load_target
-from immutable_servers.targets.contract import Fleet, Scope, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Fleet, Scope
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from immutable_servers.identity import compute_versions
 from immutable_servers.images.bake import provide_image
 from immutable_servers.images.order import Order
 from immutable_servers.planning import make_launch
-from immutable_servers.targets.contract import Artifact, FleetSpec, Login, Say
+from immutable_servers.targets.values import Artifact, FleetSpec, Login, Say
 from immutable_servers.verification.candidate import PROBE_WINDOW
 
 DIGITS = 8

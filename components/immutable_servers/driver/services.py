@@ -8,7 +8,8 @@ from immutable_servers.context import Place
 from immutable_servers.driver.project import read_project, read_values
 from immutable_servers.errors import SettingsError
 from immutable_servers.settings import Settings, load_settings
-from immutable_servers.targets.contract import Scope, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Scope
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from immutable_servers.driver.project import read_values
 from immutable_servers.driver.services import Chosen, choose_service
 from immutable_servers.errors import SettingsError
 from immutable_servers.settings import load_settings
-from immutable_servers.targets.contract import Artifact, Catalog, Login
+from immutable_servers.targets.contract import Catalog
+from immutable_servers.targets.values import Artifact, Login
 
 FIRST_SIGNAL = 128
 

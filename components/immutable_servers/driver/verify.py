@@ -17,7 +17,7 @@ from immutable_servers.driver.probe import (
 from immutable_servers.driver.services import Chosen, choose_service
 from immutable_servers.errors import VerificationError
 from immutable_servers.places import reports_dir
-from immutable_servers.targets.contract import Artifact, Login
+from immutable_servers.targets.values import Artifact, Login
 from immutable_servers.verification.candidate import CHECKS_DEADLINE
 from immutable_servers.verification.runner import Report, run_checks
 

@@ -20,7 +20,8 @@ from immutable_servers.identity.inputs import (
     skip_for,
 )
 from immutable_servers.settings.models import ImageSettings
-from immutable_servers.targets.contract import Artifact, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Artifact
 
 
 def stage_image(

@@ -18,7 +18,8 @@ from immutable_servers.images.order import Order
 from immutable_servers.images.packer import PackerRun, check_template
 from immutable_servers.places import PROJECT_FOLDER, cache_dir, logs_dir
 from immutable_servers.supervisor import read_stat
-from immutable_servers.targets.contract import Artifact, BakeRequest, Say, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Artifact, BakeRequest, Say
 
 
 def provide_image(root: Path, order: Order, say: Say) -> Artifact | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from immutable_servers.places import data_dir
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 
 @contextmanager

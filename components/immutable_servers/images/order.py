@@ -7,7 +7,7 @@ from typing import Any
 from immutable_servers.context import Place, read_place
 from immutable_servers.errors import SettingsError
 from immutable_servers.settings import ImageSettings
-from immutable_servers.targets.contract import Artifact, Scope
+from immutable_servers.targets.values import Artifact, Scope
 
 
 @dataclass(frozen=True)

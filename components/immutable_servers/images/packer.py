@@ -20,7 +20,8 @@ from immutable_servers.images.template import (
 )
 from immutable_servers.places import data_dir, runtime_dir
 from immutable_servers.supervised import DeadlineError, run_supervised
-from immutable_servers.targets.contract import BakeRequest, Packer, Say
+from immutable_servers.targets.contract import Packer
+from immutable_servers.targets.values import BakeRequest, Say
 
 __all__ = ["PackerRun", "check_template"]
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from immutable_servers.errors import ImageError
 from immutable_servers.records import Record, ServiceLedger
-from immutable_servers.targets.contract import Artifact, Catalog, Fleet
+from immutable_servers.targets.contract import Catalog
+from immutable_servers.targets.values import Artifact, Fleet
 
 REVOKED = "revoked"
 """The mark of an artifact that nothing is launched from any more; its value is the reason."""

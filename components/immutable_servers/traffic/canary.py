@@ -13,7 +13,7 @@ from immutable_servers import stopping
 from immutable_servers.context import Place
 from immutable_servers.errors import TrafficError
 from immutable_servers.health import wait_until_healthy
-from immutable_servers.targets.contract import Answers, Launch, Say
+from immutable_servers.targets.values import Answers, Launch, Say
 
 ALL = 100
 INTERVAL = 1.0

@@ -6,7 +6,7 @@ Called by `Retirement` and by the targets themselves; nothing here imports Pulum
 from collections.abc import Mapping
 
 from immutable_servers.errors import RetirementError
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.values import Scope
 
 
 def refuse_if_serving(weights: Mapping[str, int], scope: Scope) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from immutable_servers.context import Place
 from immutable_servers.errors import TrafficError
 from immutable_servers.health import wait_until_healthy
-from immutable_servers.targets.contract import Launch, Say, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Launch, Say
 from immutable_servers.traffic.canary import ALL, Canary, try_canary, watch_all
 from immutable_servers.verification.launch import refuse_launched_again
 

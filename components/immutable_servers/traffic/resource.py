@@ -12,7 +12,7 @@ from pulumi import Input, Output, ResourceOptions, dynamic
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.progress import start_saying
-from immutable_servers.targets.contract import Launch
+from immutable_servers.targets.values import Launch
 from immutable_servers.traffic.canary import read_canary
 from immutable_servers.traffic.move import Verified, find_live, is_pointing, move_traffic
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from immutable_servers.supervised import DeadlineError, run_supervised
-from immutable_servers.targets.contract import Login, Say
+from immutable_servers.targets.values import Login, Say
 from immutable_servers.verification.report import Failure, Report, ServerResult
 from immutable_servers.verification.runner import (
     GRACE,

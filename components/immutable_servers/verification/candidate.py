@@ -9,7 +9,8 @@ from immutable_servers.context import Place
 from immutable_servers.errors import ImmutableError, LaunchError, StoppedError
 from immutable_servers.health import wait_until_healthy
 from immutable_servers.plain import restore_numbers
-from immutable_servers.targets.contract import Catalog, FleetSpec, Launch, Login, Say
+from immutable_servers.targets.contract import Catalog
+from immutable_servers.targets.values import FleetSpec, Launch, Login, Say
 from immutable_servers.verification.before_traffic import run_before_traffic
 from immutable_servers.verification.runner import Report, run_checks
 

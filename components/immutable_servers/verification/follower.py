@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import MutableSequence
 
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 SAY_EVERY = 1.0
 """At most one passed check in this many seconds is said; a failed one at once."""

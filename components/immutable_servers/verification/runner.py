@@ -21,7 +21,7 @@ from immutable_servers.errors import ImmutableError, StoppedError, VerificationE
 from immutable_servers.places import data_dir, runtime_dir
 from immutable_servers.supervised import DeadlineError, run_supervised
 from immutable_servers.supervisor import find_parts, redact
-from immutable_servers.targets.contract import Login, Say
+from immutable_servers.targets.values import Login, Say
 from immutable_servers.verification.digest import digest_checks
 from immutable_servers.verification.follower import Follower
 from immutable_servers.verification.junit import (

@@ -10,7 +10,8 @@ from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import forget_clients
 from immutable_servers.targets.aws.artifacts import render_description, render_facts
 from immutable_servers.targets.aws.names import list_tags, name_image
-from immutable_servers.targets.contract import Artifact, Catalog
+from immutable_servers.targets.contract import Catalog
+from immutable_servers.targets.values import Artifact
 
 FRIEND, STRANGER = "222222222222", "333333333333"
 VERSION = "0123456789ab"

@@ -11,7 +11,7 @@ from cloud import Cloud, start_cloud
 from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import forget_clients
-from immutable_servers.targets.contract import Answers, Health, Launch, Route, Scope
+from immutable_servers.targets.values import Answers, Health, Launch, Route, Scope
 
 PORT = 8000
 

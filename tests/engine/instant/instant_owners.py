@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.targets.contract import Drift, FleetSpec, Scope, Target
+from immutable_servers.targets.contract import Target
 from immutable_servers.targets.ownership import Ask, Leftover, Owner
+from immutable_servers.targets.values import Drift, FleetSpec, Scope
 
 
 class InstantOwners(Target):

@@ -9,7 +9,7 @@ from pulumi import dynamic
 
 from immutable_servers.context import Place, read_place
 from immutable_servers.dynamic import Provider, Resource, require_new_window
-from immutable_servers.targets.contract import FleetSpec
+from immutable_servers.targets.values import FleetSpec
 
 if TYPE_CHECKING:
     from instant_target import InstantTarget

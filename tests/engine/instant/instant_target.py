@@ -19,22 +19,20 @@ from pydantic import BaseModel
 
 from immutable_servers.context import Place
 from immutable_servers.errors import LaunchError, SettingsError
-from immutable_servers.targets.contract import (
+from immutable_servers.targets.contract import Catalog, Packer, Target
+from immutable_servers.targets.values import (
     Answers,
     Artifact,
     BakeRequest,
-    Catalog,
     Fleet,
     FleetSpec,
     Health,
     Launch,
     Login,
-    Packer,
     Route,
     Say,
     Scope,
     Server,
-    Target,
 )
 from immutable_servers.traffic.canary import ALL
 from immutable_servers.traffic.guard import refuse_if_serving

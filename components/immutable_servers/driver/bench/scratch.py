@@ -26,7 +26,8 @@ from immutable_servers.driver.project import CHECKOUT, ROOT_VARIABLE, read_proje
 from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import Stack
 from immutable_servers.errors import ImmutableError
-from immutable_servers.targets.contract import Scope, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Scope
 
 LEFT_OUT = (places.PROJECT_FOLDER, ".git", "__pycache__", ".*_cache", "Pulumi.*.yaml")
 MARK = "IMMUTABLE_BENCH"

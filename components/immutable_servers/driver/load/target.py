@@ -19,21 +19,20 @@ from pulumi import dynamic
 from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.errors import LaunchError
 from immutable_servers.processes import Process, end_process, find_process, identify_process
-from immutable_servers.targets.contract import (
+from immutable_servers.targets.contract import Catalog, Packer
+from immutable_servers.targets.local import LocalTarget, balancer, layout
+from immutable_servers.targets.values import (
     Artifact,
     BakeRequest,
-    Catalog,
     Fleet,
     FleetSpec,
     Health,
     Launch,
     Login,
-    Packer,
     Say,
     Scope,
     Server,
 )
-from immutable_servers.targets.local import LocalTarget, balancer, layout
 from immutable_servers.traffic.guard import refuse_if_serving
 
 NAME = "processes"

@@ -31,7 +31,8 @@ from immutable_servers.ledger import OUTPUT, parse_ledgers
 from immutable_servers.planning import StackPlan, make_routes, plan_stack
 from immutable_servers.requests import read_request
 from immutable_servers.settings import Settings, load_settings
-from immutable_servers.targets.contract import Scope, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Scope
 
 SILENT = ("same", "read", "read-replacement", "replace", "refresh")
 """Operations that are no step of their own: `replace` is its create and delete."""

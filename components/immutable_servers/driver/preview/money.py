@@ -7,7 +7,7 @@ from immutable_servers.driver.preview.models import Money
 from immutable_servers.plan import Plan
 from immutable_servers.records import Record
 from immutable_servers.settings.models import PricesSettings
-from immutable_servers.targets.contract import Fleet
+from immutable_servers.targets.values import Fleet
 
 DAY = 24
 HOUR = 3600

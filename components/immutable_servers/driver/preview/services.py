@@ -13,7 +13,7 @@ from immutable_servers.driver.preview.money import count_money
 from immutable_servers.plan import Plan
 from immutable_servers.planning import StackPlan
 from immutable_servers.records import Record, State
-from immutable_servers.targets.contract import Fleet
+from immutable_servers.targets.values import Fleet
 
 DAY = 24
 HOUR = 3600

@@ -14,7 +14,7 @@ from immutable_servers import places
 from immutable_servers.atomic import write_whole
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.driver.setup.versions import parse_version
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 TEMPORARY = ".making-"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 """Where haproxy and others lie, which a user's PATH on Debian does not name."""

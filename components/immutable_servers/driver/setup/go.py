@@ -15,7 +15,7 @@ from immutable_servers.driver.setup import versions
 from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 MODULES = CHECKOUT / "toolchain" / "go"
 LOCK = CHECKOUT / "toolchain" / "go.lock"

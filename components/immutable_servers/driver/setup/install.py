@@ -9,7 +9,7 @@ from immutable_servers.driver.setup.cache import start_lock
 from immutable_servers.driver.setup.debian import install_packages
 from immutable_servers.driver.setup.parts import Part
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 MINUTE = 60
 

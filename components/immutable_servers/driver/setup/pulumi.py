@@ -10,7 +10,7 @@ from immutable_servers.driver.setup import go, releases, versions
 from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 SDK = "github.com/pulumi/pulumi/sdk/v3"

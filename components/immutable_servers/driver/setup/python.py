@@ -11,7 +11,7 @@ from pathlib import Path
 from immutable_servers.driver.project import CHECKOUT
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^ \\]+)", re.MULTILINE)
 KEPT_LINES = 15

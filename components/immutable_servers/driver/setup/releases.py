@@ -13,7 +13,7 @@ from typing import Any
 
 from immutable_servers.driver.setup import versions
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 CONNECT_SECONDS = 5
 """A maker's site that cannot be reached must not hold up the build that takes its place."""

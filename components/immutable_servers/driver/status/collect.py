@@ -26,7 +26,8 @@ from immutable_servers.plan import Plan
 from immutable_servers.planning import StackPlan, plan_stack
 from immutable_servers.records import Record, ServiceLedger, State
 from immutable_servers.settings import Settings
-from immutable_servers.targets.contract import Fleet, Health, Launch, Target
+from immutable_servers.targets.contract import Target
+from immutable_servers.targets.values import Fleet, Health, Launch
 
 AT_ONCE = 8
 

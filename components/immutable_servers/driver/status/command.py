@@ -14,7 +14,7 @@ from immutable_servers.driver.status.collect import collect
 from immutable_servers.driver.status.models import DIFFERS, StackStatus
 from immutable_servers.driver.status.text import COLUMNS, render_lines, render_rows
 from immutable_servers.settings import load_settings
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.values import Scope
 
 
 def show_status(root: Path, name: str, *, json: str, exact: bool) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from immutable_servers.driver.status.models import DriftStatus
 from immutable_servers.plan import Plan
 from immutable_servers.records import Record, ServiceLedger, State
-from immutable_servers.targets.contract import Drift, Fleet, Health
+from immutable_servers.targets.values import Drift, Fleet, Health
 
 WHAT: Mapping[str, str] = {
     "missing": "is missing",

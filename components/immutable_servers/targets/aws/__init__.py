@@ -25,24 +25,22 @@ from immutable_servers.targets.aws.artifacts import AwsCatalog
 from immutable_servers.targets.aws.bake import bake_image
 from immutable_servers.targets.aws.settings import AwsSettings
 from immutable_servers.targets.aws.upstream import find_upstream
-from immutable_servers.targets.contract import (
+from immutable_servers.targets.contract import Catalog, Packer, Target
+from immutable_servers.targets.ownership import Ask, Leftover, Owner
+from immutable_servers.targets.values import (
     Answers,
     Artifact,
     BakeRequest,
-    Catalog,
     Fleet,
     FleetSpec,
     Health,
     Launch,
     Login,
-    Packer,
     Route,
     Say,
     Scope,
     Server,
-    Target,
 )
-from immutable_servers.targets.ownership import Ask, Leftover, Owner
 
 if TYPE_CHECKING:
     import pulumi

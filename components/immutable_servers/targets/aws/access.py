@@ -8,7 +8,7 @@ from pathlib import Path
 
 from immutable_servers import places
 from immutable_servers.targets.aws.names import make_name
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.values import Scope
 
 KEY = "key"
 

@@ -7,7 +7,7 @@ from typing import Any
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.aws import balancer
 from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.contract import Answers, Scope
+from immutable_servers.targets.values import Answers, Scope
 
 HOUR = 3600
 HOURS = 3

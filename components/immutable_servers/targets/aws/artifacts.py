@@ -13,7 +13,8 @@ from immutable_servers.errors import ImageError
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import IMAGES, PREFIX, list_tags, name_image, read_tags
 from immutable_servers.targets.aws.record import pack, unpack
-from immutable_servers.targets.contract import Artifact, Catalog
+from immutable_servers.targets.contract import Catalog
+from immutable_servers.targets.values import Artifact
 
 MARK = f"{PREFIX}mark-"
 FACTS = f"{PREFIX}fact-"

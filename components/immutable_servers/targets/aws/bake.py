@@ -25,7 +25,8 @@ from immutable_servers.targets.aws.names import PREFIX, name_image
 from immutable_servers.targets.aws.settings import AwsSettings
 from immutable_servers.targets.aws.upstream import find_locked
 from immutable_servers.targets.aws.windows import ADDRESS_URL, find_own_address
-from immutable_servers.targets.contract import Artifact, BakeRequest, Packer
+from immutable_servers.targets.contract import Packer
+from immutable_servers.targets.values import Artifact, BakeRequest
 
 USUAL_SIZE = "medium"
 

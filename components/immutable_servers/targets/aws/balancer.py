@@ -11,7 +11,7 @@ from typing import Any
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import find_generation, make_name, make_tags, read_tags
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.values import Scope
 
 NOBODY: Mapping[str, Any] = {
     "Type": "fixed-response",

@@ -11,7 +11,7 @@ from immutable_servers.errors import ImmutableError
 from immutable_servers.targets.aws import balancer, fleets
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import make_name, name_server
-from immutable_servers.targets.contract import Health, Launch, Say, Scope, Server
+from immutable_servers.targets.values import Health, Launch, Say, Scope, Server
 
 CONSOLE_LINES = 25
 POLL_SECONDS = 3.0

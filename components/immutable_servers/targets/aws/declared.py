@@ -13,7 +13,7 @@ from immutable_servers.targets.aws import network, owners
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.found import PRIORITIES, RULE_KEY, Found
 from immutable_servers.targets.aws.names import make_name, make_tags
-from immutable_servers.targets.contract import Route, Scope
+from immutable_servers.targets.values import Route, Scope
 
 CLOSED: Mapping[str, Any] = {
     "type": "fixed-response",

@@ -18,7 +18,7 @@ from immutable_servers.targets.aws.names import (
 )
 from immutable_servers.targets.aws.record import LEAVING, parse_record
 from immutable_servers.targets.aws.userdata import seal_user_data
-from immutable_servers.targets.contract import Fleet, Say, Scope
+from immutable_servers.targets.values import Fleet, Say, Scope
 
 GONE_SECONDS = 900.0
 """How long AWS may take to end a group's servers."""

@@ -16,7 +16,7 @@ from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, ma
 from immutable_servers.targets.aws.record import render_record
 from immutable_servers.targets.aws.resources import AwsFleet
 from immutable_servers.targets.aws.userdata import encode, render_user_data
-from immutable_servers.targets.contract import Launch, Scope
+from immutable_servers.targets.values import Launch, Scope
 
 EVERYTHING = ["*"]
 SUSPENDED = ("ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions")

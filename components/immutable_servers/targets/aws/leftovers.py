@@ -8,7 +8,7 @@ from typing import Any
 from immutable_servers.errors import ImageError
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import PREFIX, make_filters, read_tags
-from immutable_servers.targets.contract import Say, Scope
+from immutable_servers.targets.values import Say, Scope
 
 BAKE = f"{PREFIX}bake"
 BAKE_ENDS = f"{PREFIX}bake-ends"

@@ -13,7 +13,7 @@ from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import list_tags, make_name, make_tags, name_server
 from immutable_servers.targets.aws.network import Network, find_network
 from immutable_servers.targets.aws.userdata import render_user_data
-from immutable_servers.targets.contract import FleetSpec, Login, Say
+from immutable_servers.targets.values import FleetSpec, Login, Say
 
 WINDOW_SECONDS = 30 * 60
 

@@ -11,7 +11,7 @@ from immutable_servers.progress import start_saying
 from immutable_servers.targets.aws import boot, windows
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.settings import AwsSettings
-from immutable_servers.targets.contract import Launch, Scope
+from immutable_servers.targets.values import Launch, Scope
 
 
 class AwsFleetProvider(Provider):

@@ -14,7 +14,7 @@ import tenacity
 from immutable_servers.errors import LaunchError, SettingsError, SetupError
 from immutable_servers.targets.aws.access import KEY
 from immutable_servers.targets.aws.settings import AwsSettings
-from immutable_servers.targets.contract import Login
+from immutable_servers.targets.values import Login
 
 SEAL_COMMAND = "/usr/local/sbin/immutable-seal now"
 SSM_TOOLS = ("aws", "session-manager-plugin")

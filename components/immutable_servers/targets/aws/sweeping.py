@@ -15,8 +15,8 @@ from immutable_servers.targets.aws import balancer, fleets, leftovers, owners, w
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.artifacts import IMAGE, delete_ami
 from immutable_servers.targets.aws.names import IMAGES, PREFIX, make_name, read_tags
-from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.ownership import Ask, Leftover
+from immutable_servers.targets.values import Scope
 
 ENDS: Mapping[str, str] = {
     leftovers.BAKE_ENDS: "a bake",

@@ -14,7 +14,7 @@ from immutable_servers.targets.aws.agent import (
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.artifacts import AT_ONCE, find_regions
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
-from immutable_servers.targets.contract import Say
+from immutable_servers.targets.values import Say
 
 SUITES: Mapping[str, str] = {"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 """Debian's names for its releases: https://wiki.debian.org/DebianReleases."""

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from immutable_servers.errors import ImmutableError, LaunchError
-from immutable_servers.targets.contract import Launch, Scope
+from immutable_servers.targets.values import Launch, Scope
 
 MOST_BYTES = 16 * 1024
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html"""

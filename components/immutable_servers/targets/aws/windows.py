@@ -18,7 +18,7 @@ from immutable_servers.targets.aws.names import (
     name_server,
     read_tags,
 )
-from immutable_servers.targets.contract import Login, Say, Scope
+from immutable_servers.targets.values import Login, Say, Scope
 
 ENDS = f"{PREFIX}window-ends"
 """Tag of a rule that lets the verifier in: when it has no right to be there any more."""

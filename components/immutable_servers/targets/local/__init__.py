@@ -8,24 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.contract import (
-    Answers,
-    Artifact,
-    BakeRequest,
-    Catalog,
-    Drift,
-    Fleet,
-    FleetSpec,
-    Health,
-    Launch,
-    Login,
-    Packer,
-    Route,
-    Say,
-    Scope,
-    Server,
-    Target,
-)
+from immutable_servers.targets.contract import Catalog, Packer, Target
 from immutable_servers.targets.local import (
     access,
     balancer,
@@ -46,6 +29,21 @@ from immutable_servers.targets.local.ports import LOOPBACK
 from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.targets.local.upstream import find_upstream, provide_upstream
 from immutable_servers.targets.ownership import Ask, Leftover, Owner
+from immutable_servers.targets.values import (
+    Answers,
+    Artifact,
+    BakeRequest,
+    Drift,
+    Fleet,
+    FleetSpec,
+    Health,
+    Launch,
+    Login,
+    Route,
+    Say,
+    Scope,
+    Server,
+)
 
 if TYPE_CHECKING:
     import pulumi

@@ -8,10 +8,11 @@ from typing import Any
 
 from immutable_servers.atomic import write_whole
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.contract import Artifact, Catalog
+from immutable_servers.targets.contract import Catalog
 from immutable_servers.targets.local.halves import remove_left_halves
 from immutable_servers.targets.local.qcow2 import read_backing_file
 from immutable_servers.targets.local.sums import SUMS, verify_checksums
+from immutable_servers.targets.values import Artifact
 
 DISK, KERNEL, INITRD = "disk.qcow2", "vmlinuz", "initrd.img"
 FACTS = "image.json"

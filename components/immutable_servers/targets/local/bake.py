@@ -15,7 +15,7 @@ from typing import Any
 
 from immutable_servers import places
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.contract import Artifact, BakeRequest, Packer
+from immutable_servers.targets.contract import Packer
 from immutable_servers.targets.local.artifacts import (
     DISK,
     FACTS,
@@ -33,6 +33,7 @@ from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
 from immutable_servers.targets.local.qemu import EMULATION_ARGS, KERNEL_ARGS
 from immutable_servers.targets.local.sums import write_checksums
 from immutable_servers.targets.local.upstream import provide_upstream
+from immutable_servers.targets.values import Artifact, BakeRequest
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import tenacity
 
 from immutable_servers.errors import TrafficError
 from immutable_servers.processes import Process, end_process
-from immutable_servers.targets.contract import Answers, Route, Say, Scope
 from immutable_servers.targets.local import layout, runtime
 from immutable_servers.targets.local.haproxy import MAP, SLOTS, Backend, render_map
 from immutable_servers.targets.local.haproxy_process import (
@@ -19,6 +18,7 @@ from immutable_servers.targets.local.haproxy_process import (
     read_parts,
 )
 from immutable_servers.targets.local.locks import hold_lock
+from immutable_servers.targets.values import Answers, Route, Say, Scope
 
 _LOCK_SECONDS = 60.0
 _END_SECONDS = 10.0

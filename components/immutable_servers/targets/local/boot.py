@@ -12,7 +12,6 @@ import tenacity
 
 from immutable_servers import stopping
 from immutable_servers.errors import LaunchError
-from immutable_servers.targets.contract import FleetSpec, Health
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.accelerator import Accelerator, find_accelerator
 from immutable_servers.targets.local.machines import (
@@ -24,6 +23,7 @@ from immutable_servers.targets.local.machines import (
 )
 from immutable_servers.targets.local.ports import LOOPBACK
 from immutable_servers.targets.local.settings import LocalSettings, Size
+from immutable_servers.targets.values import FleetSpec, Health
 
 AT_ONCE = 16
 _ANSWER_SECONDS = 5.0

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.targets.contract import Fleet, FleetSpec, Scope
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.machines import (
     Machine,
@@ -22,6 +21,7 @@ from immutable_servers.targets.local.machines import (
     find_pause,
 )
 from immutable_servers.targets.local.settings import Size
+from immutable_servers.targets.values import Fleet, FleetSpec, Scope
 
 
 @dataclass(frozen=True)

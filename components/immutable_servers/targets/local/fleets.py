@@ -12,7 +12,6 @@ import tenacity
 
 from immutable_servers import places
 from immutable_servers.errors import LaunchError
-from immutable_servers.targets.contract import FleetSpec, Say, Scope
 from immutable_servers.targets.local import balancer, consoles, layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.boot import boot_servers, make_wish
@@ -35,6 +34,7 @@ from immutable_servers.targets.local.machines import (
     remove_machine,
 )
 from immutable_servers.targets.local.settings import LocalSettings
+from immutable_servers.targets.values import FleetSpec, Say, Scope
 from immutable_servers.traffic.guard import refuse_if_serving
 
 _LOCK_SECONDS = 300.0

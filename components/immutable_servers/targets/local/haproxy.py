@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from immutable_servers.targets.contract import Route
 from immutable_servers.targets.local.ports import LOOPBACK
+from immutable_servers.targets.values import Route
 
 MAP = "traffic.map"
 SLOTS = 100

@@ -22,7 +22,6 @@ import tenacity
 from immutable_servers import places
 from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.processes import Process, read_process, signal_process, write_process
-from immutable_servers.targets.contract import Route
 from immutable_servers.targets.local import layout, runtime
 from immutable_servers.targets.local.haproxy import (
     MAP,
@@ -33,6 +32,7 @@ from immutable_servers.targets.local.haproxy import (
     render_map,
 )
 from immutable_servers.targets.local.ports import LOOPBACK, find_listener, is_free
+from immutable_servers.targets.values import Route
 
 _RELOAD_SECONDS = 20.0
 _LOG_LINES = 15

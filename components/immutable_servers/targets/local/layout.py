@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers import places
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.values import Scope
 
 OWNER = "owner.json"
 

@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 
-from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.ownership import Owner
+from immutable_servers.targets.values import Scope
 
 
 def find_owner(scope: Scope) -> Owner | None:

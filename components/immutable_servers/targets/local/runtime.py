@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from immutable_servers.errors import TrafficError
-from immutable_servers.targets.contract import Answers
 from immutable_servers.targets.local.haproxy import CONFIG_MARK, MAP, parse_map, render_map
+from immutable_servers.targets.values import Answers
 
 Pointers = Mapping[str, Mapping[str, int]]
 """Service to backend to weight."""

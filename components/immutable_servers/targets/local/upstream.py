@@ -15,10 +15,10 @@ from typing import Any
 
 from immutable_servers.errors import ImageError
 from immutable_servers.supervised import run_supervised
-from immutable_servers.targets.contract import Say
 from immutable_servers.targets.local.archives import Archives, read_archives
 from immutable_servers.targets.local.halves import start_half
 from immutable_servers.targets.local.sums import verify_checksums, write_checksums
+from immutable_servers.targets.values import Say
 
 DEFAULT_SUITE = "stable"
 ALIASES = ("stable", "oldstable", "testing")

@@ -22,7 +22,8 @@ from immutable_servers.targets.aws.artifacts import (
 )
 from immutable_servers.targets.aws.names import list_tags, name_image
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
-from immutable_servers.targets.contract import Artifact, BakeRequest, Packer
+from immutable_servers.targets.contract import Packer
+from immutable_servers.targets.values import Artifact, BakeRequest
 
 LINEAGE = {
     "image": "app",

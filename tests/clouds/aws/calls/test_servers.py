@@ -32,8 +32,8 @@ from immutable_servers.targets.aws.names import (
     make_tags,
 )
 from immutable_servers.targets.aws.record import parse_record, render_record
-from immutable_servers.targets.contract import FleetSpec, Launch, Scope
 from immutable_servers.targets.ownership import Owner
+from immutable_servers.targets.values import FleetSpec, Launch, Scope
 
 GENERATION = replace(WEB, generation="3f2a9c41")
 LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})

@@ -10,8 +10,8 @@ from aws_world import REGION, STACK, WEB, World, find_client, make_target, start
 from immutable_servers.errors import RetirementError
 from immutable_servers.targets.aws import leftovers, sweeping, windows
 from immutable_servers.targets.aws.names import PREFIX, list_tags, make_tags, name_image
-from immutable_servers.targets.contract import Scope
 from immutable_servers.targets.ownership import Holdings, Leftover, Owner
+from immutable_servers.targets.values import Scope
 
 OWNER = Owner("file:///state", "0a1b", "organization", STACK.project, STACK.stack, "/checkout")
 OVER, ALIVE = str(int(time.time() - 60)), str(int(time.time() + 600))

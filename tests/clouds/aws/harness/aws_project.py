@@ -16,7 +16,7 @@ from immutable_servers.identity import compute_versions
 from immutable_servers.settings import load_settings
 from immutable_servers.targets.aws.artifacts import render_description, render_facts
 from immutable_servers.targets.aws.names import name_image
-from immutable_servers.targets.contract import Scope
+from immutable_servers.targets.values import Scope
 
 SAMPLE = Path(__file__).parents[1] / "sample"
 SSH_CONFIG = "Host *\n  Port 2222\n"

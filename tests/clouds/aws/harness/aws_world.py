@@ -18,7 +18,7 @@ from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, make_tags
 from immutable_servers.targets.aws.record import render_record
 from immutable_servers.targets.aws.userdata import encode, render_user_data
-from immutable_servers.targets.contract import Launch, Scope
+from immutable_servers.targets.values import Launch, Scope
 
 REGION = "eu-central-1"
 SETTINGS: Mapping[str, Any] = {"region": REGION, "verify_from": ["127.0.0.1/32"], "attempts": 1}
