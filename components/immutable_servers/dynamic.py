@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pulumi import Input, ResourceOptions, dynamic
 
-from immutable_servers.errors import ImmutableError
+from immutable_servers.errors import make_left_out
 from immutable_servers.full_disk import tell_full_disk
 from immutable_servers.stopping import listen
 from immutable_servers.watch import end_with_engine
@@ -58,11 +58,7 @@ class Provider(dynamic.ResourceProvider):
         """
         missing = [name for name in self.needs if props.get(name) is None]
         if missing:
-            raise ImmutableError(
-                "This run leaves out what has to come first",
-                facts=[f"missing: {', '.join(missing)}"],
-                todo="Run `./immutable up` without --target and --exclude.",
-            )
+            raise make_left_out(f"missing: {', '.join(missing)}")
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
         """Accept the inputs; a provider whose mistakes should fail the preview refines this."""
@@ -95,11 +91,7 @@ def require_new_window(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None
         ImmutableError: The window is the old one: this run leaves the generation's `Access` out.
     """
     if olds.get("window_ends") == news.get("window_ends"):
-        raise ImmutableError(
-            "This run leaves out what has to come first",
-            facts=["The fleet is gone, and would be launched again without a new login window."],
-            todo="Run `./immutable up` without --target and --exclude.",
-        )
+        raise make_left_out("The fleet is gone, and would be launched without a new login window.")
 
 
 class Resource(dynamic.Resource, module="immutable-servers", name="Resource"):

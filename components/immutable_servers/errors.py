@@ -19,6 +19,8 @@ Exit code 1 is also what an unexpected failure of the engine gives, 0 is success
 
 from collections.abc import Mapping, Sequence
 
+LEAVE_NOTHING_OUT = "Run `./immutable up` without --target and --exclude."
+
 
 class ImmutableError(Exception):
     """Says what failed, the facts, and what to do.
@@ -54,6 +56,13 @@ def _rebuild(
     kind: type[ImmutableError], what: str, facts: Sequence[str], todo: str
 ) -> ImmutableError:
     return kind(what, facts=facts, todo=todo)
+
+
+def make_left_out(fact: str) -> ImmutableError:
+    """Return the error of a run that leaves out (`--target`, `--exclude`) what it needs."""
+    return ImmutableError(
+        "This run leaves out what has to come first", facts=[fact], todo=LEAVE_NOTHING_OUT
+    )
 
 
 class SettingsError(ImmutableError):

@@ -9,7 +9,7 @@ from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.context import Place
 from immutable_servers.dynamic import Resource
-from immutable_servers.errors import ImageError
+from immutable_servers.errors import LEAVE_NOTHING_OUT, ImageError
 from immutable_servers.images.provider import ImageProvider
 from immutable_servers.settings import ImageSettings
 
@@ -98,7 +98,7 @@ class MachineImage(pulumi.ComponentResource):
             error = ImageError(
                 f"This run leaves out the image {self.name} {self.version}",
                 facts=[f"the state holds version {details.get('version', 'none')}"],
-                todo="Run `./immutable up` without --target and --exclude.",
+                todo=LEAVE_NOTHING_OUT,
             )
             raise pulumi.RunError(str(error))
         return dict(details)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from immutable_servers.context import Place
-from immutable_servers.errors import TrafficError
+from immutable_servers.errors import LEAVE_NOTHING_OUT, TrafficError
 from immutable_servers.health import wait_until_healthy
 from immutable_servers.targets.contract import Target
 from immutable_servers.targets.values import Launch, Say
@@ -92,7 +92,7 @@ def refuse_not_whole(place: Place) -> None:
         raise TrafficError(
             f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"
             " whole",
-            todo="Run `./immutable up` without --target and --exclude.",
+            todo=LEAVE_NOTHING_OUT,
         )
 
 

@@ -5,7 +5,7 @@ may have deleted. Who acts on a verdict asks the target first whether its server
 """
 
 from immutable_servers.context import Place
-from immutable_servers.errors import ImmutableError
+from immutable_servers.errors import make_left_out
 from immutable_servers.generations.access import was_launched_again
 
 
@@ -30,8 +30,6 @@ def refuse_launched_again(place: Place, verified_launch: int | None) -> None:
         ImmutableError: They were launched again since.
     """
     if was_launched_again(verified_launch, find_launch(place)):
-        raise ImmutableError(
-            "This run leaves out what has to come first",
-            facts=[f"The servers of {place.scope.name} were launched again since they passed"],
-            todo="Run `./immutable up` without --target and --exclude.",
+        raise make_left_out(
+            f"The servers of {place.scope.name} were launched again since they passed."
         )

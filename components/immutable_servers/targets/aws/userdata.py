@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from immutable_servers.errors import ImmutableError, LaunchError
+from immutable_servers.errors import LaunchError, make_left_out
 from immutable_servers.targets.values import Launch, Scope
 
 MOST_BYTES = 16 * 1024
@@ -24,11 +24,7 @@ def render_user_data(scope: Scope, launch: Launch, public_key: str | None, ends:
         LaunchError: It is too large.
     """
     if not public_key or not ends:
-        raise ImmutableError(
-            "This run leaves out what has to come first",
-            facts=["missing: the login key or its window"],
-            todo="Run `./immutable up` without --target and --exclude.",
-        )
+        raise make_left_out("missing: the login key or its window")
     data: dict[str, Any] = {
         "service": scope.service,
         "generation": scope.generation,
