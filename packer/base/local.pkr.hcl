@@ -96,7 +96,8 @@ source "qemu" "local" {
   ssh_private_key_file = var.login
   ssh_timeout          = "5m"
   ssh_port             = 22
-  shutdown_command     = "systemctl poweroff"
+  # As `systemctl poweroff`, which asks logind first; no image has one.
+  shutdown_command     = "systemctl start --no-block --job-mode=replace-irreversibly poweroff.target"
   shutdown_timeout     = "2m"
 }
 
