@@ -97,8 +97,8 @@ source "qemu" "local" {
   ssh_timeout          = "5m"
   ssh_port             = 22
   # As `systemctl poweroff`, which asks logind first; no image has one.
-  shutdown_command     = "systemctl start --no-block --job-mode=replace-irreversibly poweroff.target"
-  shutdown_timeout     = "2m"
+  shutdown_command = "systemctl start --no-block --job-mode=replace-irreversibly poweroff.target"
+  shutdown_timeout = "2m"
 }
 
 locals {
