@@ -30,6 +30,21 @@ def hold_version(target: str, image: str, version: str, say: Say) -> Iterator[No
         os.close(file)
 
 
+def is_held(target: str, image: str, version: str) -> bool:
+    """Tell whether a run on this machine holds a version; the caller's own counts."""
+    try:
+        file = os.open(data_dir() / "locks" / target / f"{image}-{version}", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 def _open_locked(path: Path, what: str, say: Say) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

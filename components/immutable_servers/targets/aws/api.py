@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import tenacity
+
 from immutable_servers.errors import ImmutableError, LaunchError, SetupError
 from immutable_servers.targets.aws.settings import AwsSettings
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
+AGAIN_SECONDS = 300.0
+"""How long a call is made again whose refusal passes by itself."""
+AGAIN_PAUSE = 5.0
 
 
 class Api:
@@ -32,6 +37,7 @@ class Api:
         operation: str,
         *,
         missing: Sequence[str] = (),
+        again: Sequence[str] = (),
         kind: type[ImmutableError] = LaunchError,
         **arguments: Any,  # noqa: ANN401 - the operation's own
     ) -> Mapping[str, Any]:
@@ -41,6 +47,7 @@ class Api:
             service: boto3's name of the service, such as `elbv2`.
             operation: boto3's name of the operation, such as `describe_rules`.
             missing: Error codes that are an answer: an empty one.
+            again: Error codes that pass: something that is on its way out still uses a thing.
             kind: The branch of an error that is about the operation itself.
             arguments: The operation's own.
 
@@ -55,7 +62,7 @@ class Api:
             client = _find_client(
                 service, self.region, self.settings.profile, self.settings.attempts
             )
-            answer: Mapping[str, Any] = getattr(client, operation)(**arguments)
+            answer: Mapping[str, Any] = _try_again(again)(getattr(client, operation), **arguments)
         except botocore.exceptions.ClientError as error:
             if error.response.get("Error", {}).get("Code") in missing:
                 return {}
@@ -92,22 +99,55 @@ class Api:
         kind: type[ImmutableError] = LaunchError,
         **arguments: Any,  # noqa: ANN401 - the operation's own
     ) -> None:
-        """Wait for what boto3 calls a waiter, as long as it has patience."""
+        """Wait for what boto3 calls a waiter, as long as it has patience.
+
+        Raises:
+            ImmutableError: It did not come in time, or AWS refused to say.
+        """
         import botocore.exceptions  # noqa: PLC0415 - only when AWS is asked
 
-        client = _find_client(service, self.region, self.settings.profile, self.settings.attempts)
+        from immutable_servers.targets.aws.faults import explain  # noqa: PLC0415 - the same
+
+        settings = self.settings
         try:
+            client = _find_client(service, self.region, settings.profile, settings.attempts)
             client.get_waiter(waiter).wait(**arguments)
         except botocore.exceptions.WaiterError as error:
+            if "Error" in error.last_response:
+                refused = botocore.exceptions.ClientError(error.last_response, waiter)
+                raise explain(refused, service, WAITERS[waiter], self.region, kind) from error
             raise kind(
                 f"AWS did not come to `{waiter}` in time",
                 facts=[str(error)],
                 todo="Run the same command again.",
             ) from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise explain(error, service, WAITERS[waiter], self.region, kind) from error
 
 
 PAGES: Mapping[str, str] = {"NextToken": "NextToken", "NextMarker": "Marker"}
 """Where an answer says that there is more, and the argument that asks for it."""
+WAITERS: Mapping[str, str] = {
+    "instance_running": "describe_instances",
+    "instance_terminated": "describe_instances",
+    "security_group_exists": "describe_security_groups",
+}
+"""The operation that each waiter asks with."""
+
+
+def _try_again(codes: Sequence[str]) -> tenacity.Retrying:
+    """Return what makes a call again as long as it is refused with one of `codes`."""
+
+    def passes(error: BaseException) -> bool:
+        answer: Mapping[str, Any] = getattr(error, "response", {})
+        return answer.get("Error", {}).get("Code") in codes
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(passes),
+        wait=tenacity.wait_fixed(AGAIN_PAUSE),
+        stop=tenacity.stop_after_delay(AGAIN_SECONDS),
+        reraise=True,
+    )
 
 
 @lru_cache(maxsize=64)

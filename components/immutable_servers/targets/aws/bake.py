@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ def bake_image(request: BakeRequest, packer: Packer, api: Api) -> Artifact:
     Raises:
         ImageError: The lock has no AMI for the region, or Packer failed.
     """
-    leftovers.remove_bakes(api, request.image, request.say)
+    leftovers.remove_bakes(api, request.image, request.version, request.say)
     start = request.parent.id if request.parent else find_locked(request.lock, api.region)
     with _start_login(request) as login:
         packer.build({**_render_variables(request, api.settings, start), **login})
@@ -61,7 +60,7 @@ def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -
         "Name": f"bake {request.image} {request.version}",
         leftovers.BAKE: request.image,
         leftovers.BAKE_ENDS: str(int(time.time() + request.deadline)),
-        leftovers.BAKE_HOST: socket.gethostname()[:255],
+        leftovers.BAKE_HOST: leftovers.name_machine(),
         f"{PREFIX}version": request.version,
     }
     return {
@@ -90,7 +89,7 @@ def find_builders(settings: AwsSettings) -> list[str]:
     """Return the addresses that may log in to a bake; through Session Manager none has to."""
     if settings.build_through == "ssm":
         return []
-    return list(settings.verify_from) or [f"{find_own_address(ADDRESS_URL)}/32"]
+    return list(settings.verify_from) or [find_own_address(ADDRESS_URL)]
 
 
 def find_endpoint() -> str:

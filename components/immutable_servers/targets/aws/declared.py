@@ -24,6 +24,9 @@ CLOSED: Mapping[str, Any] = {
     },
 }
 """What a pointer answers before the first generation; from then on it is Traffic's."""
+TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+"""TLS 1.2 and 1.3; what AWS takes without a word still speaks 1.0.
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html"""
 ABOVE = 9000
 """So many numbers there are for rules by host name, above those of test rules."""
 
@@ -193,7 +196,9 @@ def _declare_listeners(declared: Declared, routes: Sequence[Route]) -> None:
 
 def _declare_listener(declared: Declared, name: str, port: int, scope: Scope) -> aws.lb.Listener:
     settings = declared.api.settings
-    secure = {"certificate_arn": settings.certificate} if settings.certificate else {}
+    secure = (
+        {"certificate_arn": settings.certificate, "ssl_policy": TLS} if settings.certificate else {}
+    )
     declared.taken[port] = declared.found.find_priorities(declared.found.listeners.get(port))
     return aws.lb.Listener(
         name,

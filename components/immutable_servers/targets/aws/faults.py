@@ -8,6 +8,8 @@ from botocore import exceptions
 from immutable_servers.errors import ImageError, ImmutableError, SettingsError, SetupError
 
 GUIDE = "docs/how-to/aws.md"
+EXPIRED = "The AWS credentials have expired"
+LOG_IN = "Log in again (`aws sso login`, or your own way), then run the same command."
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ ROWS = (
     _Row(
         r"ExpiredToken(Exception)?|RequestExpired|TokenRefreshRequired",
         SetupError,
-        "The AWS credentials have expired",
-        "Log in again (`aws sso login`, or your own way), then run the same command.",
+        EXPIRED,
+        LOG_IN,
     ),
     _Row(
         r"AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch"
@@ -99,9 +101,9 @@ NO_CREDENTIALS = (
     exceptions.CredentialRetrievalError,
     exceptions.ProfileNotFound,
     exceptions.ConfigNotFound,
-    exceptions.SSOError,
-    exceptions.TokenRetrievalError,
 )
+LOGGED_OUT = (exceptions.SSOError, exceptions.TokenRetrievalError, exceptions.LoginError)
+"""What botocore says when a login of `aws sso login` or `aws login` is over or was never made."""
 IAM_NAMES = {"elbv2": "elasticloadbalancing"}
 """boto3's name of a service to the one in IAM's actions, where they differ."""
 
@@ -149,6 +151,8 @@ def _explain_denied(said: _Said) -> SetupError:
 
 def _explain_client(error: Exception, action: str, region: str) -> ImmutableError:
     facts = [f"{action} in {region}: {error}"]
+    if isinstance(error, LOGGED_OUT):
+        return SetupError(EXPIRED, facts=facts, todo=LOG_IN)
     if isinstance(error, NO_CREDENTIALS):
         return SetupError(
             "There are no AWS credentials",

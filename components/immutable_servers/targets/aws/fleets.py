@@ -7,7 +7,7 @@ from typing import Any
 import tenacity
 
 from immutable_servers.errors import LaunchError, RetirementError
-from immutable_servers.targets.aws import balancer
+from immutable_servers.targets.aws import balancer, leftovers
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import (
     PREFIX,
@@ -27,6 +27,11 @@ LEAST = f"{PREFIX}least"
 """Tag of a scaled fleet that is held at its count: the least number that it was declared with."""
 MISSING_GROUP = ("ValidationError",)
 """Auto Scaling's code for a group that does not exist, when it is named."""
+BUSY_GROUP = ("ResourceInUse", "ScalingActivityInProgress", "ResourceContention")
+"""Its codes while it is still at work on a group."""
+GROWING = ("Launch", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions")
+MOST_DRAIN = 3600
+"""Longest deregistration delay of a target group, in seconds."""
 
 
 def find_groups(api: Api, scope: Scope) -> list[Mapping[str, Any]]:
@@ -165,6 +170,18 @@ def seal_template(api: Api, scope: Scope) -> None:
     )
 
 
+def end_server(api: Api, instance: str) -> None:
+    """End a server of a group, which launches another one for it; one that is gone is no error."""
+    api.call(
+        "autoscaling",
+        "terminate_instance_in_auto_scaling_group",
+        missing=("ValidationError",),
+        again=BUSY_GROUP,
+        InstanceId=instance,
+        ShouldDecrementDesiredCapacity=False,
+    )
+
+
 def resume(api: Api, scope: Scope) -> None:
     """Let AWS heal and scale a fleet from now on; one that is gone is no error."""
     api.call(
@@ -178,14 +195,25 @@ def resume(api: Api, scope: Scope) -> None:
 def drain(api: Api, scope: Scope, seconds: float, say: Say) -> None:
     """Take a generation that goes out of its target group, and wait until requests have ended.
 
+    Meanwhile AWS adds no server to it, nor one for those that the balancer does not hold any more.
+
     The load balancer itself waits for open requests, for its deregistration delay: it is set to
     `seconds` first. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/
     """
-    start_leaving(api, scope)
+    if start_leaving(api, scope):
+        api.call(
+            "autoscaling",
+            "suspend_processes",
+            missing=MISSING_GROUP,
+            again=BUSY_GROUP,
+            AutoScalingGroupName=make_name(scope),
+            ScalingProcesses=list(GROWING),
+        )
     group = balancer.find_group(api, scope)
     if group is None:
         return
     arn = group["TargetGroupArn"]
+    seconds = min(seconds, MOST_DRAIN)
     attribute = {"Key": "deregistration_delay.timeout_seconds", "Value": str(int(seconds))}
     api.call("elbv2", "modify_target_group_attributes", TargetGroupArn=arn, Attributes=[attribute])
     targets = [{"Id": one} for one in balancer.find_targets(api, arn)]
@@ -215,6 +243,7 @@ def delete_fleet(api: Api, scope: Scope) -> None:
             "autoscaling",
             "delete_auto_scaling_group",
             missing=MISSING_GROUP,
+            again=BUSY_GROUP,
             kind=RetirementError,
             AutoScalingGroupName=name,
             ForceDelete=True,
@@ -232,7 +261,7 @@ def delete_fleet(api: Api, scope: Scope) -> None:
             LaunchTemplateId=one["LaunchTemplateId"],
         )
     for one in find_security_groups(api, scope):
-        api.call("ec2", "delete_security_group", kind=RetirementError, GroupId=one["GroupId"])
+        leftovers.remove_group(api, one["GroupId"], kind=RetirementError)
 
 
 def find_security_groups(api: Api, scope: Scope) -> list[Mapping[str, Any]]:
@@ -257,7 +286,13 @@ def _delete_target_group(api: Api, scope: Scope) -> None:
     ]
     for rule in list(balancer.find_test_rules(api, arn, listeners)):
         api.call("elbv2", "delete_rule", kind=RetirementError, RuleArn=rule)
-    api.call("elbv2", "delete_target_group", kind=RetirementError, TargetGroupArn=arn)
+    api.call(
+        "elbv2",
+        "delete_target_group",
+        kind=RetirementError,
+        again=("ResourceInUse",),  # the rule above is still known somewhere
+        TargetGroupArn=arn,
+    )
 
 
 def _set_least(api: Api, scope: Scope, servers: int) -> None:

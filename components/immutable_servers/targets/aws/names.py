@@ -26,7 +26,8 @@ def make_name(scope: Scope) -> str:
     whole = json.dumps([scope.project, scope.stack, scope.service, scope.generation])
     digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
     if scope.generation:
-        return f"{scope.service[:14].rstrip('-')}-{scope.generation}-{digest}"
+        service = re.sub(r"^sg(?=-|$)", "s-g", scope.service)[:14].rstrip("-")
+        return f"{service}-{scope.generation}-{digest}"
     return f"lb-{_clean(scope.project, 9)}-{_clean(scope.stack, 10)}-{digest}"
 
 

@@ -68,7 +68,14 @@ def _find_default_subnets(api: Api, vpc: str) -> tuple[str, ...]:
         {"Name": "vpc-id", "Values": [vpc]},
         {"Name": "default-for-az", "Values": ["true"]},
     ]
-    found = api.list("ec2", "describe_subnets", "Subnets", Filters=filters)
+    found = api.list("ec2", "describe_subnets", "Subnets", kind=SettingsError, Filters=filters)
+    if not found:
+        raise SettingsError(
+            f"The default VPC in {api.region} has no default subnets",
+            facts=[vpc],
+            todo="Make them with `aws ec2 create-default-subnet --availability-zone ZONE`, or name"
+            " a VPC and its subnets under immutable-servers:aws.",
+        )
     return tuple(sorted(subnet["SubnetId"] for subnet in found))
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from immutable_servers.targets.aws.userdata import render_user_data
 from immutable_servers.targets.values import FleetSpec, Login, Say
 
 WINDOW_SECONDS = 30 * 60
+NO_ROOM = ("Unsupported", "InsufficientInstanceCapacity")
+"""What a zone says that has no such instances, or none now."""
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def start_probe(api: Api, spec: FleetSpec, say: Say) -> Iterator[Login]:
     finally:
         leftovers.end_instances(api, instances)
         if group:
-            api.call("ec2", "delete_security_group", GroupId=group)
+            leftovers.remove_group(api, group)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -56,7 +58,9 @@ def _make_group(api: Api, where: Network, tags: Mapping[str, str]) -> str:
         VpcId=where.vpc,
         TagSpecifications=[{"ResourceType": "security-group", "Tags": list_tags(tags)}],
     )
-    return str(answer["GroupId"])
+    group = str(answer["GroupId"])
+    api.wait("ec2", "security_group_exists", GroupIds=[group])  # not everywhere at once
+    return group
 
 
 def _launch(
@@ -73,21 +77,31 @@ def _launch(
     if api.settings.reach != "ssm":
         windows.let_in(api, group, spec.scope, ends)
     shape = template.render_instance(template.render_shape(api.settings, spec.launch))
-    shape["NetworkInterfaces"][0] |= {"Groups": [group], "SubnetId": where.subnets[0]}
+    card = shape["NetworkInterfaces"][0]
+    card["Groups"] = [group]
     if not api.settings.volume:
         del shape["BlockDeviceMappings"]  # the AMI's own disk, which the bake has encrypted
-    answer = api.call(
-        "ec2",
-        "run_instances",
-        ImageId=spec.artifact,
-        MinCount=1,
-        MaxCount=1,
-        UserData=render_user_data(spec.scope, spec.launch, public, ends),
-        TagSpecifications=[
+    shape |= {
+        "ImageId": spec.artifact,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "UserData": render_user_data(spec.scope, spec.launch, public, ends),
+        "TagSpecifications": [
             {"ResourceType": kind, "Tags": list_tags(tags)} for kind in ("instance", "volume")
         ],
-        **shape,
-    )
+    }
+    return _run_somewhere(api, shape, where.subnets)
+
+
+def _run_somewhere(api: Api, shape: Mapping[str, Any], subnets: Sequence[str]) -> Mapping[str, Any]:
+    """Launch an instance in the first subnet whose zone has such a one now."""
+    (card,) = shape["NetworkInterfaces"]
+    for subnet in subnets:
+        card["SubnetId"] = subnet
+        missing = () if subnet == subnets[-1] else NO_ROOM
+        answer = api.call("ec2", "run_instances", missing=missing, **shape)
+        if answer:
+            break
     launched: Mapping[str, Any] = answer["Instances"][0]
     return launched
 

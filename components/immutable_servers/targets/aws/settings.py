@@ -124,6 +124,10 @@ class AwsSettings(BaseModel):
                 "verify_through: ssh_config needs the file's name as ssh_config",
             ),
             (self.share_with and not self.kms_key, "share_with needs a kms_key of your own"),
+            (
+                self.share_with and self.copy_to,
+                "share_with and copy_to exclude each other: nobody else can use the copies' keys",
+            ),
             (self.redirect and not self.certificate, "redirect needs a certificate"),
             (
                 self.build_through == "ssm" and not self.build_instance_profile,

@@ -101,7 +101,7 @@ def _remove_key_pair(api: Api, name: str) -> None:
 
 
 def _remove_security_group(api: Api, name: str) -> None:
-    api.call("ec2", "delete_security_group", missing=("InvalidGroup.NotFound",), GroupId=name)
+    leftovers.remove_group(api, name)
 
 
 def _find_ways(api: Api, _ask: Ask) -> Iterator[Leftover]:

@@ -4,6 +4,7 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 from immutable_servers.errors import LaunchError
@@ -64,11 +65,14 @@ def describe_logins(api: Api, scope: Scope) -> list[Login]:
 def close_window(api: Api, scope: Scope, say: Say) -> None:
     """Seal every server, close the way to them, and let AWS heal and scale them from now on.
 
+    A server that came when the others had been checked is ended: the group makes it again, sealed.
+
     Raises:
         LaunchError: A server still takes logins.
     """
     config = find_folder(scope) / "ssh_config"
     names = ssh.find_names(config) if config.exists() else []
+    late = _find_late(api, scope, names)
     for name in names:
         said = ssh.run_remote(config, name, ssh.SEAL_COMMAND)
         if not ssh.run_remote(config, name, "true"):
@@ -81,9 +85,18 @@ def close_window(api: Api, scope: Scope, say: Say) -> None:
     close_stale_ways(api, scope)
     delete_key(scope)
     fleets.seal_template(api, scope)
+    for one in late:
+        say(f"ends {name_server(scope, one)}: it came when the others had been checked")
+        fleets.end_server(api, one)
     fleets.resume(api, scope)
     if names:
         say(f"sealed {', '.join(names)}")
+
+
+def _find_late(api: Api, scope: Scope, names: Sequence[str]) -> list[str]:
+    """Return the servers of a fleet that is about to be sealed which nobody has checked."""
+    found = boot.find_instances(api, scope) if names else {}
+    return sorted(one for one in found if name_server(scope, one) not in names)
 
 
 def open_way(api: Api, scope: Scope, ends: int) -> None:
@@ -149,19 +162,19 @@ def find_sources(api: Api) -> Sequence[str]:
     if settings.verify_from:
         return settings.verify_from
     if settings.reach == "public":
-        return [f"{find_own_address(ADDRESS_URL)}/32"]
+        return [find_own_address(ADDRESS_URL)]
     return [network.find_network(api).cidr]
 
 
 def find_own_address(url: str) -> str:
-    """Return the address that this machine has in the internet.
+    """Return the address that this machine has in the internet, as a range of one.
 
     Raises:
         LaunchError: It cannot be found out.
     """
     try:
         with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - a constant
-            return str(answer.read(64).decode("ascii").strip())
+            return str(ip_network(answer.read(64).decode("ascii").strip()))
     except (OSError, ValueError) as error:
         raise LaunchError(
             "The address of this machine cannot be found out",

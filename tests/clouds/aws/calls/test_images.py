@@ -1,7 +1,6 @@
 """The aws target's images on an emulated account: catalog, locks, bakes and what they leave."""
 
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ import pytest
 from aws_world import REGION, find_client, make_target, start_emulation
 
 from immutable_servers.errors import ImageError, SettingsError
+from immutable_servers.images.locks import hold_version
 from immutable_servers.targets.aws import artifacts, leftovers, upstream
 from immutable_servers.targets.aws.artifacts import (
     find_regions,
@@ -20,7 +20,7 @@ from immutable_servers.targets.aws.artifacts import (
     render_facts,
     render_manifest,
 )
-from immutable_servers.targets.aws.names import list_tags, name_image
+from immutable_servers.targets.aws.names import PREFIX, list_tags, name_image
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
 from immutable_servers.targets.contract import Packer
 from immutable_servers.targets.values import Artifact, BakeRequest
@@ -260,13 +260,12 @@ def test_a_bake_starts_from_the_locked_ami_of_its_region(tmp_path: Path) -> None
     """What Packer is handed: AMI, name, tags; without a parent the login is Packer's own."""
     packer = FakePacker()
     lock = {"amis": {REGION: "ami-locked", "us-east-1": "ami-other"}}
-    settings = {"copy_to": ["us-east-1"], "kms_key": "alias/ours", "share_with": ["123456789012"]}
+    settings = {"kms_key": "alias/ours", "share_with": ["123456789012"]}
     artifact = make_target(**settings).bake(make_request(tmp_path, None, lock), packer)
     assert artifact.version == "3f2a9c41d0e7"
     given = packer.given
     assert given["source_ami"] == "ami-locked"
     assert given["ami_name"] == "immutable-servers/app/3f2a9c41d0e7"
-    assert json.loads(given["copy_to"]) == ["us-east-1"]
     assert json.loads(given["share_with"]) == ["123456789012"]
     assert json.loads(given["tags"])["immutable-servers:image"] == "app"
     assert "login" not in given
@@ -287,48 +286,72 @@ def test_a_child_is_baked_through_an_open_window(tmp_path: Path) -> None:
     assert not Path(packer.given["login"]).exists()
 
 
-def test_what_a_killed_bake_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    """Instance, key and security group of a dead bake go; those of one that lives stay."""
+def make_bake(name: str, tags: Mapping[str, str]) -> str:
+    """Make what Packer makes for a bake; return the instance."""
+    ec2, listed = find_client("ec2"), list_tags({leftovers.BAKE: "app", **tags})
+    ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+
+    def specify(kind: str) -> list[dict[str, Any]]:
+        return [{"ResourceType": kind, "Tags": listed}]
+
+    ec2.create_key_pair(KeyName=name, TagSpecifications=specify("key-pair"))
+    group = ec2.create_security_group(
+        GroupName=name, Description="x", TagSpecifications=specify("security-group")
+    )["GroupId"]
+    launched = ec2.run_instances(
+        ImageId=ami,
+        MinCount=1,
+        MaxCount=1,
+        SecurityGroupIds=[group],
+        TagSpecifications=specify("instance"),
+    )
+    return str(launched["Instances"][0]["InstanceId"])
+
+
+def test_what_a_killed_bake_left_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instance, key and security group of a dead bake go; those of one that lives stay.
+
+    Also of one on this machine: another run may bake another version of the image.
+    """
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    ours, later = leftovers.name_machine(), "4000000000"
+    version = f"{PREFIX}version"
+    bakes: dict[str, dict[str, str]] = {
+        "killed": {leftovers.BAKE_HOST: ours, version: "000000000000"},
+        "same": {leftovers.BAKE_HOST: ours, version: "3f2a9c41d0e7"},
+        "dead": {leftovers.BAKE_HOST: "dead", leftovers.BAKE_ENDS: "1"},
+        "alive": {leftovers.BAKE_HOST: "alive"},
+        "other": {leftovers.BAKE_HOST: ours, version: "111111111111"},
+    }
+    made = {
+        name: make_bake(name, {leftovers.BAKE_ENDS: later, **tags}) for name, tags in bakes.items()
+    }
     ec2 = find_client("ec2")
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    made = {}
-    for host, ends in ((socket.gethostname()[:255], 2e9), ("dead", 1), ("alive", 4e9)):
-        tags = list_tags(
-            {
-                leftovers.BAKE: "app",
-                leftovers.BAKE_HOST: host,
-                leftovers.BAKE_ENDS: str(int(ends)),
-            }
-        )
-        ec2.create_key_pair(
-            KeyName=host, TagSpecifications=[{"ResourceType": "key-pair", "Tags": tags}]
-        )
-        group = ec2.create_security_group(
-            GroupName=host,
-            Description="x",
-            TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
-        )["GroupId"]
-        made[host] = ec2.run_instances(
-            ImageId=ami,
-            MinCount=1,
-            MaxCount=1,
-            SecurityGroupIds=[group],
-            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
-        )["Instances"][0]["InstanceId"]
-    make_target().bake(make_request(tmp_path, None, {"amis": {REGION: ami}}), FakePacker())
+    request = make_request(tmp_path, None, {"amis": {REGION: ami}})
+    with (
+        hold_version("aws", "app", request.version, print),
+        hold_version("aws", "app", "111111111111", print),
+    ):
+        make_target().bake(request, FakePacker())
     running = ec2.describe_instances(
         Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
     )["Reservations"]
-    assert [one["Instances"][0]["InstanceId"] for one in running] == [made["alive"]]
-    assert [one["KeyName"] for one in ec2.describe_key_pairs()["KeyPairs"]] == ["alive"]
+    left = {one["Instances"][0]["InstanceId"] for one in running}
+    assert left == {made["alive"], made["other"]}
+    assert {one["KeyName"] for one in ec2.describe_key_pairs()["KeyPairs"]} == {"alive", "other"}
     groups = {one["GroupName"] for one in ec2.describe_security_groups()["SecurityGroups"]}
-    assert groups == {"default", "alive"}
+    assert groups == {"default", "alive", "other"}
 
 
 def test_an_encrypted_image_is_shared_with_a_key_of_ours() -> None:
     """AWS's own key cannot be used by another account: that is said in the settings."""
     with pytest.raises(ValueError, match="share_with needs a kms_key"):
         make_target(share_with=["123456789012"])
+    with pytest.raises(ValueError, match="share_with and copy_to exclude each other"):
+        make_target(share_with=["123456789012"], kms_key="alias/images", copy_to=["us-east-1"])
 
 
 def test_sizes_are_words_or_instance_types() -> None:

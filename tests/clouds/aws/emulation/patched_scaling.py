@@ -9,8 +9,6 @@ from cloud_world import World
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
-from moto.core.types import Base64EncodedString
-from moto.ec2.models.launch_templates import LaunchTemplateVersion
 
 HELD_BY = frozenset(("Launch", "HealthCheck", "ReplaceUnhealthy", "Terminate"))
 """A group that has one of these suspended replaces nothing.
@@ -20,11 +18,6 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-suspend-r
 
 def patch_scaling(world: World) -> None:
     """Replace instances as the group's processes say."""
-
-    def find_user_data(version: Any) -> Base64EncodedString | None:  # noqa: ANN401 - moto's class
-        text = version.data.get("UserData")
-        return Base64EncodedString(text) if isinstance(text, str) else text
-
     old_notify, old_resume = (
         AutoScalingBackend.notify_terminate_instances,
         AutoScalingBackend.resume_processes,
@@ -59,7 +52,6 @@ def patch_scaling(world: World) -> None:
         return ActionResult({"Activities": world.activities.get(name, [])})
 
     AutoScalingResponse.describe_scaling_activities = describe_activities
-    LaunchTemplateVersion.user_data = property(find_user_data)
     FakeAutoScalingGroup.replace_autoscaling_group_instances = launch_unless_held
     AutoScalingBackend.notify_terminate_instances = notify
     AutoScalingBackend.resume_processes = resume

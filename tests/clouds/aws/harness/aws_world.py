@@ -11,6 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.ec2.models import amis
+from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.responses.launch_templates import LaunchTemplates
 from patched_templates import patch_templates
 
@@ -39,10 +40,11 @@ def start_emulation() -> Iterator[None]:
     ]
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setattr(amis, "AMIS", first)
-        create = LaunchTemplates.create_launch_template_version
-        patch.setattr(
-            LaunchTemplates, "create_launch_template_version", create
-        )  # put back at the end
+        for kind, name in (
+            (LaunchTemplates, "create_launch_template_version"),
+            (LaunchTemplateVersion, "user_data"),
+        ):
+            patch.setattr(kind, name, getattr(kind, name))  # put back at the end
         patch_templates()
         patch.setenv("MOTO_AMIS_PATH", "read already")  # moto then looks for no others
         yield
