@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from immutable_servers.targets.aws.api import WAITERS
 from immutable_servers.targets.aws.faults import IAM_NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +18,27 @@ BAKES = ("bake.py", "artifacts.py", "upstream.py")
 """Modules that a bake, or the catalog, uses; the others' calls belong to a deployment."""
 BOTH = ("leftovers.py", "sweeping.py")
 """Modules that tidy after bakes and after deployments."""
-WAITERS = {"instance_terminated": "describe_instances", "instance_running": "describe_instances"}
+TAKING = (
+    "Delete",
+    "Deregister",
+    "Modify",
+    "Remove",
+    "Revoke",
+    "Set",
+    "Stop",
+    "Suspend",
+    "Terminate",
+    "Update",
+)
+"""How actions begin that change something, or take it away."""
+UNTAGGED = {
+    "ec2:DeleteSnapshot",
+    "ec2:DeregisterImage",
+    "ec2:ModifyImageAttribute",
+    "ec2:ModifySecurityGroupRules",
+    "ec2:ModifySnapshotAttribute",
+}
+"""What needs no tag of ours: an AMI, which Packer tags last; a rule, whose group needs one."""
 
 
 def read_actions(*names: str) -> list[str]:
@@ -75,3 +96,13 @@ def test_a_preview_changes_nothing() -> None:
 def test_the_calls_are_found() -> None:
     """The check above sees the calls: a listener is changed by one of them."""
     assert "elasticloadbalancing:ModifyListener" in set(find_calls(CODE / "balancer.py"))
+
+
+def test_only_what_is_ours_is_taken_away() -> None:
+    """Who deploys ends, deletes and changes nothing of others: it has to carry a tag of ours."""
+    for name in ("bake", "deploy"):
+        for statement in json.loads((POLICIES / f"{name}.json").read_text())["Statement"]:
+            tags = statement.get("Condition", {}).get("StringLike", {})
+            ours = any(key.startswith("aws:ResourceTag/immutable-servers:") for key in tags)
+            loose = {a for a in statement["Action"] if a.split(":")[1].startswith(TAKING)}
+            assert ours or loose <= UNTAGGED, loose

@@ -36,7 +36,7 @@ class Refusals:
             if self.left.get(operation):
                 error = {"Code": self.left[operation].pop(0), "Message": "not now"}
                 raise botocore.exceptions.ClientError({"Error": error}, operation)
-            return original(client, operation, arguments)  # type: ignore[arg-type]
+            return original(client, operation, arguments)
 
         patch.setattr(botocore.client.BaseClient, "_make_api_call", call)
 

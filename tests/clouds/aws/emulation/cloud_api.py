@@ -54,6 +54,7 @@ class RecordingApp:
                 call=f"{service}.{action}",
                 code=int(status[0].split()[0]) if fault is None else FAILED,
                 parameters=parameters,
+                agent=environ.get("HTTP_USER_AGENT", ""),
             )
         return answer if fault is None else refuse(service, fault, start_response)
 

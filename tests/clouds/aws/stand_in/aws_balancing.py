@@ -348,8 +348,13 @@ class Listener(BalancingKind):
         return {"arn": identity}
 
     def update(self, identity: str, olds: Values, news: Values) -> None:
-        """Change it with all that it may be changed in, as the official plugin does."""
-        changed = ("Port", "Protocol", "SslPolicy", "DefaultActions", "AlpnPolicy")
+        """Change it as the official plugin does: all of it, but the default action if it differs.
+
+        https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/elbv2/
+        listener.go (resourceListenerUpdate)
+        """
+        moved = ("DefaultActions",) if olds["defaultActions"] != news["defaultActions"] else ()
+        changed = ("Port", "Protocol", "SslPolicy", "AlpnPolicy", *moved)
         self.elb.modify_listener(
             ListenerArn=identity,
             **self.render(news, *changed),

@@ -24,6 +24,7 @@ import grpc  # type: ignore[import-untyped]
 from aws_kinds import Kind
 from aws_lookups import LOOKUPS
 from aws_wire import Values, covers, is_unknown, read_struct, write_struct
+from botocore.config import Config
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from pulumi.runtime.rpc import UNKNOWN
@@ -87,7 +88,11 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
                     aws_session_token=self.settings.get("token"),
                     region_name=self.settings.get("region"),
                 )
-                self.made[service] = session.client(service, endpoint_url=own[0] if own else None)
+                self.made[service] = session.client(
+                    service,
+                    endpoint_url=own[0] if own else None,
+                    config=Config(user_agent_extra=f"pulumi-resource-aws/{VERSION}"),
+                )
             return self.made[service]
 
     def find_kind(self, urn: str) -> Kind:
