@@ -15,6 +15,7 @@ from immutable_servers.targets.aws import (
     leftovers,
     owners,
     probes,
+    retirement,
     ssh,
     sweeping,
     template,
@@ -214,11 +215,11 @@ class AwsTarget(Target):
 
     def delete_fleet(self, scope: Scope) -> None:
         """Delete group, target group and launch template of a generation."""
-        fleets.delete_fleet(self.api, scope)
+        retirement.delete_fleet(self.api, scope)
 
     def drain(self, scope: Scope, seconds: float, say: Say) -> None:
         """Deregister the servers, and wait until the load balancer has drained them."""
-        fleets.drain(self.api, scope, seconds, say)
+        retirement.drain(self.api, scope, seconds, say)
 
     # whose things they are
     def find_owner(self, scope: Scope) -> Owner | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from immutable_servers.errors import ImageError, ImmutableError
-from immutable_servers.targets.aws import balancer, fleets, leftovers, owners, windows
+from immutable_servers.targets.aws import balancer, leftovers, owners, retirement, windows
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.artifacts import IMAGE, delete_ami
 from immutable_servers.targets.aws.names import IMAGES, PREFIX, make_name, read_tags
@@ -202,7 +202,7 @@ def _find_fleets(api: Api, ask: Ask) -> Iterator[Leftover]:
 def _remove_fleet(api: Api, name: str) -> None:
     project, stack, title = name.split("/")
     service, _, generation = title.rpartition("-")
-    fleets.delete_fleet(api, Scope(project, stack, service, generation))
+    retirement.delete_fleet(api, Scope(project, stack, service, generation))
 
 
 def _read_scope(group: Mapping[str, Any]) -> Scope:

@@ -12,7 +12,7 @@ import pytest
 from aws_world import WEB, World, make_target, start_emulation
 
 from immutable_servers.errors import LaunchError, SettingsError, SetupError
-from immutable_servers.targets.aws import api, fleets, ssh, windows
+from immutable_servers.targets.aws import api, retirement, ssh, windows
 from immutable_servers.targets.aws.access import find_folder, make_key
 from immutable_servers.targets.aws.faults import explain
 from immutable_servers.targets.aws.names import make_name
@@ -50,7 +50,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Yield an emulated account with a balancer and a fleet; nothing waits for long."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(api, "AGAIN_PAUSE", 0.0)
-    monkeypatch.setattr(fleets, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(retirement, "POLL_SECONDS", 0.01)
     with start_emulation():
         made = World()
         made.make_balancer()
@@ -91,8 +91,8 @@ def test_what_holds_a_group_for_ever_is_an_error(
 
 def test_a_drained_fleet_gets_no_new_servers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody takes the place of what was taken out, and AWS's longest drain is an hour."""
-    assert fleets.MOST_DRAIN == 3600
-    monkeypatch.setattr(fleets, "MOST_DRAIN", 3599)  # moto takes the last second for too much
+    assert retirement.MOST_DRAIN == 3600
+    monkeypatch.setattr(retirement, "MOST_DRAIN", 3599)  # moto takes the last second for too much
     (group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
     make_target().drain(GENERATION, 7200, lambda _line: None)
     elb, scaling = world.client("elbv2"), world.client("autoscaling")

@@ -22,7 +22,7 @@ from immutable_servers.errors import (
     SetupError,
     TrafficError,
 )
-from immutable_servers.targets.aws import boot, fleets, leftovers, windows
+from immutable_servers.targets.aws import boot, fleets, leftovers, retirement, windows
 from immutable_servers.targets.aws.access import find_folder
 from immutable_servers.targets.aws.faults import explain
 from immutable_servers.targets.aws.names import (
@@ -50,7 +50,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Yield an emulated account with a fleet of two servers, and a data folder of the test's."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(boot, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(fleets, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(retirement, "POLL_SECONDS", 0.01)
     with start_emulation():
         made = World()
         made.make_balancer()
