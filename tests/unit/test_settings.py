@@ -182,7 +182,8 @@ MISTAKES = [
     ("images.app.sources", ["/etc"], "[0]: '/etc' must be a folder, relative to the repository"),
     ("images.db", {}, "has no template folder packer/db"),
     ("images.app.deadline", "0s", "must be a duration"),
-    ("target", "tyo", "'tyo' is no target; known targets: aws, local, toy"),
+    ("target", "tyo", "'tyo' is no target; did you mean toy?"),
+    ("target", "moon", "'moon' is no target; known: aws, local, toy"),
     ("toy", {"slot": 3}, "slot: is no setting; did you mean slots?"),
     ("toy", {"slots": "x"}, "slots: 'x' must be a valid integer"),
     ("servces", {}, "is no setting; did you mean services?"),
@@ -195,6 +196,24 @@ def test_names_path_value_and_rule(root: Path, path: str, value: object, rule: s
     """Each mistake is told by its path, its value and the rule."""
     mistakes = read_mistakes(put(make_values(), path, value), root)
     assert any(mistake.startswith(path) and rule in mistake for mistake in mistakes), mistakes
+
+
+def test_a_target_that_is_missing_or_misspelt_is_no_name_of_a_section(root: Path) -> None:
+    """Its own section stays known, and what is suggested is a name that there is."""
+    values = put(make_values(), "toy", {"slots": 3})
+    del values["target"]
+    values["taget"] = "toy"
+    assert read_mistakes(values, root) == [
+        "taget: is no setting; did you mean target?",
+        "target: is missing; it must be the name of a target",
+    ]
+    values = put({**make_values(), "target": "toi"}, "toy", {"slots": 3})
+    assert read_mistakes(values, root) == ["target: 'toi' is no target; did you mean toy?"]
+    unknown = read_mistakes({**make_values(), "target": ["toy"], "zz": 1}, root)
+    assert unknown[0] == (
+        "zz: is no setting; "
+        "known: aws, digitalocean, gcp, images, local, prices, services, target, toy"
+    )
 
 
 def test_tells_all_mistakes_together(root: Path) -> None:

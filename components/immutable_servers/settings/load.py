@@ -22,7 +22,7 @@ from immutable_servers.settings.problems import (
     render_value,
     suggest,
 )
-from immutable_servers.targets import TARGETS, find_target_class
+from immutable_servers.targets import TARGETS, find_target_class, list_targets
 
 OWN_TARGETS = frozenset({"aws", "digitalocean", "gcp", "local"} | set(TARGETS))
 """Targets of this project: a stack file may hold a section for each, read by its own stacks."""
@@ -94,8 +94,8 @@ def _parse_target(
         return {}
     try:
         target = find_target_class(name)
-    except SettingsError as error:
-        rule = "is no target; " + "; ".join(fact[0].lower() + fact[1:] for fact in error.facts)
+    except SettingsError:
+        rule = f"is no target; {suggest(name, list(list_targets()))}"
         problems.append(Problem("target", rule, render_value(name)))
         return {}
     problems += check_abilities(services, target)
@@ -108,9 +108,12 @@ def _check_keys(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the keys that are neither ours, nor a target's section, nor an image's secret."""
     images = _mappings(values.get("images")).values()
     secrets = {key for image in images for key in read_texts(image.get("secrets"))}
-    known = {*SECTIONS, *OWN_TARGETS, str(values.get("target"))}
-    for key in values:
-        if key not in known | secrets:
+    known = {*SECTIONS, *OWN_TARGETS}
+    strange = [key for key in values if key not in known | secrets]
+    if strange:
+        known |= {*list_targets()}  # of other packages too
+    for key in strange:
+        if key not in known and key != values.get("target"):
             yield Problem(key, f"is no setting; {suggest(key, sorted(known))}")
 
 

@@ -29,10 +29,9 @@ def find_target_class(name: str) -> type[Target]:
     """
     place = TARGETS.get(name)
     if place is None:
-        plugins = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-        place = plugins.get(name)
+        known = list_targets()
+        place = known.get(name)
         if place is None:
-            known = sorted({*TARGETS, *plugins})
             near = get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}? " if near else ""
             raise SettingsError(
@@ -43,6 +42,12 @@ def find_target_class(name: str) -> type[Target]:
     module, _, attribute = place.partition(":")
     found: type[Target] = getattr(importlib.import_module(module), attribute)
     return found
+
+
+def list_targets() -> Mapping[str, str]:
+    """Return `module:class` by the name of each target, those of other packages too."""
+    plugins = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    return dict(sorted({**plugins, **TARGETS}.items()))
 
 
 def load_target(name: str, settings: Mapping[str, Any]) -> Target:
