@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from immutable_servers import errors
-from immutable_servers.driver import bench, cli, commands, console, environment, rings
+from immutable_servers.driver import bench, cli, commands, console, engine, environment, rings
 from immutable_servers.driver.bench import table
 from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import clean, find_error, find_exit_code
@@ -497,3 +497,27 @@ def test_bench_measures_what_is_named(
     assert "yes" in shown
     with pytest.raises(SettingsError, match="Did you mean quick"):
         bench.run_bench(project, "dev", only="quik", yes=True)
+
+
+def test_previews_push_no_update_out_of_the_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each command on each stack the newest runs are kept, with what the engine said beside."""
+    monkeypatch.setattr(engine, "KEPT_RUNS", 2)
+    folder = tmp_path / ".immutable" / "logs"
+    folder.mkdir(parents=True)
+    runs = ("1-1-up-dev", "2-1-preview-dev", "3-1-preview-dev", "4-1-preview-dev", "5-1-up-prod")
+    for run in runs:
+        for end in ("jsonl", "txt"):
+            (folder / f"run-{run}.{end}").touch()
+    log = engine.make_log(tmp_path, "preview", "dev")
+    assert log.parent == folder
+    assert log.name.endswith("-preview-dev.jsonl")
+    kept = {f"run-{run}.{end}" for run in runs for end in ("jsonl", "txt")}
+    assert {file.name for file in folder.iterdir()} == kept - {
+        "run-2-1-preview-dev.jsonl",
+        "run-2-1-preview-dev.txt",
+    }
+    monkeypatch.setattr(engine, "KEPT_IN_ALL", 1)
+    engine.make_log(tmp_path, "up", "dev")
+    assert [file.name for file in folder.glob("*.jsonl")] == ["run-5-1-up-prod.jsonl"]

@@ -215,6 +215,7 @@ def make_status() -> StackStatus:
     image = ImageStatus(
         image="app",
         version="0123456789ab",
+        found=True,
         baked_at="2026-01-31T12:00:00+00:00",
         age=7300,
         generations=(f"web-{NEW}",),
@@ -246,6 +247,11 @@ def test_a_status_reads_as_a_table_and_lines() -> None:
         "web: changed by hand: it stopped; the next `up` starts it again",
         "note: a note",
     ]
+    (image,) = status.images
+    for found, words in ((True, "in the catalog"), (False, "not in the catalog")):
+        silent = image.model_copy(update={"found": found, "baked_at": "", "age": None})
+        lines = render_lines(status.model_copy(update={"images": (silent,)}))
+        assert next(lines) == f"image app 0123456789ab: {words}, in web-{NEW}, the checkout's"
 
 
 def test_what_differs_is_told_apart() -> None:

@@ -19,6 +19,7 @@ from immutable_servers.settings import (
     load_settings,
     render_json_schema,
 )
+from immutable_servers.settings.load import SECTIONS
 from immutable_servers.settings.schema import NAMESPACE, SCHEMA_FILE
 
 REPOSITORY = Path(__file__).parents[2]
@@ -326,5 +327,7 @@ def test_schema_file_is_what_the_models_say() -> None:
 def test_project_file_declares_the_sections() -> None:
     """Pulumi knows the type of each section, and no section but the target is required."""
     declared = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
-    assert declared.keys() == {"target", "images", "services", "local"}
+    own = targets.TARGETS.keys() - {"toy"}
+    assert declared.keys() == {*SECTIONS, *own}
+    assert all(name in declared["target"]["description"] for name in own)
     assert [key for key, value in declared.items() if "default" not in value] == ["target"]

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from immutable_servers import places
+from immutable_servers.backend import find_backend, normalize, shorten
 from immutable_servers.driver import console
 from immutable_servers.driver.environment import has_own_backend, state_dir
 from immutable_servers.driver.project import list_stacks, read_values
+from immutable_servers.driver.setup.debian import find_package_versions
 from immutable_servers.driver.setup.go import find_go
 from immutable_servers.driver.setup.parts import Part
 from immutable_servers.driver.setup.table import list_parts
@@ -22,14 +24,20 @@ DEVICE = Path("/dev/kvm")
 
 
 def show_doctor(root: Path, stack: str) -> int:
-    """Print the table; the exit code says whether a part is missing."""
-    target = _find_target(root, stack)
+    """Print the table; the exit code says whether a part is missing.
+
+    Raises:
+        SettingsError: There is no such stack, in a project that has others.
+    """
+    target = find_target(root, stack)
     parts = list_parts(target, acts=sys.platform == "linux")
     found = [(part, part.find()) for part in parts]
+    packages = find_package_versions([part.package for part, there in found if there])
     rows = [("python", platform.python_version(), sys.executable, "")]
     for part, there in found:
         if there:
-            rows.append((part.name, there.version or "found", there.place, ""))
+            version = there.version or packages.get(part.package) or "found"
+            rows.append((part.name, version, there.place, ""))
         else:
             rows.append((part.name, "missing", "", part.fix))
     rows += [_describe_go(), _describe_state(root), *_describe_machine(target)]
@@ -40,8 +48,9 @@ def show_doctor(root: Path, stack: str) -> int:
     return SetupError.exit_code if missing else 0
 
 
-def _find_target(root: Path, stack: str) -> str:
-    if stack not in list_stacks(root):
+def find_target(root: Path, stack: str) -> str:
+    """Return the target of a stack; in a project without any the local one."""
+    if not list_stacks(root):
         return "local"
     return str(read_values(root, stack).get("target", "local"))
 
@@ -61,7 +70,7 @@ def _describe_go() -> tuple[str, str, str, str]:
 def _describe_state(root: Path) -> tuple[str, str, str, str]:
     if has_own_backend(root):
         return ("state", "file backend", str(state_dir(root)), "")
-    return ("state", "your own backend", "", "")
+    return ("state", "your own backend", shorten(normalize(find_backend(root), root)), "")
 
 
 def _describe_machine(target: str) -> Sequence[tuple[str, str, str, str]]:

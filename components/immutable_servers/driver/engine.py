@@ -32,7 +32,10 @@ STREAMED_PREVIEWS = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOMENT = 0.1
 """Seconds between two looks at the events."""
-KEPT_LOGS = 40
+KEPT_RUNS = 20
+"""Of each command on each stack: updates tell how long the next takes, and previews are many."""
+KEPT_IN_ALL = 200
+"""Stacks come and go."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
 
 def _run(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
     command = [*_die_with_us(), *stack.render_command([*words, "--json"], config=True)]
-    log = _make_log(stack, words[0])
+    log = make_log(stack.root, words[0], stack.name)
     with (
         start_fifo() as fifo,
         log.open("w") as out,
@@ -93,16 +96,18 @@ def _run(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
     return Ended(find_exit_code([*reporter.errors, "\n".join(said)]), said)
 
 
-def _make_log(stack: Stack, word: str) -> Path:
-    """Return the file for a run's events; the oldest ones are removed.
+def make_log(root: Path, word: str, stack: str) -> Path:
+    """Return the file for a run's events; the oldest ones of its kind are removed.
 
     A file and no pipe: when this process is killed, the engine must live to end its run cleanly.
     """
-    folder = places.logs_dir(stack.root)
-    for old in sorted(folder.glob("run-*"), key=lambda file: file.stat().st_mtime)[:-KEPT_LOGS]:
+    folder = places.logs_dir(root)
+    kind = sorted(folder.glob(f"run-*-{word}-{stack}.jsonl"))
+    for old in (*kind[:-KEPT_RUNS], *sorted(folder.glob("run-*.jsonl"))[:-KEPT_IN_ALL]):
         old.unlink(missing_ok=True)
+        old.with_suffix(".txt").unlink(missing_ok=True)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return folder / f"run-{stamp}-{os.getpid()}-{word}-{stack.name}.jsonl"
+    return folder / f"run-{stamp}-{os.getpid()}-{word}-{stack}.jsonl"
 
 
 def _follow(process: "subprocess.Popen[bytes]", log: Path, reporter: Reporter) -> Iterator[str]:

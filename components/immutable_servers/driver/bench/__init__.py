@@ -19,7 +19,7 @@ def run_bench(root: Path, stack: str, *, only: str, yes: bool) -> int:
     """Run all measurements, or the one named, and print the table.
 
     What needs servers runs on a scratch stack with the settings of `stack`, which itself is left
-    alone; the scratch stack is destroyed at the end, and its images with it.
+    alone; the scratch stack is destroyed at the end, and the images that only it used.
 
     Raises:
         SettingsError: There is no measurement of this name.
@@ -46,7 +46,7 @@ def _choose(only: str) -> Sequence[Measurement]:
         raise SettingsError(
             f"There is no measurement {only!r}",
             facts=[f"Known: {', '.join(known)}"],
-            todo=f"Did you mean {near[0]}?" if near else "",
+            todo=f"Did you mean {near[0]}?" if near else "Name one of them with --only.",
         )
     return [known[only]]
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,17 @@ def find_command(command: str) -> Found | None:
 def find_file(file: Path) -> Found | None:
     """Return a file that a package brings."""
     return Found("", str(file)) if file.exists() else None
+
+
+def find_package_versions(names: Sequence[str]) -> Mapping[str, str]:
+    """Return the versions of installed packages; of other systems' nothing."""
+    words = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\n", "--"]
+    named = [name for name in names if name]
+    if not named or not shutil.which(words[0]):
+        return {}
+    done = subprocess.run([*words, *named], capture_output=True, text=True, check=False)
+    pairs = (line.partition(" ") for line in done.stdout.splitlines())
+    return {name: version for name, _, version in pairs if version}
 
 
 def _package(name: str, command: str, size: str, seconds: int) -> Part:

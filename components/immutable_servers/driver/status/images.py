@@ -11,6 +11,7 @@ from immutable_servers.planning import StackPlan
 from immutable_servers.records import Record
 from immutable_servers.settings import Settings
 from immutable_servers.targets.contract import Catalog, Target
+from immutable_servers.targets.values import Artifact
 
 
 def list_images(
@@ -26,17 +27,19 @@ def list_images(
             for image, version in record.images.items():
                 users.setdefault((image, version), []).append(f"{service}-{record.generation}")
     of_source = {(name, one.version) for name, one in (planned.versions if planned else {}).items()}
-    made = {one: _find_time(catalog, *one) for one in sorted({*users, *of_source})}
+    made = {one: catalog.find(*one) for one in sorted({*users, *of_source})}
     return tuple(
         ImageStatus(
             image=image,
             version=version,
+            found=artifact is not None,
             baked_at=moment.isoformat(timespec="seconds") if moment else "",
             age=round((now - moment).total_seconds()) if moment else None,
             generations=tuple(users.get((image, version), ())),
             of_source=(image, version) in of_source,
         )
-        for (image, version), moment in made.items()
+        for (image, version), artifact in made.items()
+        for moment in [_find_time(artifact)]
     )
 
 
@@ -56,11 +59,10 @@ def list_locks(
     )
 
 
-def _find_time(catalog: Catalog, image: str, version: str) -> datetime | None:
-    """Return when a version was baked; None when the catalog does not hold it, or does not say."""
-    found = catalog.find(image, version)
+def _find_time(artifact: Artifact | None) -> datetime | None:
+    """Return when an artifact was baked; None without one, or when it does not say."""
     try:
-        moment = datetime.fromisoformat(str(found.facts["baked_at"])) if found else None
+        moment = datetime.fromisoformat(str(artifact.facts["baked_at"])) if artifact else None
     except (KeyError, ValueError):
         return None
     return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None

@@ -90,8 +90,9 @@ class ImageStatus(_Model):
 
     image: str
     version: str
-    baked_at: str = Field(description="In ISO 8601; empty when the catalog does not hold it.")
-    age: int | None = Field(description="Seconds since then.")
+    found: bool = Field(description="The catalog holds it.")
+    baked_at: str = Field(description="In ISO 8601; empty when the catalog does not say.")
+    age: int | None = Field(description="Seconds since then; null when the catalog does not say.")
     generations: tuple[str, ...] = Field(default=(), description="Those that run it.")
     of_source: bool = Field(description="It is the checkout's version.")
 

@@ -61,7 +61,10 @@ def _render_row(service: ServiceStatus, generation: GenerationStatus) -> Sequenc
 
 
 def _describe_image(image: ImageStatus) -> Iterator[str]:
-    yield "not in the catalog" if image.age is None else f"baked {render_age(image.age)} ago"
+    if image.age is not None:
+        yield f"baked {render_age(image.age)} ago"
+    else:
+        yield "in the catalog" if image.found else "not in the catalog"
     if image.generations:
         yield f"in {', '.join(image.generations)}"
     if image.of_source:
