@@ -300,6 +300,12 @@ def test_shipped_stack_files_are_valid(stack: str) -> None:
         ("services", {"web": {"image": "app", "servers": 0, "port": 80, "route": {"port": 1}}}),
         ("images", {"app": {"deadline": 30}}),
         ("images", {"App": {}}),
+        ("images", {}),
+        ("services", {"web": {"image": "app", "servers": 1, "port": 80, "route": {}}}),
+        (
+            "services",
+            {"web": {"image": "app", "servers": 1, "port": 80, "route": {"port": 1, "host": "a"}}},
+        ),
     ],
 )
 def test_schema_refuses_mistakes(key: str, value: object) -> None:
@@ -308,6 +314,13 @@ def test_schema_refuses_mistakes(key: str, value: object) -> None:
     content["config"][f"{NAMESPACE}:{key}"] = value
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(content, render_json_schema())
+
+
+def test_schema_takes_an_image_without_a_value() -> None:
+    """As the program does: `base:` is `base: {}`."""
+    content = yaml.safe_load((REPOSITORY / "Pulumi.dev.yaml").read_text())
+    content["config"][f"{NAMESPACE}:images"]["base"] = None
+    jsonschema.validate(content, render_json_schema())
 
 
 def test_schema_takes_secrets() -> None:

@@ -110,6 +110,11 @@ class ImageSettings(_Model):
 class RouteSettings(_Model):
     """Where the balancer listens for a service: a port or a host name."""
 
+    # For editors; `settings/checks.py` says it in words.
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["port"]}, {"required": ["host"]}]}
+    )
+
     port: int | None = _field(
         None,
         "A port of the service's own.",

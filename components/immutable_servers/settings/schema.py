@@ -20,6 +20,9 @@ def render_json_schema() -> dict[str, Any]:
     _close(whole)
     definitions: dict[str, Any] = whole.get("$defs", {})
     sections = {key: whole["properties"][key] for key in SECTIONS}
+    for key in ("images", "services"):
+        sections[key] = {**sections[key], "minProperties": 1}
+    _take_empty(sections["images"])
     sections["target"] = {**sections["target"], "examples": sorted(OWN_TARGETS)}
     for name in sorted(OWN_TARGETS):
         sections[name] = _render_target(name, definitions)
@@ -39,6 +42,12 @@ def render_json_schema() -> dict[str, Any]:
         "properties": {"config": config},
         "$defs": definitions,
     }
+
+
+def _take_empty(schema: dict[str, Any]) -> None:
+    """Let an entry have no value: `base:` means the same as `base: {}`."""
+    for key, entry in schema["patternProperties"].items():
+        schema["patternProperties"][key] = {"anyOf": [entry, {"type": "null"}]}
 
 
 def _close(schema: Any) -> None:  # noqa: ANN401 - any part of a schema
