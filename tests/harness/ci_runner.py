@@ -70,6 +70,7 @@ class Runner:
             "PATH": f"{self.folder / 'tools'}{os.pathsep}{ours['PATH']}",
             "IMMUTABLE_PROJECT": str(self.root),
             "STACK": self.project.stack,
+            "STACKS": self.project.stack,
             "BRANCH": "immutable-servers/locks",
             "NUMBER": "7",
             "GITHUB_ACTIONS": "true",

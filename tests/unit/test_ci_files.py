@@ -1,6 +1,9 @@
 """What CI runs: each command line is one that the driver accepts, and nothing floats."""
 
+import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from command_lines import find_command_lines, parse
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 GITLAB = ROOT / ".gitlab-ci.yml"
+ISSUER = "token.actions.githubusercontent.com"
 PINNED = re.compile(r"^[\w.-]+/[\w./-]+@[0-9a-f]{40}$")
 
 
@@ -97,3 +101,39 @@ def test_a_fork_is_given_no_credentials() -> None:
             assert "env.FORK != 'true'" in step["if"], step
     (offline,) = [step for step in steps if "--offline" in step.get("run", "")]
     assert offline["if"] == "env.FORK == 'true'"
+    job = dict(list_jobs())["preview.yml preview"]
+    same = "github.event.pull_request.head.repo.full_name == github.repository && vars.RUNNER"
+    assert same in job["runs-on"]  # else a stranger's code runs where the servers do
+    assert same.partition(" && ")[0].replace("==", "!=") in job["env"]["FORK"]
+    script = read(GITLAB)["preview"]["script"][0]
+    assert '"$CI_MERGE_REQUEST_SOURCE_PROJECT_ID" = "$CI_MERGE_REQUEST_PROJECT_ID"' in script
+
+
+def test_the_roles_trust_the_jobs_that_take_them() -> None:
+    """A job of an environment has a token for that environment, and none for its branch."""
+    trust = json.loads((ROOT / "docs/how-to/aws/github-trust.json").read_text())
+    (statement,) = trust["Statement"]
+    jobs = [job for name, job in list_jobs() if name.startswith("deploy.yml")]
+    assert statement["Condition"]["StringEquals"][f"{ISSUER}:sub"] == [
+        f"repo:OWNER/REPOSITORY:environment:{job['environment']}" for job in jobs
+    ]
+    for name, job in list_jobs():
+        assert ("environment" in job) == ("DEPLOY_ROLE" in str(job)), name
+
+
+def test_the_weekly_job_looks_for_every_stack() -> None:
+    """Stacks may be on different targets, each with entries of its own in the locks."""
+    jobs = dict(list_jobs())
+    stacks = {job["env"]["STACK"] for name, job in jobs.items() if name.startswith("deploy.yml")}
+    assert set(jobs["rebuild.yml locks"]["env"]["STACKS"].split()) == stacks
+    assert set(read(GITLAB)["rebuild"]["variables"]["STACKS"].split()) == stacks
+
+
+def test_what_jobs_write_into_the_checkout_is_ignored_by_git(tmp_path: Path) -> None:
+    """Else each image of theirs would say of its commit that the tree was not clean."""
+    written = ["comment.md", "changes.txt", ".cache/x", ".curl", "gha-creds-0123456789abcdef.json"]
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    words = ["git", "-C", str(tmp_path), "check-ignore", *written]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert found.stdout.split() == written

@@ -1,0 +1,67 @@
+"""The scripts of `.gitlab-ci.yml`, run as they are written."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from ci_runner import Runner
+from gitlab_runner import FORK, run_job, serve_pushes, start_notes
+from project import Project
+
+LOCK = "packer/base/upstream.lock.json"
+BRANCH = "immutable-servers/locks"
+
+
+@pytest.mark.skipif(not shutil.which("jq") or not shutil.which("curl"), reason="needs jq and curl")
+def test_the_jobs_work_as_written(serving: Project, tmp_path: Path) -> None:
+    """A preview is one note, written again in its place; dev is updated; a newer lock is pushed.
+
+    A fork's preview asks nobody. Where nothing is newer nothing is pushed.
+    """
+    (serving.root / ".gitignore").write_text("/immutable\n/comment.md\n/changes.txt\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        git(serving.root, "-c", "user.name=me", "-c", "user.email=me@example.com", *words)
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    runner = Runner.create(serving, tmp_path / "runner")
+    comment = serving.root / "comment.md"
+    nobody = {"PULUMI_BACKEND_URL": "https://127.0.0.1:1"}
+    fork = {"CI_PROJECT_ID": FORK, "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": FORK}
+    with start_notes() as notes:
+        notes.bodies[1] = "a reviewer's words"
+        api = {"CI_API_V4_URL": notes.url}
+        run_job(runner, "preview", **fork, **nobody)
+        assert "offline" in comment.read_text()
+        run_job(runner, "preview", "after_script", **api, **fork, COMMENT_TOKEN="")
+        run_job(runner, "preview")
+        assert f"generation {old} → " in comment.read_text()
+        run_job(runner, "preview", "after_script", **api)
+        assert notes.bodies == {1: "a reviewer's words", 2: comment.read_text()}
+        comment.write_text(comment.read_text() + "\nonce more\n")
+        run_job(runner, "preview", "after_script", **api)
+        assert notes.bodies == {1: "a reviewer's words", 2: comment.read_text()}
+        assert notes.refused == []
+    assert not (serving.root / ".curl").exists()
+
+    said = run_job(runner, "dev")
+    assert "section_start:" in said.stderr
+    assert serving.live() != old
+    serving.assert_serving()
+
+    pushes = serve_pushes(tmp_path / "origin", "https://token@gitlab.example/me/shop.git")
+    (serving.world / "upstream").write_text("sha256:newer")
+    run_job(runner, "rebuild", **pushes)
+    pushed = json.loads(git(tmp_path / "origin", "show", f"{BRANCH}:{LOCK}"))
+    assert pushed["entries"]["instant"]["x86_64"]["release"] == "sha256:newer"
+    assert git(tmp_path / "origin", "show", "--format=", "--name-only", BRANCH) == f"{LOCK}\n"
+    git(tmp_path / "origin", "branch", "-D", BRANCH)
+    run_job(runner, "rebuild", **pushes)
+    assert git(tmp_path / "origin", "branch") == ""
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git, and return what it printed."""
+    done = subprocess.run(["git", "-C", folder, *words], stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode()
