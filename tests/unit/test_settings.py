@@ -36,6 +36,17 @@ class ToyTarget:
     name = "toy"
     settings_model = ToySettings
     can_weigh = True
+    takes_overrides = False
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.settings = settings
+
+    def resolve_size(self, size: str) -> dict[str, Any]:
+        """Know one size."""
+        if size != "small":
+            what = "There is no such size"
+            raise SettingsError(what, facts=["Known sizes: small"])
+        return {}
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +196,8 @@ MISTAKES = [
     ("images.app.deadline", "0s", "must be a duration"),
     ("target", "tyo", "'tyo' is no target; did you mean toy?"),
     ("target", "moon", "'moon' is no target; known: aws, local, toy"),
+    ("services.web.size", "smal", "'smal' is no size on toy; known sizes: small"),
+    ("services.web.launch_overrides", {"cpu": 1}, "has no meaning: target toy has no launch"),
     ("toy", {"slot": 3}, "slot: is no setting; did you mean slots?"),
     ("toy", {"slots": "x"}, "slots: 'x' must be a valid integer"),
     ("servces", {}, "is no setting; did you mean services?"),

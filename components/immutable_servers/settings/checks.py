@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from immutable_servers.errors import SettingsError
 from immutable_servers.settings.problems import Problem, render_value, suggest
 from immutable_servers.targets.contract import Target
 
@@ -46,6 +47,22 @@ def check_abilities(services: Raw, target: type[Target]) -> Iterator[Problem]:
         if service.get("canary") is not None and not target.can_weigh:
             rule = f"needs a balancer that splits traffic, and target {target.name}'s cannot"
             yield Problem(f"services.{name}.canary", rule)
+        if service.get("launch_overrides") and not target.takes_overrides:
+            rule = f"has no meaning: target {target.name} has no launch arguments of its own"
+            yield Problem(f"services.{name}.launch_overrides", rule)
+
+
+def check_sizes(services: Raw, target: Target) -> Iterator[Problem]:
+    """Yield sizes that the chosen target does not know."""
+    for name, service in services.items():
+        size = service.get("size")
+        if isinstance(size, str) and size:
+            try:
+                target.resolve_size(size)
+            except SettingsError as error:
+                known = [fact[0].lower() + fact[1:] for fact in error.facts]
+                rule = "; ".join([f"is no size on {target.name}", *known])
+                yield Problem(f"services.{name}.size", rule, render_value(size))
 
 
 def _check_parent(name: str, images: Raw) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from immutable_servers.settings.checks import (
     check_abilities,
     check_images,
     check_services,
+    check_sizes,
     read_texts,
 )
 from immutable_servers.settings.models import Settings
@@ -101,7 +102,11 @@ def _parse_target(
     problems += check_abilities(services, target)
     section = {} if values.get(name) is None else values[name]
     parsed = _validate(target.settings_model, section, (name,), problems, strict=None)
-    return parsed.model_dump(mode="json", exclude_unset=True) if parsed else {}
+    if parsed is None:
+        return {}
+    plain = parsed.model_dump(mode="json", exclude_unset=True)
+    problems += check_sizes(services, target(plain))
+    return plain
 
 
 def _check_keys(values: Mapping[str, Any]) -> Iterator[Problem]:

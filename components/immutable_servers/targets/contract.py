@@ -96,6 +96,9 @@ class Target(ABC):
     can_weigh: ClassVar[bool] = True
     """Its balancer splits traffic by weight and counts each generation's answers: what a canary
     needs. A target that cannot says so here, and the setting is refused."""
+    takes_overrides: ClassVar[bool] = True
+    """It has launch arguments of its own, for `launch_overrides`. Where it has none the setting is
+    refused."""
     costs_money: ClassVar[bool] = True
     """Servers are paid for, so that what launches or deletes some asks first."""
     architecture: str

@@ -57,6 +57,7 @@ class LocalTarget(Target):
     name = "local"
     settings_model = LocalSettings
     costs_money = False
+    takes_overrides = False
     architecture = "x86_64"
     answers_within = 20.0  # the launch has waited for them, and for the balancer
     keep_for = None  # a standby here costs memory, and the user sees it
