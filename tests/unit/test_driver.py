@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -219,16 +220,29 @@ def test_every_branch_of_the_tree_gives_its_code() -> None:
     assert find_exit_code(["something else"]) == 1
 
 
-def test_a_locked_stack_is_busy() -> None:
+def test_a_locked_stack_says_who_holds_it_since_when_and_how_to_go_on() -> None:
     """The engine's word for a second run becomes the error with exit code 10."""
-    told = (
-        "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es)"
-        " to end or delete the lock file with `pulumi cancel`.\n"
-        "  file:///state/lock.json: created by me@here (pid 12) at 2026-01-01T00:00:00Z"
-    )
-    found = find_error(told)
-    assert isinstance(found, BusyError)
-    assert "pid 12" in found.facts[0]
+    here = socket.gethostname()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    words, pipe = ["pulumi-of-a-test", "-c", "echo; read -r never"], subprocess.PIPE
+    with subprocess.Popen(words, executable="/bin/sh", stdin=pipe, stdout=pipe) as runs:
+        assert runs.stdout
+        runs.stdout.readline()  # before that its words are not to be seen
+        for holder, fact, todo in (
+            (f"me@{here} (pid {runs.pid})", "; that process still runs", "Wait for it to end."),
+            (f"me@{here} (pid {ended.pid})", "; that process does not run any more", "Nobody"),
+            ("me@elsewhere (pid 12)", ", on another machine", "Wait for it to end."),
+        ):
+            found = find_error(
+                "error: the stack is currently locked by 1 lock(s). Either wait for the other"
+                " process(es) to end or delete the lock file with `pulumi cancel`.\n"
+                f"  file:///state/lock.json: created by {holder} at 2026-01-01T00:00:00Z"
+            )
+            assert isinstance(found, BusyError)
+            assert found.facts == (f"Held by {holder} since 2026-01-01T00:00:00Z{fact}",)
+            assert found.todo.startswith(todo)
+            assert "`pulumi cancel --stack STACK`" in found.todo
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The set-up: what is found, what is fetched, what is listed, and what an interrupt leaves."""
 
 import hashlib
+import http.client
 import io
 import os
 import re
@@ -258,6 +259,24 @@ def test_an_unreachable_maker_leads_to_a_build_that_says_why(
     assert built[0][1].endswith(f"version.Version=v{pinned.PULUMI}")
     assert all("no route to host" in line and "Go module" in line for line in said)
     assert packer.find_packer()
+
+
+def test_a_download_that_breaks_off_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not served, so that the tool is built, without half an archive beside it."""
+
+    class Breaking(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise http.client.IncompleteRead(b"half")
+
+    release = releases.find_packer_release()
+    sums = io.BytesIO(f"{'0' * 64}  {release.file}\n".encode())
+    answers = {release.sums: sums, release.archive: Breaking()}
+    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: answers[url])  # noqa: ARG005 - as it is called
+    with pytest.raises(releases.NotServedError, match="IncompleteRead"):
+        releases.fetch_release(release, tmp_path, lambda _line: None)
+    assert not (tmp_path / release.file).exists()
 
 
 def test_a_list_without_the_archive_is_not_served(

@@ -3,12 +3,17 @@
 import os
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 HOLDER = re.compile(r"created by (?P<who>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<at>.+)")
 """As the engine words it:
 https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/backend/diy/lock.go
 """
+
+
+GONE = "that process does not run any more"
+CANCEL = '`eval "$(./immutable env)"`, then `pulumi cancel --stack STACK`'
 
 
 def find_holders(text: str) -> list[str]:
@@ -20,12 +25,18 @@ def find_holders(text: str) -> list[str]:
     ]
 
 
+def advise(holders: Sequence[str]) -> str:
+    """Return how to go on, from what was said of the holders."""
+    if holders and all(line.endswith(GONE) for line in holders):
+        return f"Nobody holds it any more. Take the lock away: type {CANCEL}."
+    return f"Wait for it to end. When you know that it was killed, type {CANCEL}."
+
+
 def _describe(found: "re.Match[str]") -> str:
     who = f"Held by {found['who']}@{found['host']} (pid {found['pid']}) since {found['at']}"
     if found["host"] != socket.gethostname():
         return f"{who}, on another machine"
-    runs = is_pulumi(int(found["pid"]))
-    return f"{who}; that process {'still runs' if runs else 'does not run any more'}"
+    return f"{who}; {'that process still runs' if is_pulumi(int(found['pid'])) else GONE}"
 
 
 def is_pulumi(pid: int) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from immutable_servers import errors
 from immutable_servers.driver.backend import find_trouble
-from immutable_servers.driver.holders import find_holders
+from immutable_servers.driver.holders import advise, find_holders
 from immutable_servers.errors import EXIT_CODES, BusyError, ImmutableError
 
 COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;:]*m")
@@ -43,12 +43,8 @@ def find_error(text: str) -> ImmutableError | None:
     """Return the error of ours that a message carries, or that tells it better, else None."""
     text = clean(text)
     if LOCKED in text:
-        return BusyError(
-            "Another run holds this stack",
-            facts=find_holders(text),
-            todo="Wait for it to end. When it was killed on another machine, `pulumi cancel`"
-            " takes its lock away.",
-        )
+        holders = find_holders(text)
+        return BusyError("Another run holds this stack", facts=holders, todo=advise(holders))
     match = KIND.match(text)
     if match is None or match[1] not in EXIT_CODES:
         return find_trouble(text)

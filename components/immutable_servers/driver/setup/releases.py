@@ -1,6 +1,7 @@
 """Fetches a maker's official release, checked against the maker's own checksum."""
 
 import hashlib
+import http.client
 import platform
 import shutil
 import tarfile
@@ -99,12 +100,12 @@ def _read(url: str) -> str:
     try:
         with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer:  # noqa: S310 - https
             return str(answer.read().decode())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise NotServedError(f"{url}: {_describe(error)}") from error
 
 
 def _download(url: str, file: Path) -> str:
-    """Save a URL and return its SHA-256."""
+    """Save a URL and return its SHA-256; of a download that breaks off nothing is left."""
     digest = hashlib.sha256()
     try:
         with (
@@ -114,7 +115,8 @@ def _download(url: str, file: Path) -> str:
             while block := answer.read(BLOCK):
                 digest.update(block)
                 out.write(block)
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
+        file.unlink(missing_ok=True)
         raise NotServedError(f"{url}: {_describe(error)}") from error
     return digest.hexdigest()
 
