@@ -52,6 +52,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # words and exit codes
 
 
+def test_a_word_that_may_be_left_out_stands_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once: `[STACK]`."""
+    assert cli.run(["rollback", "--help"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "Usage: immutable rollback [OPTIONS] [STACK] [SERVICE]\n"
+    )
+
+
 def test_no_words_at_all_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     """They are no command, so the exit code says so; nothing is called an error."""
     assert cli.run([]) == 2

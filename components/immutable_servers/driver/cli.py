@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
-Stack = Annotated[str, typer.Argument(metavar="[STACK]", help="The stack's name.")]
+Stack = Annotated[str, typer.Argument(metavar="STACK", help="The stack's name.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
 
 
@@ -117,7 +117,7 @@ def destroy(
 
 
 StackOption = Annotated[str, typer.Option("--stack", help="The stack's name.")]
-Service = Annotated[str, typer.Argument(metavar="[SERVICE]", help="The service's name.")]
+Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service's name.")]
 
 
 @app.command()
@@ -288,7 +288,7 @@ def env() -> int:
 
 @app.command()
 def update(
-    image: Annotated[str, typer.Argument(metavar="[IMAGE]", help="One image only.")] = "",
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="One image only.")] = "",
     *,
     stack: Annotated[str, typer.Option(help="The stack whose target is asked.")] = DEFAULT_STACK,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Bake again all the same.")] = False,
