@@ -52,6 +52,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # words and exit codes
 
 
+def test_a_flag_that_would_be_passed_over_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`preview --diff` neither writes files nor tells changes apart, so it does not take them."""
+    assert project
+    for flags in (["--exit-code"], ["--json", "-"], ["--markdown", "x"], ["--all"], ["--offline"]):
+        assert cli.run(["preview", "--diff", *flags]) == 2
+        assert "goes with no other flag" in capsys.readouterr().err
+
+
 def test_a_word_that_may_be_left_out_stands_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     """Once: `[STACK]`."""
     assert cli.run(["rollback", "--help"]) == 0

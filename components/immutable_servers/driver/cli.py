@@ -88,6 +88,11 @@ def preview(
 ) -> int:
     """Show what `up` would do and why; change nothing."""
     if diff:
+        if every or offline or markdown or json or exit_code:
+            raise SettingsError(
+                "`--diff` shows the engine's own text, and goes with no other flag but --yes",
+                todo="Leave it out, or run it alone.",
+            )
         from immutable_servers.driver.commands import run_diff  # noqa: PLC0415
 
         return run_diff(find_root(), stack, yes=yes or Answers.yes)
