@@ -7,17 +7,28 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from immutable_servers import errors
-from immutable_servers.driver import bench, cli, commands, console, engine, environment, rings
+from immutable_servers.driver import (
+    bench,
+    cli,
+    commands,
+    console,
+    engine,
+    environment,
+    rings,
+    update,
+)
 from immutable_servers.driver.bench import table
 from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import clean, find_error, find_exit_code
 from immutable_servers.driver.project import CHECKOUT, ROOT_VARIABLE, list_stacks, read_values
+from immutable_servers.driver.setup import debian
 from immutable_servers.driver.stack import Stack, load_stack
 from immutable_servers.errors import BusyError, SettingsError, VerificationError
 
@@ -50,6 +61,24 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # words and exit codes
+
+
+def test_update_sets_up_first_what_it_looks_with(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fresh machine, such as the weekly job's, has no mmdebstrap yet; a no ends it there."""
+    for folder in ("packer/base", "tests/servers"):
+        (project / folder).mkdir(parents=True)
+    web = {"image": "base", "servers": 1, "port": 80, "route": {"port": 8080}}
+    values = {"target": "local", "images": {"base": {}}, "services": {"web": web}}
+    config = {f"shop:{key}": value for key, value in values.items()}
+    (project / "Pulumi.dev.yaml").write_text(json.dumps({"config": config}))
+    missing = replace(debian.MMDEBSTRAP, find=lambda: None)
+    monkeypatch.setattr(update, "list_upstream_parts", lambda _target: [missing])
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+    assert cli.run(["update"]) == 3
+    assert "mmdebstrap: sudo apt-get install mmdebstrap" in capsys.readouterr().err
 
 
 def test_a_flag_that_would_be_passed_over_is_refused(

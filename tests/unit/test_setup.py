@@ -9,7 +9,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -29,7 +29,11 @@ from immutable_servers.driver.setup import (
 )
 from immutable_servers.driver.setup import versions as pinned
 from immutable_servers.driver.setup.parts import Found, Part
-from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.setup.table import (
+    list_asking_parts,
+    list_parts,
+    list_upstream_parts,
+)
 from immutable_servers.errors import SetupError
 
 
@@ -375,6 +379,22 @@ def test_the_local_target_acts_on_linux_only(monkeypatch: pytest.MonkeyPatch) ->
         list_parts("local", acts=True)
     names = {part.name for part in list_parts("local", acts=False)}
     assert names < {part.name for part in list_parts("aws", acts=True)}
+
+
+def test_a_run_is_asked_for_no_more_than_it_needs() -> None:
+    """Asking a cloud takes its SDK; looking for upstreams takes neither engine nor machines."""
+
+    def name(parts: Sequence[Part]) -> list[str]:
+        return [part.name for part in parts]
+
+    engine = ["pulumi", "python language host"]
+    assert name(list_asking_parts("local")) == engine
+    assert name(list_asking_parts("aws")) == [*engine, "python packages aws"]
+    assert name(list_upstream_parts("aws")) == ["python packages aws"]
+    archive = name(list_upstream_parts("local"))
+    assert archive[:2] == ["mmdebstrap", "debian-archive-keyring"]
+    assert set(archive) <= set(name(list_parts("local", acts=True)))
+    assert list_upstream_parts("elsewhere") == ()
 
 
 def test_the_parts_have_names_of_their_own() -> None:

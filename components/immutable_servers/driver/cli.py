@@ -297,11 +297,12 @@ def update(
     *,
     stack: Annotated[str, typer.Option(help="The stack whose target is asked.")] = DEFAULT_STACK,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Bake again all the same.")] = False,
+    yes: Yes = False,
 ) -> int:
     """Look outside for newer upstreams and write the locks."""
     from immutable_servers.driver.update import run_update  # noqa: PLC0415
 
-    return run_update(find_root(), stack, image, rebuild=rebuild)
+    return run_update(find_root(), stack, image, rebuild=rebuild, yes=yes or Answers.yes)
 
 
 @app.command(name="test", context_settings={"allow_extra_args": True})

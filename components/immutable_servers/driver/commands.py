@@ -13,7 +13,7 @@ from immutable_servers.driver.project import read_values
 from immutable_servers.driver.results import Outcome, Serving, render_images
 from immutable_servers.driver.runs import RunError, delete, remove
 from immutable_servers.driver.setup.install import install_missing, render_seconds
-from immutable_servers.driver.setup.table import ENGINE, list_parts
+from immutable_servers.driver.setup.table import list_asking_parts, list_parts
 from immutable_servers.driver.stack import load_stack
 from immutable_servers.errors import SettingsError
 from immutable_servers.requests import Request
@@ -75,7 +75,8 @@ def run_destroy(root: Path, name: str, *, and_stack: bool, yes: bool) -> int:
         if not console.ask(f"Delete every server and the balancer of {name}? Images stay."):
             console.say("Nothing was deleted")
             return 1
-    install_missing(ENGINE, yes=yes)
+    target = str(read_values(root, name).get("target", ""))
+    install_missing(list_asking_parts(target), yes=yes)
     try:
         with start_display({}) as display:
             done = delete(root, name, display)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from immutable_servers.driver.project import read_project, read_values
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import ENGINE
+from immutable_servers.driver.setup.table import list_asking_parts
 from immutable_servers.driver.status import read_outputs
 from immutable_servers.errors import SettingsError
 from immutable_servers.ledger import OUTPUT, complete, parse_ledgers
@@ -113,8 +113,8 @@ def read_known(root: Path, stack: str) -> KnownStack:
         ImmutableError: One of them cannot be read.
     """
     values = read_values(root, stack)
-    install_missing(ENGINE, yes=False)
     settings = load_settings(values, root)
+    install_missing(list_asking_parts(settings.target), yes=False)
     target = load_target(settings.target, settings.target_settings)
     scope = Scope(str(read_project(root).get("name", "")), stack)
     ledgers = parse_ledgers(read_outputs(root, stack).get(OUTPUT))

@@ -8,6 +8,8 @@ from typing import Any
 
 from immutable_servers.driver import console
 from immutable_servers.driver.project import read_values
+from immutable_servers.driver.setup.install import install_missing
+from immutable_servers.driver.setup.table import list_upstream_parts
 from immutable_servers.errors import SettingsError
 from immutable_servers.lock import LOCK_FILE, read_lock, write_lock
 from immutable_servers.settings import Settings, load_settings
@@ -18,9 +20,10 @@ OLD = timedelta(days=30)
 """A lock older than this is worth a note."""
 
 
-def run_update(root: Path, stack: str, image: str, *, rebuild: bool) -> int:
+def run_update(root: Path, stack: str, image: str, *, rebuild: bool, yes: bool) -> int:
     """Write the lock of one image, or of all that start from an upstream; print what changed."""
     settings = load_settings(read_values(root, stack), root)
+    install_missing(list_upstream_parts(settings.target), yes=yes)
     target = load_target(settings.target, settings.target_settings)
     changed = False
     for name in _choose(settings, image, rebuild=rebuild):

@@ -74,6 +74,11 @@ def list_packages() -> Sequence[Part]:
     return (QEMU, QEMU_UTILS, MMDEBSTRAP, HAPROXY, SSH, ARCHIVE_KEYS, *own)
 
 
+def list_archive_packages() -> Sequence[Part]:
+    """Return the packages with which Debian's archive is asked."""
+    return tuple(part for part in list_packages() if part in (MMDEBSTRAP, ARCHIVE_KEYS, UIDMAP))
+
+
 def install_packages(names: Sequence[str], say: Say) -> None:
     """Install packages with apt, as root or with a sudo that asks for no password.
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from immutable_servers.driver.setup.debian import list_packages
+from immutable_servers.driver.setup.debian import list_archive_packages, list_packages
 from immutable_servers.driver.setup.packer import AMAZON_PLUGIN, PACKER, QEMU_PLUGIN
 from immutable_servers.driver.setup.parts import Part
 from immutable_servers.driver.setup.pulumi import HOST_PART, PULUMI
@@ -27,6 +27,28 @@ TARGET_PARTS: Mapping[str, Callable[[], Sequence[Part]]] = {
     "local": _list_local,
 }
 """What a target needs beside the engine and Packer; a target that is not named needs nothing."""
+
+
+ASKING_PARTS: Mapping[str, Callable[[], Sequence[Part]]] = {
+    "aws": lambda: (AWS_PACKAGES,),
+}
+"""What it takes to ask a target what exists and serves, and to delete it."""
+
+UPSTREAM_PARTS: Mapping[str, Callable[[], Sequence[Part]]] = {
+    "aws": lambda: (AWS_PACKAGES,),
+    "local": list_archive_packages,
+}
+"""What it takes to look for what images start from on a target."""
+
+
+def list_asking_parts(target: str) -> Sequence[Part]:
+    """Return the parts for a run that neither bakes nor launches."""
+    return (*ENGINE, *ASKING_PARTS.get(target, tuple)())
+
+
+def list_upstream_parts(target: str) -> Sequence[Part]:
+    """Return the parts for `update`, which needs no engine."""
+    return UPSTREAM_PARTS.get(target, tuple)()
 
 
 def list_parts(target: str, *, acts: bool) -> Sequence[Part]:

@@ -8,7 +8,7 @@ from immutable_servers.driver.preview.command import STDOUT, write_data
 from immutable_servers.driver.preview.state import read_state_outputs
 from immutable_servers.driver.project import read_project, read_values
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import ENGINE
+from immutable_servers.driver.setup.table import list_asking_parts
 from immutable_servers.driver.status import read_outputs
 from immutable_servers.driver.status.collect import collect
 from immutable_servers.driver.status.models import DIFFERS, StackStatus
@@ -29,7 +29,7 @@ def show_status(root: Path, name: str, *, json: str, exact: bool) -> int:
     Raises:
         ImmutableError: The stack, its ledger or its target cannot be read.
     """
-    install_missing(ENGINE, yes=False)
+    install_missing(list_asking_parts(str(read_values(root, name).get("target", ""))), yes=False)
     status = read_status(root, name)
     if json != STDOUT:
         show(status)

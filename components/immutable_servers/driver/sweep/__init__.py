@@ -9,7 +9,7 @@ from immutable_servers.driver import console
 from immutable_servers.driver.asking import start_asking
 from immutable_servers.driver.project import read_values
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import ENGINE
+from immutable_servers.driver.setup.table import list_asking_parts
 from immutable_servers.driver.stack import load_stack
 from immutable_servers.driver.sweep.project import find_in_project, remove_from_project
 from immutable_servers.errors import ImmutableError, SettingsError
@@ -48,7 +48,7 @@ def run_sweep(root: Path, name: str, also: Sequence[str], *, dry_run: bool, yes:
     """
     settings = load_settings(read_values(root, name), root)
     stack = load_stack(root, name)
-    install_missing(ENGINE, yes=yes)
+    install_missing(list_asking_parts(settings.target), yes=yes)
     os.environ.update(stack.environment)
     sweep = Sweep(root, load_target(settings.target, settings.target_settings), start_asking(stack))
     found = sweep.find()

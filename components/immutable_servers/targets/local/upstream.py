@@ -115,7 +115,8 @@ def _look(suite: str, architecture: str, options: Sequence[str] = ()) -> Archive
         folder = Path(name)
         hook = f"--customize-hook=sync-out /var/lib/apt/lists {folder}"
         log = folder / "mmdebstrap.log"
-        run_mmdebstrap(["--variant=custom", *options, hook], suite, architecture, log, 300)
+        words = ["--variant=custom", *options, hook]
+        run_mmdebstrap(words, suite, architecture, log, 300, keeps_log=False)
         return read_archives(folder)
 
 
@@ -187,9 +188,18 @@ def _make_upstream(folder: Path, suite: str, architecture: str, log: Path, deadl
 
 
 def run_mmdebstrap(
-    options: Sequence[str], suite: str, architecture: str, log: Path, deadline: float
+    options: Sequence[str],
+    suite: str,
+    architecture: str,
+    log: Path,
+    deadline: float,
+    *,
+    keeps_log: bool = True,
 ) -> None:
-    """Run mmdebstrap for its hooks alone: nothing is written but what they take out."""
+    """Run mmdebstrap for its hooks alone: nothing is written but what they take out.
+
+    An error names the log only where it is kept.
+    """
     lines: list[str] = []
     debian = _debian_architecture(architecture)
     command = ["mmdebstrap", f"--architectures={debian}", *options, suite, "/dev/null"]
@@ -206,7 +216,7 @@ def run_mmdebstrap(
         failed = [line for line in lines if line.startswith(("E:", "W:"))]
         raise ImageError(
             f"mmdebstrap could not make a Debian {suite} for {debian}",
-            facts=[*(failed or lines)[-5:], f"Log: {log}"],
+            facts=[*(failed or lines)[-5:], *([f"Log: {log}"] if keeps_log else [])],
             todo="See that a Debian mirror can be reached and that the suite exists, then again.",
         )
 
