@@ -27,7 +27,7 @@ from immutable_servers.driver import (
 from immutable_servers.driver.bench import table
 from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import clean, find_error, find_exit_code
-from immutable_servers.driver.project import CHECKOUT, ROOT_VARIABLE, list_stacks, read_values
+from immutable_servers.driver.project import ROOT_VARIABLE, list_stacks, read_values
 from immutable_servers.driver.setup import debian
 from immutable_servers.driver.stack import Stack, load_stack
 from immutable_servers.errors import BusyError, SettingsError, VerificationError
@@ -427,12 +427,6 @@ def test_env_is_read_by_a_shell(project: Path, capsys: pytest.CaptureFixture[str
     shell = f'{quoted}\nprintf %s "$ODD"'
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
     assert done.stdout == 'it\'s a "path"'
-
-
-@pytest.mark.parametrize("stack", ["dev", "prod"])
-def test_the_stack_files_that_ship_carry_no_salt(stack: str) -> None:
-    """With a salt of another passphrase plain `pulumi` refuses every command of a fresh clone."""
-    assert "encryptionsalt" not in (CHECKOUT / f"Pulumi.{stack}.yaml").read_text()
 
 
 def test_the_cli_gets_a_stack_file_without_salt_unless_it_holds_secrets(project: Path) -> None:
