@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tenacity import Retrying, retry_if_result, wait_fixed
 
 from immutable_servers import stopping
-from immutable_servers.driver.engine import start_fifo
+from immutable_servers.driver.stop_fifo import remove_left_fifos, start_fifo
 from immutable_servers.errors import StoppedError
 from immutable_servers.supervised import run_supervised
 
@@ -21,6 +22,14 @@ stopping.listen()
 print("listens", flush=True)
 stopping.STOP.wait(60)
 print("stopped" if stopping.STOP.is_set() else "forgotten", flush=True)
+"""
+
+RUNS = """
+import time
+from immutable_servers.driver.stop_fifo import start_fifo
+with start_fifo() as fifo:
+    print(fifo, flush=True)
+    time.sleep(60)
 """
 
 
@@ -50,6 +59,31 @@ def test_every_listener_hears_the_driver() -> None:
             assert [listener.communicate(timeout=60)[0] for listener in listeners] == (
                 ["stopped\n"] * 2
             )
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The FIFO of a run that lives stays, and so does what is being made, or is nobody's run."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "immutable-run-made").mkdir()
+    (tmp_path / "immutable-else").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNS],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout
+        fifo = Path(run.stdout.readline().strip())
+        remove_left_fifos()
+        assert fifo.is_fifo()
+        run.kill()
+    with start_fifo() as other:
+        assert not fifo.parent.exists()
+        assert other.is_fifo()
+    left = {folder.name for folder in tmp_path.iterdir()}
+    assert left == {"immutable-run-made", "immutable-else"}
 
 
 def test_a_wait_ends_at_once() -> None:

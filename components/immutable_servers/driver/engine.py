@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from immutable_servers.driver.locks import clear_stale_locks
 from immutable_servers.driver.outcome import find_exit_code
 from immutable_servers.driver.reporter import Reporter
 from immutable_servers.driver.stack import MISSING, Stack
+from immutable_servers.driver.stop_fifo import start_fifo
 
 STREAMED_PREVIEWS = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
 
@@ -156,15 +156,6 @@ def _die_with_us() -> Sequence[str]:
     """Return the words that have the kernel interrupt the engine when this process is killed."""
     there = sys.platform == "linux" and shutil.which("setpriv")
     return ("setpriv", "--pdeathsig", "INT", "--") if there else ()
-
-
-@contextmanager
-def start_fifo() -> Iterator[Path]:
-    """Yield the FIFO by which the run's processes are told to stop (`stopping`)."""
-    with tempfile.TemporaryDirectory(prefix="immutable-") as folder:
-        fifo = Path(folder, "stop")
-        os.mkfifo(fifo, 0o600)
-        yield fifo
 
 
 @contextmanager
