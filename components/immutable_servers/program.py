@@ -10,22 +10,23 @@ from typing import Any
 import pulumi
 from pulumi import ResourceOptions
 
-from immutable_servers.claims import claim, make_owner
-from immutable_servers.context import Place
+from immutable_servers.contract.target import Target
+from immutable_servers.contract.values import Scope
 from immutable_servers.errors import ImmutableError
 from immutable_servers.generations.leftovers import Leftovers
 from immutable_servers.identity import ImageVersion
-from immutable_servers.images.bake import remove_left_stagings
 from immutable_servers.images.component import MachineImage, MachineImageArgs
-from immutable_servers.ledger import parse_ledgers, read_last_output
-from immutable_servers.plan import Plan
-from immutable_servers.planning import StackPlan, make_routes, plan_stack
-from immutable_servers.records import ServiceLedger, State
-from immutable_servers.requests import Request, read_request
+from immutable_servers.images.staging import remove_left_stagings
+from immutable_servers.ledger.reader import parse_ledgers, read_last_output
+from immutable_servers.ledger.records import ServiceLedger, State
+from immutable_servers.planning.requests import Request, read_request
+from immutable_servers.planning.service import Plan
+from immutable_servers.planning.stack import StackPlan, plan_stack
+from immutable_servers.planning.wish import make_routes
 from immutable_servers.service import Service, ServiceArgs
 from immutable_servers.settings import Settings, load_settings
-from immutable_servers.targets.contract import Target
-from immutable_servers.targets.values import Scope
+from immutable_servers.state.claims import claim, make_owner
+from immutable_servers.targets.place import Place
 from immutable_servers.traffic.verdict import Verdict
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.context import Place
+from immutable_servers.contract.target import Target
 from immutable_servers.generations.generation import Generation, GenerationArgs
 from immutable_servers.generations.release import Release
-from immutable_servers.plan import Plan
-from immutable_servers.records import Record, ServiceLedger, State
+from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.planning.service import Plan
 from immutable_servers.settings import ServiceSettings
-from immutable_servers.targets.contract import Target
+from immutable_servers.targets.place import Place
 from immutable_servers.traffic.resource import Traffic
 from immutable_servers.traffic.shares import Shares
 

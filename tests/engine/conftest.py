@@ -10,9 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from left_processes import leaves_no_process  # noqa: F401 - a fixture that each test uses
-from project import Project
-from warm import start_warm
+
+from harness.engine.project import Project
+from harness.left_processes import leaves_no_process  # noqa: F401 - a fixture that each test uses
+from harness.warm import start_warm
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from project import Project
+from harness.engine.project import Project
 
 SERVICES = tuple(map(int, sys.argv[1:])) or (1, 10, 50)
 TRIES = 3

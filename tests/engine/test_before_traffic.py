@@ -1,6 +1,6 @@
 """Commands that run before a generation's traffic, on the real engine and the instant target."""
 
-from project import Project
+from harness.engine.project import Project
 
 
 def test_commands_run_once_for_a_generation_and_fail_as_a_check_does(serving: Project) -> None:

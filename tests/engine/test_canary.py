@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from project import Outcome, Project
+
+from harness.engine.project import Outcome, Project
 
 CANARY = {"weight": 60, "watch": "1s", "max_error_rate": 0.1, "min_requests": 5}
 """More than half: who served before is not who has the most."""

@@ -1,9 +1,10 @@
 """design.md's table of changes: what each must do and must not do, on the real engine."""
 
 import pytest
-from matrix import CHECKS, lose_artifacts, lose_idle_fleets
-from project import Project
-from watcher import start_watching
+
+from harness.engine.matrix import CHECKS, lose_artifacts, lose_idle_fleets
+from harness.engine.project import Project
+from harness.engine.watcher import start_watching
 
 
 def test_first_run_bakes_launches_verifies_and_serves(project: Project) -> None:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import ROOT, Project
 
+from harness.engine.project import ROOT, Project
 from immutable_servers.driver import Deployment
 from immutable_servers.errors import SettingsError, VerificationError
 

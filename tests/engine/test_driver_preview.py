@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ci_runner import Runner
-from project import Project
+from harness.ci_runner import Runner
+from harness.engine.project import Project
 
 
 def drive(project: Project, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":

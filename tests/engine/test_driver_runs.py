@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from immutable_servers.driver.environment import state_dir
+from immutable_servers.driver.engine.environment import state_dir
 from immutable_servers.driver.setup.pulumi import find_pulumi
 
 PROGRAM = """

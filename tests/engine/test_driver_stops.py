@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from project import Project
-from test_driver_verify import drive, wait_until
+from engine.test_driver_verify import drive, wait_until
+from harness.engine.project import Project
 
 HANGS = """
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tenacity
-from project import Project
+
+from harness.engine.project import Project
 
 
 def drive(project: Project, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ci_runner import Runner
-from gitlab_runner import FORK, run_job, serve_pushes, start_notes
-from project import Project
+
+from harness.ci_runner import Runner
+from harness.engine.project import Project
+from harness.gitlab_runner import FORK, run_job, serve_pushes, start_notes
 
 LOCK = "packer/base/upstream.lock.json"
 BRANCH = "immutable-servers/locks"

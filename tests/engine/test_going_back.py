@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from project import Outcome, Project
+from harness.engine.project import Outcome, Project
 
 QUIET = ("bake", "boot", "probe", "traffic", "delete")
 

@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from matrix import ALL, CASES, REVERTED, SAME, SOURCE, THIRD, Case
-from project import Outcome, Project
-from watcher import start_watching
+
+from harness.engine.matrix import ALL, CASES, REVERTED, SAME, SOURCE, THIRD, Case
+from harness.engine.project import Outcome, Project
+from harness.engine.watcher import start_watching
 
 CORE = ("update: after traffic: kill engine",)
 """Rows that `./immutable test --fast` plays too."""

@@ -1,9 +1,10 @@
 """Flags and surgery that a person may use: whatever they do, the three questions hold."""
 
 import pytest
-from matrix import lose_idle_fleets
-from project import Project
-from watcher import start_watching
+
+from harness.engine.matrix import lose_idle_fleets
+from harness.engine.project import Project
+from harness.engine.watcher import start_watching
 
 
 @pytest.mark.parametrize("kind", ["Verification", "Seal", "Retirement", "InstantFleet", "Access"])

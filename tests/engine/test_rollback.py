@@ -1,10 +1,10 @@
 """Going back without a source change: pins, on the real engine and the instant target."""
 
 import pytest
-from matrix import promise_two
-from project import Project
 
-from immutable_servers.requests import VARIABLE, Request, release
+from harness.engine.matrix import promise_two
+from harness.engine.project import Project
+from immutable_servers.planning.requests import VARIABLE, Request, release
 
 
 def set_pin(patch: pytest.MonkeyPatch, pin: dict[str, str]) -> None:

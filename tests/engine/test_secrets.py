@@ -2,7 +2,7 @@
 
 import json
 
-from project import Project
+from harness.engine.project import Project
 
 WORD = "correct-horse-battery"
 

@@ -14,11 +14,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
-from matrix import SOURCE, lose_artifacts, lose_fleet, lose_idle_fleets, lose_server, upgrade
-from project import Outcome, Project
-from watcher import Watcher, start_watching
 
-from immutable_servers.requests import VARIABLE, Request
+from harness.engine.matrix import (
+    SOURCE,
+    lose_artifacts,
+    lose_fleet,
+    lose_idle_fleets,
+    lose_server,
+    upgrade,
+)
+from harness.engine.project import Outcome, Project
+from harness.engine.watcher import Watcher, start_watching
+from immutable_servers.planning.requests import VARIABLE, Request
 
 SEQUENCES = int(os.environ.get("IMMUTABLE_SEQUENCES", "200"))
 FIRST_SEED = int(os.environ.get("IMMUTABLE_SEED", "0"))

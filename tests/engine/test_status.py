@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from project import ROOT, Project
-from test_driver_preview import drive
 
-from immutable_servers.driver.status.models import SCHEMA_FILE
+from engine.test_driver_preview import drive
+from harness.engine.project import ROOT, Project
+from immutable_servers.driver.commands.status.models import SCHEMA_FILE
 
 
 def ask_status(project: Project, *, differs: bool) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from project import Project
-from test_driver_preview import drive
+from engine.test_driver_preview import drive
+from harness.engine.project import Project
 
 
 def assert_nothing_is_left(project: Project) -> None:

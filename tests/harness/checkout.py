@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from immutable_servers.backend import make_file_url
+from immutable_servers.state.backend import make_file_url
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from checkout import ROOT, Checkout
+
+from harness.checkout import ROOT, Checkout
 
 LAUNCHER = '#!/bin/sh\nexec "{python}" -m immutable_servers.driver "$@"\n'
 GH = """#!/bin/sh

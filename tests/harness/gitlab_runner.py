@@ -11,8 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
-from checkout import ROOT
-from ci_runner import Runner
+
+from harness.checkout import ROOT
+from harness.ci_runner import Runner
 
 TOKEN = "the-token-of-the-project"  # noqa: S105 - a made-up one
 OURS, FORK = "7", "8"

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import tenacity
-from checkout import ROOT, Checkout, Outcome
-from haproxy_world import Client, ask, find_free_port
 
-from immutable_servers.supervisor import find_descendants
+from harness.checkout import ROOT, Checkout, Outcome
+from harness.haproxy_world import Client, ask, find_free_port
+from immutable_servers.system.supervisor import find_descendants
 
 SAMPLE = ROOT / "tests" / "local" / "sample"
 TOKEN = "the-secret-of-the-bake-5d1c7b"  # noqa: S105 - a made-up one, which the tests look for

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tenacity
-import warm_python
-from checkout import ROOT
+
+from harness import warm_python
+from harness.checkout import ROOT
 
 HERE = Path(__file__).parent
 STARTS_WITHIN = 60

@@ -26,8 +26,8 @@ MODULES = (
     "immutable_servers.generations.leftovers",
     "immutable_servers.images.provider",
     "immutable_servers.program",
-    "immutable_servers.supervised",
-    "immutable_servers.watch",
+    "immutable_servers.system.supervised",
+    "immutable_servers.system.engine_watch",
     "pulumi",
     "pulumi.runtime",
     "pytest",
@@ -170,7 +170,7 @@ def watch_engine_of(stand_in: int) -> None:
     """
     from dataclasses import replace  # noqa: PLC0415 - after the fork
 
-    from immutable_servers import stopping, supervised, supervisor, watch  # noqa: PLC0415 - the same
+    from immutable_servers.system import engine_watch, stopping, supervisor  # noqa: PLC0415 - the same
 
     known: dict[str, int] = json.loads(os.environ.get(STAND_INS, "{}"))
     parents = {**known, str(os.getpid()): stand_in}
@@ -181,9 +181,9 @@ def watch_engine_of(stand_in: int) -> None:
         stat = read(pid)
         return replace(stat, parent=parents.get(str(pid), stat.parent)) if stat else None
 
-    supervised.read_stat = read_stat  # type: ignore[attr-defined]
-    supervised.find_engine.cache_clear()
-    for begin in (watch.end_with_engine, stopping.listen):
+    engine_watch.read_stat = read_stat  # type: ignore[attr-defined]
+    engine_watch.find_engine.cache_clear()
+    for begin in (engine_watch.end_with_engine, stopping.listen):
         begin.cache_clear()
         begin()
 

@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from haproxy_world import find_free_port
-from local_stack import LocalStack, World
 
+from harness.haproxy_world import find_free_port
+from harness.local_stack import LocalStack, World
+from immutable_servers.contract.values import Route, Scope
 from immutable_servers.targets.local import balancer
-from immutable_servers.targets.values import Route, Scope
 
 HOME = "IMMUTABLE_TEST_WORLD"
 """A developer's own folder for the world: its images are kept, and found by the next session."""

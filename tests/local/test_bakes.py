@@ -4,8 +4,8 @@ import os
 import secrets
 import signal
 
-from checkout import Outcome
-from local_stack import GONE_SECONDS, LocalStack, wait_until
+from harness.checkout import Outcome
+from harness.local_stack import GONE_SECONDS, LocalStack, wait_until
 
 PROVISION = "packer/app/provision.sh"
 BAKING = ("qemu-system", "/output/disk.qcow2")

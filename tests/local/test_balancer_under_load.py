@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from haproxy_world import Client, find_free_port, start_server
 
+from harness.haproxy_world import Client, find_free_port, start_server
+from immutable_servers.contract.values import Route, Scope
 from immutable_servers.targets.local import balancer
-from immutable_servers.targets.values import Route, Scope
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is missing")
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from haproxy_world import Client
-from local_stack import LocalStack
+from harness.haproxy_world import Client
+from harness.local_stack import LocalStack
 
 PATH = "/work"
 """What users ask for, and no check does."""

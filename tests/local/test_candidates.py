@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from socket import create_server
 
-from local_stack import LocalStack
+from harness.local_stack import LocalStack
 
 LOOPBACK = "127.0.0.1"
 

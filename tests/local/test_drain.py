@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from haproxy_world import ask, start_server
-
+from harness.haproxy_world import ask, start_server
+from immutable_servers.contract.values import Scope
 from immutable_servers.targets.local import balancer
 from immutable_servers.targets.local.ports import LOOPBACK
-from immutable_servers.targets.values import Scope
 
 OLD, NEW = (Scope("demo", "dev", "web", f"{number:08x}") for number in (1, 2))
 CHUNK = b"x" * 100_000

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ci_runner import Runner
-from haproxy_world import Client
-from local_stack import TOKEN, LocalStack, World, answers, wait_until
+
+from harness.ci_runner import Runner
+from harness.haproxy_world import Client
+from harness.local_stack import TOKEN, LocalStack, World, answers, wait_until
 
 ANSWERS = 50
 

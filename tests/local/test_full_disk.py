@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from haproxy_world import ask
-from local_stack import LocalStack, World, wait_until
+
+from harness.haproxy_world import ask
+from harness.local_stack import LocalStack, World, wait_until
 
 SIZE = 8 * 2**30
 """Of the disk; it takes the memory of what is on it."""

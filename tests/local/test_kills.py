@@ -3,8 +3,8 @@
 import os
 import signal
 
-from local_stack import GONE_SECONDS, LocalStack, Run, wait_until
-from matrix import ON_MACHINES
+from harness.engine.matrix import ON_MACHINES
+from harness.local_stack import GONE_SECONDS, LocalStack, Run, wait_until
 
 
 def test_matrix_on_machines(serving: LocalStack) -> None:

@@ -1,12 +1,12 @@
 """What a canary is judged by: the counters of the real HAProxy, without machines."""
 
 import pytest
-from haproxy_world import ask, start_server
 
-from immutable_servers.context import Place
+from harness.haproxy_world import ask, start_server
+from immutable_servers.contract.values import Answers, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.local import balancer
-from immutable_servers.targets.values import Answers, Scope
+from immutable_servers.targets.place import Place
 from immutable_servers.traffic.canary import Canary, Watch, judge
 
 WEB, OTHER = (Scope("demo", "dev", "web", f"{number:08x}") for number in (1, 2))

@@ -8,13 +8,13 @@ from typing import Any
 
 import pulumi
 import pytest
-from aws_world import SETTINGS, STACK, World, make_target, start_emulation
 from pulumi.runtime import mocks
 
+from harness.aws.aws_world import SETTINGS, STACK, World, make_target, start_emulation
+from immutable_servers.contract.values import Route, Scope
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.aws.names import HEADER, make_name
 from immutable_servers.targets.aws.record import parse_record
-from immutable_servers.targets.values import Route, Scope
 
 WEB = Scope("project", "dev", "web", "3f2a9c41")
 LAUNCH = {"size": "small", "port": 80, "health": "/healthz", "env": {"GREETING": "hello"}}

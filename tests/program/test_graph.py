@@ -13,10 +13,10 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks
 
-from immutable_servers.records import Record, ServiceLedger, State
-from immutable_servers.targets.values import FleetSpec, Launch, Scope
+from harness.checkout import ROOT
+from immutable_servers.contract.values import FleetSpec, Launch, Scope
+from immutable_servers.ledger.records import Record, ServiceLedger, State
 
-ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "tests" / "engine"
 
 

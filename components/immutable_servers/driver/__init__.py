@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from immutable_servers.driver.commands.preview.models import StackPreview as StackPreview
+    from immutable_servers.driver.commands.status.generations import Generation as Generation
+    from immutable_servers.driver.commands.status.models import StackStatus as StackStatus
     from immutable_servers.driver.deployment import Deployment as Deployment
-    from immutable_servers.driver.preview.models import StackPreview as StackPreview
-    from immutable_servers.driver.results import Generation as Generation
-    from immutable_servers.driver.results import Outcome as Outcome
-    from immutable_servers.driver.results import Serving as Serving
-    from immutable_servers.driver.status.models import StackStatus as StackStatus
+    from immutable_servers.driver.engine.results import Outcome as Outcome
+    from immutable_servers.driver.engine.results import Serving as Serving
 
 __all__ = ["Deployment", "Generation", "Outcome", "Serving", "StackPreview", "StackStatus"]
 MODULES = {

@@ -2,16 +2,18 @@
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from immutable_servers.driver import console
 from immutable_servers.driver.examples import render_examples
-from immutable_servers.driver.project import CHECKOUT, find_root
+from immutable_servers.driver.project.files import CHECKOUT, find_root
+from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError, SettingsError
-from immutable_servers.full_disk import find_full_disk
+from immutable_servers.system.files import find_full_disk
 
 DEFAULT_STACK = "dev"
 USAGE = SettingsError.exit_code
@@ -61,7 +63,7 @@ def begin(
 @app.command()
 def up(stack: Stack = DEFAULT_STACK, *, yes: Yes = False) -> int:
     """Bake, launch, verify and serve what the checkout says."""
-    from immutable_servers.driver.commands import run_up  # noqa: PLC0415 - see the module's docstring
+    from immutable_servers.driver.commands.up import run_up  # noqa: PLC0415 - see the module's docstring
 
     return run_up(find_root(), stack, yes=yes or Answers.yes)
 
@@ -93,10 +95,10 @@ def preview(
                 "`--diff` shows the engine's own text, and goes with no other flag but --yes",
                 todo="Leave it out, or run it alone.",
             )
-        from immutable_servers.driver.commands import run_diff  # noqa: PLC0415
+        from immutable_servers.driver.commands.up import run_diff  # noqa: PLC0415
 
         return run_diff(find_root(), stack, yes=yes or Answers.yes)
-    from immutable_servers.driver.preview.command import Wanted, run_preview  # noqa: PLC0415
+    from immutable_servers.driver.commands.preview.command import Wanted, run_preview  # noqa: PLC0415
 
     wanted = Wanted(every, offline, exit_code, markdown, json, yes or Answers.yes)
     return run_preview(find_root(), stack, wanted)
@@ -113,8 +115,10 @@ def destroy(
     yes: Yes = False,
 ) -> int:
     """Delete everything of a stack; images stay."""
-    from immutable_servers.driver.commands import run_destroy  # noqa: PLC0415
-    from immutable_servers.driver.giving_up import run_give_up  # noqa: PLC0415
+    from immutable_servers.driver.commands.destroy import (  # noqa: PLC0415
+        run_destroy,
+        run_give_up,
+    )
 
     if service:
         return run_give_up(find_root(), stack, service, yes=yes or Answers.yes)
@@ -138,7 +142,7 @@ def rollback(
     yes: Yes = False,
 ) -> int:
     """Go back to an earlier generation at once, and stay there until `resume`."""
-    from immutable_servers.driver.rollback import run_rollback  # noqa: PLC0415
+    from immutable_servers.driver.commands.rollback import run_rollback  # noqa: PLC0415
 
     yes = yes or Answers.yes
     return run_rollback(find_root(), stack, service, to, why, across=across, yes=yes)
@@ -155,7 +159,7 @@ def resume(
     yes: Yes = False,
 ) -> int:
     """Follow the source again after a `rollback`."""
-    from immutable_servers.driver.rollback import run_resume  # noqa: PLC0415
+    from immutable_servers.driver.commands.rollback import run_resume  # noqa: PLC0415
 
     return run_resume(find_root(), stack, service, now=now, yes=yes or Answers.yes)
 
@@ -169,7 +173,7 @@ def replace(
     yes: Yes = False,
 ) -> int:
     """Make a service's live generation again: the same image, new servers."""
-    from immutable_servers.driver.rollback import run_replace  # noqa: PLC0415
+    from immutable_servers.driver.commands.rollback import run_replace  # noqa: PLC0415
 
     return run_replace(find_root(), stack, service, why, yes=yes or Answers.yes)
 
@@ -177,7 +181,7 @@ def replace(
 @app.command()
 def retire(stack: Stack = DEFAULT_STACK, service: Service = "", *, yes: Yes = False) -> int:
     """Retire the standbys whose time is over, and touch nothing else."""
-    from immutable_servers.driver.retire import run_retire  # noqa: PLC0415
+    from immutable_servers.driver.commands.retire import run_retire  # noqa: PLC0415
 
     return run_retire(find_root(), stack, service, yes=yes or Answers.yes)
 
@@ -194,7 +198,7 @@ def status(
     ] = False,
 ) -> int:
     """Show what exists, what serves and what was changed by hand, as the target says."""
-    from immutable_servers.driver.status.command import show_status  # noqa: PLC0415
+    from immutable_servers.driver.commands.status.command import show_status  # noqa: PLC0415
 
     return show_status(find_root(), stack, json=json, exact=exit_code)
 
@@ -211,7 +215,7 @@ def sweep(
     yes: Yes = False,
 ) -> int:
     """List what no stack owns at a stack's target, and remove it when confirmed."""
-    from immutable_servers.driver.sweep import run_sweep  # noqa: PLC0415
+    from immutable_servers.driver.commands.sweep import run_sweep  # noqa: PLC0415
 
     return run_sweep(find_root(), stack, also or (), dry_run=dry_run, yes=yes or Answers.yes)
 
@@ -225,7 +229,7 @@ def verify(
     yes: Yes = False,
 ) -> int:
     """Run the checks on one server of the checkout's image; move nothing."""
-    from immutable_servers.driver.verify import run_verify  # noqa: PLC0415
+    from immutable_servers.driver.commands.verify import run_verify  # noqa: PLC0415
 
     return run_verify(find_root(), stack, service, keep=keep, yes=yes or Answers.yes)
 
@@ -251,7 +255,7 @@ def shell(
     yes: Yes = False,
 ) -> int:
     """Log in to one server of an image that serves nobody; words after -- are a command there."""
-    from immutable_servers.driver.shell import run_shell  # noqa: PLC0415
+    from immutable_servers.driver.commands.shell import run_shell  # noqa: PLC0415
 
     command = context.meta[RestCommand.__name__]
     return run_shell(find_root(), stack, what, command, yes=yes or Answers.yes)
@@ -266,7 +270,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> int:
     """Print what a service's servers wrote on their consoles."""
-    from immutable_servers.driver.logs import run_logs  # noqa: PLC0415
+    from immutable_servers.driver.commands.logs import run_logs  # noqa: PLC0415
 
     return run_logs(find_root(), stack, service, generation, follow=follow)
 
@@ -274,7 +278,7 @@ def logs(
 @app.command()
 def doctor(stack: Stack = DEFAULT_STACK) -> int:
     """Show each part of the set-up, and the fix where one is missing."""
-    from immutable_servers.driver.doctor import show_doctor  # noqa: PLC0415
+    from immutable_servers.driver.commands.doctor import show_doctor  # noqa: PLC0415
 
     return show_doctor(find_root(), stack)
 
@@ -282,10 +286,7 @@ def doctor(stack: Stack = DEFAULT_STACK) -> int:
 @app.command()
 def env() -> int:
     """Print what makes plain `pulumi` and `packer` work the same: eval "$(./immutable env)"."""
-    from immutable_servers.driver.environment import (  # noqa: PLC0415
-        compute_environment,
-        render_exports,
-    )
+    from immutable_servers.driver.engine.environment import compute_environment, render_exports  # noqa: PLC0415
 
     console.show(render_exports(compute_environment(find_root())))
     return 0
@@ -300,48 +301,18 @@ def update(
     yes: Yes = False,
 ) -> int:
     """Look outside for newer upstreams and write the locks."""
-    from immutable_servers.driver.update import run_update  # noqa: PLC0415
+    from immutable_servers.driver.commands.update import run_update  # noqa: PLC0415
 
     return run_update(find_root(), stack, image, rebuild=rebuild, yes=yes or Answers.yes)
 
 
-@app.command(name="test", context_settings={"allow_extra_args": True})
-def run_tests(
-    context: typer.Context,
-    *,
-    fast: Annotated[
-        bool,
-        typer.Option(
-            "--fast", help="No machines, no clouds, of tests/engine the core: under a minute."
-        ),
-    ] = False,
-    yes: Yes = False,
-) -> int:
-    """Run the linters and all tests; words after -- go to pytest."""
-    from immutable_servers.driver.rings import run_rings  # noqa: PLC0415
-
-    return run_rings(find_root(), context.args, fast=fast, yes=yes or Answers.yes)
+def _add_checkout_commands() -> None:
+    """Add `test` and `bench` in a checkout; the package that holds them is in no wheel."""
+    if find_spec("immutable_bench"):
+        import_module("immutable_bench.commands").register(app)
 
 
-@app.command()
-def bench(
-    stack: Stack = DEFAULT_STACK,
-    *,
-    only: Annotated[str, typer.Option(help="One measurement, by its name.")] = "",
-    sequences: Annotated[
-        int, typer.Option(help="Play so many random sequences of changes and faults instead.")
-    ] = 0,
-    yes: Yes = False,
-) -> int:
-    """Measure, and compare with the goals."""
-    from immutable_servers.driver.bench import run_bench  # noqa: PLC0415
-    from immutable_servers.driver.bench.sequences import run_sequences  # noqa: PLC0415
-
-    if sequences:
-        return run_sequences(find_root(), sequences, yes=yes or Answers.yes)
-    return run_bench(find_root(), stack, only=only, yes=yes or Answers.yes)
-
-
+_add_checkout_commands()
 for _info in app.registered_commands:
     _info.epilog = render_examples(str(_info.name or getattr(_info.callback, "__name__", "")))
 

@@ -5,21 +5,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from immutable_servers import errors
-from immutable_servers.driver import console
-from immutable_servers.driver.display import Plain
-from immutable_servers.driver.failed import follow
-from immutable_servers.driver.preview.collect import collect
-from immutable_servers.driver.preview.models import Problem, StackPreview
-from immutable_servers.driver.project import find_stack_file, read_values
-from immutable_servers.driver.results import Generation, Outcome, list_generations
-from immutable_servers.driver.rollback import Asked, ask_replace, ask_resume, ask_rollback
-from immutable_servers.driver.runs import RunError, delete, remove
+from immutable_servers.contract.values import Say
+from immutable_servers.driver.commands.preview.collect import collect
+from immutable_servers.driver.commands.preview.models import Problem, StackPreview
+from immutable_servers.driver.commands.rollback import Asked, ask_replace, ask_resume, ask_rollback
+from immutable_servers.driver.commands.status.command import read_status
+from immutable_servers.driver.commands.status.generations import Generation, list_generations
+from immutable_servers.driver.commands.status.models import StackStatus
+from immutable_servers.driver.commands.up import follow
+from immutable_servers.driver.engine.results import Outcome
+from immutable_servers.driver.engine.updates import RunError, delete, remove
+from immutable_servers.driver.project.files import find_stack_file, read_values
 from immutable_servers.driver.setup.install import require_parts
 from immutable_servers.driver.setup.table import list_parts
-from immutable_servers.driver.status.command import read_status
-from immutable_servers.driver.status.models import StackStatus
+from immutable_servers.driver.terminal import console
+from immutable_servers.driver.terminal.display import Plain
 from immutable_servers.errors import ImmutableError
-from immutable_servers.targets.values import Say
 
 
 class Deployment:

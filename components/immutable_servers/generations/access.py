@@ -6,8 +6,8 @@ from typing import Any
 
 from pulumi import Output, ResourceOptions, dynamic
 
-from immutable_servers.context import Place, read_place
-from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.resources.dynamic import Provider, Resource
+from immutable_servers.targets.place import Place, read_place
 
 WINDOW = 30 * 60
 """How long a generation's login window is open after its launch, in seconds."""
@@ -43,14 +43,6 @@ def _open_window(props: dict[str, Any]) -> dict[str, Any]:
     place = read_place(props)
     public_key = place.load().make_key(place.scope)
     return {**props, "public_key": public_key, "window_ends": int(time.time()) + WINDOW}
-
-
-def was_launched_again(before: Any, now: Any) -> bool:  # noqa: ANN401 - of a state or a record
-    """Tell whether the servers of a generation are others than those that a state speaks of.
-
-    Both are in seconds since the epoch, and 0 or missing where nobody knows.
-    """
-    return bool(before and now and before != now)
 
 
 class Access(Resource, module="immutable-servers", name="Access"):

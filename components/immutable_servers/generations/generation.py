@@ -10,11 +10,11 @@ from typing import Any
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.context import Place
+from immutable_servers.contract.target import Target
 from immutable_servers.generations.access import Access
 from immutable_servers.generations.retirement import Retirement
-from immutable_servers.records import Record
-from immutable_servers.targets.contract import Target
+from immutable_servers.ledger.records import Record
+from immutable_servers.targets.place import Place
 from immutable_servers.verification.resource import Verification
 from immutable_servers.verification.seal import Seal
 

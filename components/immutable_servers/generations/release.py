@@ -4,7 +4,7 @@ from typing import Any
 
 from pulumi import ResourceOptions, dynamic
 
-from immutable_servers.dynamic import Provider, Resource
+from immutable_servers.resources.dynamic import Provider, Resource
 
 
 class ReleaseProvider(Provider):

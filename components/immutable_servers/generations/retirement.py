@@ -8,10 +8,10 @@ from typing import Any
 
 from pulumi import Input, ResourceOptions, dynamic
 
-from immutable_servers.context import Place, read_place
-from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.progress import start_saying
-from immutable_servers.traffic.guard import refuse_if_serving
+from immutable_servers.contract.guard import refuse_if_serving
+from immutable_servers.resources.dynamic import Provider, Resource
+from immutable_servers.resources.progress import start_saying
+from immutable_servers.targets.place import Place, read_place
 
 
 class RetirementProvider(Provider):

@@ -4,7 +4,6 @@ from immutable_servers.identity.changes import explain_change
 from immutable_servers.identity.files import read_manifest
 from immutable_servers.identity.generation import compute_generation_id
 from immutable_servers.identity.inputs import ImageInputs, read_image_inputs
-from immutable_servers.identity.stage import stage_image
 from immutable_servers.identity.version import ImageVersion, compute_version, compute_versions
 
 __all__ = [
@@ -16,5 +15,4 @@ __all__ = [
     "explain_change",
     "read_image_inputs",
     "read_manifest",
-    "stage_image",
 ]

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from immutable_servers import places
-from immutable_servers.atomic import write_whole
+from immutable_servers.system import places
+from immutable_servers.system.files import write_whole
 
 SETTLED_NS = 2_000_000_000
 Key = tuple[int, int, int, int]

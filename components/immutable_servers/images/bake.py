@@ -1,25 +1,20 @@
 """Provides one image version: found in the catalog, or baked from a staged copy of its inputs."""
 
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from immutable_servers.contract.target import Target
+from immutable_servers.contract.values import Artifact, BakeRequest, Say
 from immutable_servers.errors import ImageError
-from immutable_servers.git import read_commit
-from immutable_servers.identity import compute_version, stage_image
+from immutable_servers.identity import compute_version
 from immutable_servers.identity.inputs import ImageInputs
-from immutable_servers.images.locks import hold_version
 from immutable_servers.images.order import Order
 from immutable_servers.images.packer import PackerRun, check_template
-from immutable_servers.places import PROJECT_FOLDER, cache_dir, logs_dir
-from immutable_servers.supervisor import read_stat
-from immutable_servers.targets.contract import Target
-from immutable_servers.targets.values import Artifact, BakeRequest, Say
+from immutable_servers.images.staging import stage_image, start_staging
+from immutable_servers.system.git import read_commit
+from immutable_servers.system.places import cache_dir, logs_dir
+from immutable_servers.targets.shared.bake_locks import hold_version
 
 
 def provide_image(root: Path, order: Order, say: Say) -> Artifact | None:
@@ -98,41 +93,6 @@ def check_image(root: Path, order: Order) -> None:
         stage_image(root, template_only, order.image, order.place.load(), None, folder)
         named = f"packer/{order.image}"  # the copy is gone when somebody reads of it
         check_template(folder / "template", order.settings.variables, cache=cache, named=named)
-
-
-@contextmanager
-def start_staging(root: Path, order: Order) -> Iterator[Path]:
-    """Yield an empty folder for the copy of the inputs; it goes at the end.
-
-    Its name says who made it, so that what a killed run has left is removed by the next one.
-    """
-    parent = root / PROJECT_FOLDER / "bakes"
-    parent.mkdir(parents=True, exist_ok=True)
-    remove_left_stagings(root)
-    stat = read_stat(os.getpid())
-    name = f"{order.image}-{order.version}.{os.getpid()}.{stat.started if stat else 0}."
-    with tempfile.TemporaryDirectory(prefix=name, dir=parent) as folder:
-        yield Path(folder)
-
-
-def remove_left_stagings(root: Path) -> None:
-    """Remove the copies that runs which are gone have left in a project."""
-    for left in find_left_stagings(root):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def find_left_stagings(root: Path) -> list[Path]:
-    """Return the copies of inputs whose runs are gone; none where there is no `/proc` to ask."""
-    found: list[Path] = []
-    if read_stat(os.getpid()) is None:
-        return found
-    for folder in sorted((root / PROJECT_FOLDER / "bakes").glob("*.*.*.*")):
-        _, pid, started, _ = folder.name.rsplit(".", 3)
-        if pid.isdigit() and started.isdigit():
-            stat = read_stat(int(pid))
-            if stat is None or stat.started != int(started):
-                found.append(folder)
-    return found
 
 
 def describe_lineage(root: Path, order: Order) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any, TypeVar, cast
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.context import Place
-from immutable_servers.dynamic import Resource
 from immutable_servers.errors import LEAVE_NOTHING_OUT, ImageError
 from immutable_servers.images.provider import ImageProvider
+from immutable_servers.resources.dynamic import Resource
 from immutable_servers.settings import ImageSettings
+from immutable_servers.targets.place import Place
 
 Value = TypeVar("Value")
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from immutable_servers.context import Place, read_place
+from immutable_servers.contract.values import Artifact, Scope
 from immutable_servers.errors import SettingsError
 from immutable_servers.settings import ImageSettings
-from immutable_servers.targets.values import Artifact, Scope
+from immutable_servers.targets.place import Place, read_place
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from immutable_servers.contract.target import Packer
+from immutable_servers.contract.values import BakeRequest, Say
 from immutable_servers.errors import ImageError
 from immutable_servers.images.template import (
     check_template,
@@ -18,10 +20,8 @@ from immutable_servers.images.template import (
     find_variables,
     make_environment,
 )
-from immutable_servers.places import data_dir, runtime_dir
-from immutable_servers.supervised import DeadlineError, run_supervised
-from immutable_servers.targets.contract import Packer
-from immutable_servers.targets.values import BakeRequest, Say
+from immutable_servers.system.places import data_dir, runtime_dir
+from immutable_servers.system.supervised import DeadlineError, run_supervised
 
 __all__ = ["PackerRun", "check_template"]
 

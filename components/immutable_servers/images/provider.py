@@ -7,12 +7,12 @@ from typing import Any
 
 from pulumi import dynamic
 
-from immutable_servers.context import read_place
-from immutable_servers.dynamic import Provider
 from immutable_servers.errors import ImageError
 from immutable_servers.images.bake import check_image, provide_image
 from immutable_servers.images.order import read_order, read_secrets
-from immutable_servers.progress import start_saying
+from immutable_servers.resources.dynamic import Provider
+from immutable_servers.resources.progress import start_saying
+from immutable_servers.targets.place import read_place
 
 
 class ImageProvider(Provider):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from immutable_servers.errors import ImageError, SetupError
-from immutable_servers.places import data_dir, runtime_dir
+from immutable_servers.system.places import data_dir, runtime_dir
 
 SHOWN_LINES = 15
 CHECK_SECONDS = 60.0

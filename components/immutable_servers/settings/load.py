@@ -8,13 +8,6 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from immutable_servers.errors import SettingsError
-from immutable_servers.settings.checks import (
-    check_abilities,
-    check_images,
-    check_services,
-    check_sizes,
-    read_texts,
-)
 from immutable_servers.settings.models import Settings
 from immutable_servers.settings.problems import (
     Problem,
@@ -22,6 +15,13 @@ from immutable_servers.settings.problems import (
     read_problems,
     render_value,
     suggest,
+)
+from immutable_servers.settings.rules import (
+    check_abilities,
+    check_images,
+    check_services,
+    check_sizes,
+    read_texts,
 )
 from immutable_servers.targets import TARGETS, find_target_class, list_targets
 

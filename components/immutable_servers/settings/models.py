@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from immutable_servers import durations
-from immutable_servers.durations import Duration
+from immutable_servers.settings import durations
+from immutable_servers.settings.durations import Duration
 
 NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
 """What every target takes in the names of its things."""

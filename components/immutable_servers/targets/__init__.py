@@ -7,8 +7,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from immutable_servers.contract.target import Target
 from immutable_servers.errors import SettingsError
-from immutable_servers.targets.contract import Target
 
 TARGETS: Mapping[str, str] = {
     "aws": "immutable_servers.targets.aws:AwsTarget",

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from tenacity import Retrying, retry_if_result, wait_fixed
 
-from immutable_servers import stopping
-from immutable_servers.context import Place
+from immutable_servers.contract.values import ALL, Answers, Launch, Say
 from immutable_servers.errors import TrafficError
-from immutable_servers.health import wait_until_healthy
-from immutable_servers.targets.values import Answers, Launch, Say
+from immutable_servers.system import stopping
+from immutable_servers.targets.place import Place
+from immutable_servers.targets.questions import wait_until_healthy
 
-ALL = 100
 INTERVAL = 1.0
 """Seconds between two looks at the balancer's counters."""
 BACK_DEADLINE = 10.0

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
-from immutable_servers.context import Place
-from immutable_servers.errors import LEAVE_NOTHING_OUT, TrafficError
-from immutable_servers.health import wait_until_healthy
-from immutable_servers.targets.contract import Target
-from immutable_servers.targets.values import Launch, Say
-from immutable_servers.traffic.canary import ALL, Canary, try_canary, watch_all
-from immutable_servers.verification.launch import refuse_launched_again
+from immutable_servers.contract.values import ALL, Launch, Say
+from immutable_servers.errors import TrafficError
+from immutable_servers.targets.place import Place
+from immutable_servers.targets.questions import (
+    find_live,
+    is_pointing,
+    refuse_launched_again,
+    refuse_not_whole,
+    wait_until_healthy,
+)
+from immutable_servers.traffic.canary import Canary, try_canary, watch_all
 
 
 @dataclass(frozen=True)
@@ -79,29 +83,3 @@ def refuse_sick(place: Place, launch: Launch) -> None:
             facts=[f"{health.server}: {health.detail}" for health in sick],
             todo="Look at the server's console log, then run `./immutable up` again.",
         )
-
-
-def refuse_not_whole(place: Place) -> None:
-    """Ask the target whether all servers are there: those that are may well answer.
-
-    Raises:
-        TrafficError: One is missing, or the fleet is being deleted.
-    """
-    fleet = place.load().find_fleets(place.scope).get(place.scope.generation)
-    if fleet is None or fleet.leaving or not fleet.whole:
-        raise TrafficError(
-            f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"
-            " whole",
-            todo=LEAVE_NOTHING_OUT,
-        )
-
-
-def find_live(target: Target, place: Place) -> str:
-    """Return the generation with the most traffic, empty when there is none."""
-    weights = target.find_traffic(place.scope)
-    return max(weights, key=lambda generation: weights[generation], default="")
-
-
-def is_pointing(target: Target, place: Place) -> bool:
-    """Tell whether the balancer sends all traffic to the place's generation."""
-    return dict(target.find_traffic(place.scope)) == {place.scope.generation: ALL}

@@ -9,12 +9,13 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions, dynamic
 
-from immutable_servers.context import Place, read_place
-from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.progress import start_saying
-from immutable_servers.targets.values import Launch
+from immutable_servers.contract.values import Launch
+from immutable_servers.resources.dynamic import Provider, Resource
+from immutable_servers.resources.progress import start_saying
+from immutable_servers.targets.place import Place, read_place
+from immutable_servers.targets.questions import find_live, is_pointing
 from immutable_servers.traffic.canary import read_canary
-from immutable_servers.traffic.move import Verified, find_live, is_pointing, move_traffic
+from immutable_servers.traffic.move import Verified, move_traffic
 
 
 class TrafficProvider(Provider):

@@ -9,10 +9,10 @@ from typing import Any
 
 from pulumi import ResourceOptions, dynamic
 
-from immutable_servers.context import Place, read_place
-from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.progress import start_saying
-from immutable_servers.traffic.canary import ALL
+from immutable_servers.contract.values import ALL
+from immutable_servers.resources.dynamic import Provider, Resource
+from immutable_servers.resources.progress import start_saying
+from immutable_servers.targets.place import Place, read_place
 
 
 class SharesProvider(Provider):

@@ -8,8 +8,8 @@ from typing import Any
 
 from pulumi import Input, ResourceOptions, dynamic
 
-from immutable_servers.dynamic import Provider, Resource
 from immutable_servers.errors import TrafficError, VerificationError
+from immutable_servers.resources.dynamic import Provider, Resource
 
 NAME = "verdict"
 STAYS = (

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from immutable_servers.supervised import DeadlineError, run_supervised
-from immutable_servers.targets.values import Login, Say
-from immutable_servers.verification.report import Failure, Report, ServerResult
-from immutable_servers.verification.runner import (
+from immutable_servers.contract.values import Login, Say
+from immutable_servers.system.supervised import DeadlineError, run_supervised
+from immutable_servers.verification.pytest_process import (
     GRACE,
     make_clean_environment,
     make_scratch,
     write_ssh_config,
 )
+from immutable_servers.verification.report import Failure, Report, ServerResult
 
 NAME = "before_traffic"
 DEADLINE = 10 * 60.0

@@ -1,21 +1,23 @@
 """Verifies a candidate: healthy, nobody else in its group, reachable, and every check passed."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.context import Place
+from immutable_servers.contract.plain import restore_numbers
+from immutable_servers.contract.target import Catalog, Target
+from immutable_servers.contract.values import FleetSpec, Launch, Login, Say
 from immutable_servers.errors import ImmutableError, LaunchError, StoppedError
-from immutable_servers.health import wait_until_healthy
-from immutable_servers.plain import restore_numbers
-from immutable_servers.targets.contract import Catalog
-from immutable_servers.targets.values import FleetSpec, Launch, Login, Say
+from immutable_servers.targets.place import Place
+from immutable_servers.targets.questions import wait_until_healthy
 from immutable_servers.verification.before_traffic import run_before_traffic
-from immutable_servers.verification.runner import Report, run_checks
+from immutable_servers.verification.report import Report
+from immutable_servers.verification.runner import run_checks
 
 CHECKS_DEADLINE = 15 * 60.0
 """How long all checks together may take, in seconds."""
+
 PROBE_WINDOW = 30 * 60
 
 
@@ -108,3 +110,30 @@ def _describe_expected(place: Place, props: Mapping[str, Any]) -> dict[str, Any]
         "health": launch["health"],
         "env": launch["env"],
     }
+
+
+MOST_SERVERS = 3
+"""Of so many servers it is said; the others failed in the same way, most likely."""
+
+
+def describe_inspection(place: Place, report: Report) -> list[str]:
+    """Return lines that name the login command, until when it works, and the console log."""
+    try:
+        return list(_describe(place, place.load(), report))
+    except (ImmutableError, OSError):
+        return []  # a hint must not hide what failed
+
+
+def _describe(place: Place, target: Target, report: Report) -> Iterator[str]:
+    bad = [server.server for server in report.servers if not server.ok]
+    names = bad or [server.name for server in target.find_servers(place.scope)]
+    logins = {login.server: login.command for login in target.describe_logins(place.scope)}
+    consoles = target.find_consoles(place.scope)
+    fleet = target.find_fleets(place.scope).get(place.scope.generation)
+    ends = int(fleet.record.get("window_ends") or 0) if fleet else 0
+    until = time.strftime("%H:%M UTC", time.gmtime(ends))
+    for name in names[:MOST_SERVERS]:
+        if logins.get(name) and ends > time.time():
+            yield f"{name}: log in until {until}: {logins[name]}"
+        if name in consoles:
+            yield f"{name}: console log: {consoles[name]}"

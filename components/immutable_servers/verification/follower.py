@@ -4,10 +4,11 @@ import re
 import time
 from collections.abc import MutableSequence
 
-from immutable_servers.targets.values import Say
+from immutable_servers.contract.values import Say
 
 SAY_EVERY = 1.0
 """At most one passed check in this many seconds is said; a failed one at once."""
+
 RESULT = re.compile(
     r"\S+::(?P<check>[^\s\[]+)\S*( <- \S+)? (?P<result>PASSED|FAILED|ERROR|SKIPPED)\b.*?"
     r"\[ *(?P<percent>\d+)%\]"
@@ -36,3 +37,13 @@ class Follower:
         self.said = time.monotonic()
         result = found["result"].lower()
         self.say(f"{self.server}: {found['check']} {result}, {found['percent']} % done")
+
+
+EXPECTED_VARIABLE = "IMMUTABLE_EXPECTED"
+"""Names a JSON file with what is expected of the server under test."""
+
+SECONDS_VARIABLE = "IMMUTABLE_EVENTUALLY_SECONDS"
+"""How long after its first failure a check marked `eventually` may be repeated."""
+
+REPEATED = "repeated"
+"""The JUnit property that says how often a check was repeated."""

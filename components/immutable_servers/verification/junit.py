@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from immutable_servers.verification.protocol import REPEATED
+from immutable_servers.verification.follower import REPEATED
 from immutable_servers.verification.report import Failure, ServerResult
 
 MESSAGE_LINES = 6

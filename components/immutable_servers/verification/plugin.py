@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_fixed
 
-from immutable_servers.verification.protocol import EXPECTED_VARIABLE, REPEATED, SECONDS_VARIABLE
+from immutable_servers.verification.follower import EXPECTED_VARIABLE, REPEATED, SECONDS_VARIABLE
 
 SECONDS = 30.0
 """How long after its first failure a check marked `eventually` may be repeated."""

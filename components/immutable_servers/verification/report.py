@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from immutable_servers.plain import restore_numbers
+from immutable_servers.contract.plain import restore_numbers
 
 
 @dataclass(frozen=True)

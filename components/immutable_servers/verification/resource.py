@@ -11,14 +11,16 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions, dynamic
 
-from immutable_servers.context import Place, read_place
-from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.generations.access import was_launched_again
-from immutable_servers.places import reports_dir
-from immutable_servers.progress import start_saying
-from immutable_servers.verification.candidate import verify_fleet, verify_fresh_server
-from immutable_servers.verification.inspection import describe_inspection
-from immutable_servers.verification.launch import find_launch
+from immutable_servers.resources.dynamic import Provider, Resource
+from immutable_servers.resources.progress import start_saying
+from immutable_servers.system.places import reports_dir
+from immutable_servers.targets.place import Place, read_place
+from immutable_servers.targets.questions import find_launch, was_launched_again
+from immutable_servers.verification.candidate import (
+    describe_inspection,
+    verify_fleet,
+    verify_fresh_server,
+)
 from immutable_servers.verification.report import Report, count
 
 PASSED = "passed"

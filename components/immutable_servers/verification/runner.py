@@ -1,28 +1,22 @@
 """Runs the checks with pytest and testinfra: one process for each server, side by side."""
 
-import json
-import os
-import secrets
-import shlex
 import shutil
-import sys
 import time
 import xml.etree.ElementTree as ET
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from immutable_servers.contract.values import Login, Say
 from immutable_servers.errors import ImmutableError, StoppedError, VerificationError
-from immutable_servers.places import data_dir, runtime_dir
-from immutable_servers.supervised import DeadlineError, run_supervised
-from immutable_servers.supervisor import find_parts, redact
-from immutable_servers.targets.values import Login, Say
-from immutable_servers.verification.digest import digest_checks
+from immutable_servers.identity.checks import digest_checks
+from immutable_servers.system.supervised import DeadlineError, run_supervised
+from immutable_servers.system.supervisor import find_parts, redact
 from immutable_servers.verification.follower import Follower
 from immutable_servers.verification.junit import (
     find_assertion,
@@ -30,43 +24,26 @@ from immutable_servers.verification.junit import (
     read_suite,
     write_merged,
 )
-from immutable_servers.verification.protocol import EXPECTED_VARIABLE
+from immutable_servers.verification.pytest_process import (
+    GRACE,
+    Job,
+    make_command,
+    make_environment,
+    make_scratch,
+)
 from immutable_servers.verification.report import Failure, Report, ServerResult, count
 
 __all__ = ["MOST_SERVERS", "Failure", "Report", "ServerResult", "digest_checks", "run_checks"]
 
+
 MOST_SERVERS = 20
 """So many servers are checked side by side; of more, a sample of so many."""
-GRACE = 5.0
-PLUGIN = "immutable_servers.verification.plugin"
-PACKAGE_ROOT = Path(__file__).parents[2]
+
 NOTHING_COLLECTED = 5
 """https://docs.pytest.org/en/stable/reference/exit-codes.html"""
+
 RUN = "(run)"
 """Stands for the check when it is the run itself that failed."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One server's run.
-
-    Attributes:
-        folder: Private, for this run's files; removed by who made it.
-        ends: On the monotonic clock.
-    """
-
-    login: Login
-    checks: tuple[Path, ...]
-    expected: Mapping[str, Any]
-    folder: Path
-    log: Path
-    ends: float
-    deadline: float
-    secrets: tuple[str, ...]
-
-    @property
-    def junit(self) -> Path:
-        return self.folder / f"{self.login.server}.xml"
 
 
 def run_checks(
@@ -103,7 +80,7 @@ def run_checks(
     sample = _take_sample(logins, say)
     with _start_folder(report_dir / "run") as folder:
         jobs = [
-            _Job(
+            Job(
                 login=login,
                 checks=tuple(path.resolve() for path in checks),
                 expected=expected.get(login.server, {}),
@@ -155,8 +132,8 @@ def _take_sample(logins: Sequence[Login], say: Say) -> Sequence[Login]:
     return [logins[at * len(logins) // MOST_SERVERS] for at in range(MOST_SERVERS)]
 
 
-def _run_all(jobs: Sequence[_Job], say: Say) -> list[tuple[ServerResult, ET.Element | None]]:
-    def run(job: _Job) -> tuple[ServerResult, ET.Element | None]:
+def _run_all(jobs: Sequence[Job], say: Say) -> list[tuple[ServerResult, ET.Element | None]]:
+    def run(job: Job) -> tuple[ServerResult, ET.Element | None]:
         result, suite = _run_one(job, say)
         say(
             f"{result.server}: {result.passed} passed, {result.failed} failed, "
@@ -168,16 +145,16 @@ def _run_all(jobs: Sequence[_Job], say: Say) -> list[tuple[ServerResult, ET.Elem
         return list(pool.map(run, jobs))
 
 
-def _run_one(job: _Job, say: Say) -> tuple[ServerResult, ET.Element | None]:
+def _run_one(job: Job, say: Say) -> tuple[ServerResult, ET.Element | None]:
     lines: deque[str] = deque(maxlen=400)
     job.log.unlink(missing_ok=True)
     code, trouble = -1, ""
     scratch = make_scratch()
     try:
         code = run_supervised(
-            _make_command(job, scratch),
+            make_command(job, scratch),
             cwd=job.folder,
-            env=_make_environment(job),
+            env=make_environment(job),
             deadline=max(job.ends - time.monotonic(), 0),
             on_line=Follower(job.login.server, lines, say),
             log=job.log,
@@ -198,74 +175,8 @@ def _run_one(job: _Job, say: Say) -> tuple[ServerResult, ET.Element | None]:
     return _read(job, code, trouble, list(lines))
 
 
-def _make_command(job: _Job, scratch: Path) -> list[str]:
-    """Return pytest's command, apart from all settings of the user's."""
-    common = os.path.commonpath([path if path.is_dir() else path.parent for path in job.checks])
-    return [
-        sys.executable,
-        *("-m", "pytest", "-c", str(_write_settings(job)), "--rootdir", common),
-        *("--confcutdir", common, "--import-mode=importlib", "--strict-markers"),
-        *("-p", "testinfra.plugin", "-p", PLUGIN, "-p", "no:cacheprovider"),
-        *("--tb=short", "--color=no", "-v", f"--junitxml={job.junit}"),
-        *(f"--hosts={job.login.host}", f"--ssh-config={_configure_ssh(job, scratch)}"),
-        *map(str, job.checks),
-    ]
-
-
-def make_scratch() -> Path:
-    """Name a folder for one run; short, since it holds the socket of a shared SSH connection."""
-    return runtime_dir(data_dir()) / f"checks-{secrets.token_hex(4)}"
-
-
-def _configure_ssh(job: _Job, scratch: Path) -> Path:
-    path = job.folder / f"{job.login.server}.ssh"
-    write_ssh_config(path, job.login, scratch)
-    return path
-
-
-def write_ssh_config(path: Path, login: Login, scratch: Path) -> None:
-    """Write the login's ssh settings with a socket for a shared connection.
-
-    testinfra asks ssh for a master connection (`ControlPersist`), but its host specs have no word
-    for the socket (testinfra 10.2, `backend/__init__.py`). It ends with the run's other processes.
-    """
-    lines = [f'ControlPath "{scratch}/ssh"']
-    lines += [f'Include "{login.ssh_config}"'] if login.ssh_config else []
-    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-
-
-def _write_settings(job: _Job) -> Path:
-    """Write pytest's settings: modules beside the checks can be imported by them."""
-    folders = sorted({str(path if path.is_dir() else path.parent) for path in job.checks})
-    path = job.folder / f"{job.login.server}.ini"
-    path.write_text(f"[pytest]\npythonpath = {shlex.join(folders)}\n", encoding="utf-8")
-    return path
-
-
-def _make_environment(job: _Job) -> dict[str, str]:
-    """Return a clean environment with pytest's plugins as they should be, and the expectations."""
-    expected = job.folder / f"{job.login.server}.json"
-    expected.write_text(json.dumps(job.expected), encoding="utf-8")
-    return {
-        **make_clean_environment(),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        EXPECTED_VARIABLE: str(expected),
-    }
-
-
-def make_clean_environment() -> dict[str, str]:
-    """Return our environment without Pulumi's and pytest's, which finds this package."""
-    ours = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PULUMI_", "PYTEST_"))
-    }
-    paths = [str(PACKAGE_ROOT), *filter(None, [ours.get("PYTHONPATH")])]
-    return {**ours, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(paths)}
-
-
 def _read(
-    job: _Job, code: int, trouble: str, lines: list[str]
+    job: Job, code: int, trouble: str, lines: list[str]
 ) -> tuple[ServerResult, ET.Element | None]:
     """Read what pytest wrote, and see to it that no run without a passed check counts as good."""
     parts = find_parts(job.secrets)
@@ -286,7 +197,7 @@ def _name_host(host: str) -> str:
     return f"{parts.scheme}://{name}" if name else parts.scheme
 
 
-def _find_trouble(job: _Job, code: int, result: ServerResult, lines: list[str]) -> str:
+def _find_trouble(job: Job, code: int, result: ServerResult, lines: list[str]) -> str:
     if code == NOTHING_COLLECTED or (code == 0 and not result.passed and not result.skipped):
         return "no check was collected"
     if code == 0 and not result.passed:

@@ -5,11 +5,10 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions, dynamic
 
-from immutable_servers.context import Place, read_place
-from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.generations.access import was_launched_again
-from immutable_servers.progress import start_saying
-from immutable_servers.verification.launch import refuse_launched_again
+from immutable_servers.resources.dynamic import Provider, Resource
+from immutable_servers.resources.progress import start_saying
+from immutable_servers.targets.place import Place, read_place
+from immutable_servers.targets.questions import refuse_launched_again, was_launched_again
 
 
 class SealProvider(Provider):

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cloud import Cloud, start_cloud
-from left_processes import leaves_no_process  # noqa: F401 - a fixture that each test uses
-from policies import find_refused, find_untagged
+
+from harness.aws.cloud import Cloud, start_cloud
+from harness.aws.policies import find_refused, find_untagged
+from harness.left_processes import leaves_no_process  # noqa: F401 - a fixture that each test uses
 
 OTHER_PROGRAMS = ("test_plugin",)
 """Modules whose program is not ours: it uses what ours leaves alone."""

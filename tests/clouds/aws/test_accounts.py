@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from cloud import ACCOUNT, REGION, Cloud, become
 
+from harness.aws.cloud import ACCOUNT, REGION, Cloud, become
+from immutable_servers.contract.target import Catalog
+from immutable_servers.contract.values import Artifact
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import forget_clients
 from immutable_servers.targets.aws.artifacts import render_description, render_facts
 from immutable_servers.targets.aws.names import list_tags, name_image
-from immutable_servers.targets.contract import Catalog
-from immutable_servers.targets.values import Artifact
 
 FRIEND, STRANGER = "222222222222", "333333333333"
 VERSION = "0123456789ab"

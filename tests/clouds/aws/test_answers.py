@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import tenacity
-from aws_world import WEB, World, make_target
-from client import Client
-from cloud import Cloud, start_cloud
 
+from harness.aws.aws_world import WEB, World, make_target
+from harness.aws.client import Client
+from harness.aws.cloud import Cloud, start_cloud
+from immutable_servers.contract.values import Answers, Health, Launch, Route, Scope
 from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import forget_clients
-from immutable_servers.targets.values import Answers, Health, Launch, Route, Scope
 
 PORT = 8000
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_project import AwsProject
-from bakes import BUILDER, lock_upstream, needs_the_plugin, offer_debian
-from checkout import ROOT
-from cloud import REGION, Cloud, find_calls
 
+from harness.aws.aws_project import AwsProject
+from harness.aws.bakes import BUILDER, lock_upstream, needs_the_plugin, offer_debian
+from harness.aws.cloud import REGION, Cloud, find_calls
+from harness.checkout import ROOT
 from immutable_servers.targets.aws.artifacts import MANIFEST
 from immutable_servers.targets.aws.names import PREFIX, name_image, read_tags
 from immutable_servers.targets.aws.record import unpack

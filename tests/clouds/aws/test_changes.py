@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from aws_project import AwsProject, count_changes, count_moves
-from client import keep_asking
-from cloud import Cloud, find_calls
+from harness.aws.aws_project import AwsProject, count_changes, count_moves
+from harness.aws.client import keep_asking
+from harness.aws.cloud import Cloud, find_calls
 
 IMAGES = 2
 """So many images the sample has."""

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from aws_project import AwsProject, count_moves
-from cloud import Cloud
+from harness.aws.aws_project import AwsProject, count_moves
+from harness.aws.cloud import Cloud
 
 HOSTS = {"web": "www.example.com", "api": "api.example.com"}
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from aws_project import AwsProject, count_moves
-from bakes import BUILDER, lock_upstream, needs_the_plugin, offer_debian
-from checkout import ROOT
-from client import fetch
-from cloud import Cloud, find_calls
-from debian_cloud import make_disk
+
+from harness.aws.aws_project import AwsProject, count_moves
+from harness.aws.bakes import BUILDER, lock_upstream, needs_the_plugin, offer_debian
+from harness.aws.client import fetch
+from harness.aws.cloud import Cloud, find_calls
+from harness.aws.debian_cloud import make_disk
+from harness.checkout import ROOT
 
 TOOLS = ("qemu-system-x86_64", "mmdebstrap")
 SSH_PORT = 2222

@@ -8,8 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from cloud import ACCOUNT, Cloud, find_calls
-from plain_project import PlainProject
+from harness.aws.cloud import ACCOUNT, Cloud, find_calls
+from harness.aws.plain_project import PlainProject
 
 TYPES = 10
 """So many resources the plain program has."""

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.targets.contract import Target
-from immutable_servers.targets.ownership import Ask, Leftover, Owner
-from immutable_servers.targets.values import Drift, FleetSpec, Scope
+from immutable_servers.contract.ownership import Ask, Leftover, Owner
+from immutable_servers.contract.target import Target
+from immutable_servers.contract.values import Drift, FleetSpec, Scope
 
 
 class InstantOwners(Target):

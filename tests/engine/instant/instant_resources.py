@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 from pulumi import dynamic
 
-from immutable_servers.context import Place, read_place
-from immutable_servers.dynamic import Provider, Resource, require_new_window
-from immutable_servers.targets.values import FleetSpec
+from immutable_servers.contract.values import FleetSpec
+from immutable_servers.resources.dynamic import Provider, Resource, require_new_window
+from immutable_servers.targets.place import Place, read_place
 
 if TYPE_CHECKING:
     from instant_target import InstantTarget

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from instant_faults import Faults
 from instant_owners import InstantOwners, find_drift
 from instant_resources import InstantBalancer, InstantFleet
 from pydantic import BaseModel
 
-from immutable_servers.context import Place
-from immutable_servers.errors import LaunchError, SettingsError
-from immutable_servers.targets.contract import Catalog, Packer, Target
-from immutable_servers.targets.values import (
+from harness.engine.faults import Faults
+from immutable_servers.contract.guard import refuse_if_serving
+from immutable_servers.contract.target import Catalog, Packer, Target
+from immutable_servers.contract.values import (
+    ALL,
     Answers,
     Artifact,
     BakeRequest,
@@ -34,8 +34,8 @@ from immutable_servers.targets.values import (
     Scope,
     Server,
 )
-from immutable_servers.traffic.canary import ALL
-from immutable_servers.traffic.guard import refuse_if_serving
+from immutable_servers.errors import LaunchError, SettingsError
+from immutable_servers.targets.place import Place
 
 
 class InstantSettings(BaseModel):

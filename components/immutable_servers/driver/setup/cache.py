@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from immutable_servers import places
-from immutable_servers.atomic import write_whole
+from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.driver.setup.versions import parse_version
-from immutable_servers.targets.values import Say
+from immutable_servers.system import places
+from immutable_servers.system.files import write_whole
 
 TEMPORARY = ".making-"
 

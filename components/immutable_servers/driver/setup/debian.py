@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.values import Say
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 """Where haproxy and others lie, which a user's PATH on Debian does not name."""

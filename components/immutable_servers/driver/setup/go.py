@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from immutable_servers.driver.project import CHECKOUT
+from immutable_servers.contract.values import Say
+from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.setup import versions
 from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.values import Say
 
 MODULES = CHECKOUT / "toolchain" / "go"
 LOCK = CHECKOUT / "toolchain" / "go.lock"

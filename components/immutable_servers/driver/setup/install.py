@@ -3,15 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 
-from immutable_servers.driver import console
+from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup import go
 from immutable_servers.driver.setup.cache import start_lock
 from immutable_servers.driver.setup.debian import install_packages
 from immutable_servers.driver.setup.parts import Part
+from immutable_servers.driver.terminal import console
+from immutable_servers.driver.terminal.words import render_seconds
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.values import Say
-
-MINUTE = 60
 
 
 def install_missing(parts: Sequence[Part], *, yes: bool) -> None:
@@ -83,9 +82,3 @@ def _do(name: str, install: Callable[[Say], None], parts: Sequence[Part]) -> Non
         version = f" {found.version}" if found.version else ""
         took = render_seconds(time.monotonic() - began)
         console.say(f"{part.name}:{version} at {found.place} ({took})")
-
-
-def render_seconds(seconds: float) -> str:
-    """Return a span of time as a reader says it."""
-    minutes, rest = divmod(round(seconds), MINUTE)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -7,12 +7,12 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from immutable_servers import places
+from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup import go, releases, versions
 from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.values import Say
+from immutable_servers.system import places
 
 PACKAGE = "github.com/hashicorp/packer"
 PLUGIN_HOST = "api.github.com"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from immutable_servers.targets.values import Say
+from immutable_servers.contract.values import Say
 
 
 @dataclass(frozen=True)

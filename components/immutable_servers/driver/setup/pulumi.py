@@ -5,12 +5,12 @@ import os
 import shutil
 from pathlib import Path
 
-from immutable_servers.driver.project import CHECKOUT
+from immutable_servers.contract.values import Say
+from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.setup import go, releases, versions
 from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.values import Say
 
 PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 SDK = "github.com/pulumi/pulumi/sdk/v3"

@@ -8,10 +8,10 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from immutable_servers.driver.project import CHECKOUT
+from immutable_servers.contract.values import Say
+from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.values import Say
 
 PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^ \\]+)", re.MULTILINE)
 KEPT_LINES = 15

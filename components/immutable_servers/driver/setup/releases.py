@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup import versions
 from immutable_servers.errors import SetupError
-from immutable_servers.targets.values import Say
 
 CONNECT_SECONDS = 5
 """A maker's site that cannot be reached must not hold up the build that takes its place."""

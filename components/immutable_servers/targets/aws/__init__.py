@@ -5,30 +5,9 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from immutable_servers.errors import ImmutableError, LaunchError
-from immutable_servers.targets.aws import (
-    access,
-    answers,
-    balancer,
-    boot,
-    fleets,
-    leftovers,
-    owners,
-    probes,
-    retirement,
-    ssh,
-    sweeping,
-    template,
-    windows,
-)
-from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.artifacts import AwsCatalog
-from immutable_servers.targets.aws.bake import bake_image
-from immutable_servers.targets.aws.settings import AwsSettings
-from immutable_servers.targets.aws.upstream import find_upstream
-from immutable_servers.targets.contract import Catalog, Packer, Target
-from immutable_servers.targets.ownership import Ask, Leftover, Owner
-from immutable_servers.targets.values import (
+from immutable_servers.contract.ownership import Ask, Leftover, Owner
+from immutable_servers.contract.target import Catalog, Packer, Target
+from immutable_servers.contract.values import (
     Answers,
     Artifact,
     BakeRequest,
@@ -42,6 +21,27 @@ from immutable_servers.targets.values import (
     Scope,
     Server,
 )
+from immutable_servers.errors import ImmutableError, LaunchError
+from immutable_servers.targets.aws import (
+    access,
+    answers,
+    balancer,
+    dead_bakes,
+    fleets,
+    leftovers,
+    login_keys,
+    owners,
+    probes,
+    retirement,
+    servers,
+    ssh,
+    template,
+)
+from immutable_servers.targets.aws.api import Api
+from immutable_servers.targets.aws.artifacts import AwsCatalog
+from immutable_servers.targets.aws.bake import bake_image
+from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.aws.upstream import find_upstream
 
 if TYPE_CHECKING:
     import pulumi
@@ -140,11 +140,11 @@ class AwsTarget(Target):
 
     def find_servers(self, scope: Scope) -> Sequence[Server]:
         """Ask for the group's instances."""
-        return boot.find_servers(self.api, scope)
+        return servers.find_servers(self.api, scope)
 
     def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
         """Ask the target group for the health of every server, and which it holds."""
-        return boot.find_health(self.api, scope, launch)
+        return servers.find_health(self.api, scope, launch)
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
         """Ask CloudWatch, which is some minutes late."""
@@ -152,7 +152,7 @@ class AwsTarget(Target):
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         """Return failed launches, instances' state and status checks, and the end of consoles."""
-        return boot.find_trouble(self.api, scope)
+        return servers.find_trouble(self.api, scope)
 
     def find_address(self, route: Route, scope: Scope) -> str:
         """Return the load balancer's address for a route, or the host that names it."""
@@ -177,19 +177,19 @@ class AwsTarget(Target):
     # acting
     def make_key(self, scope: Scope) -> str:
         """Make or find the key in this machine's data folder."""
-        return access.make_key(scope)
+        return login_keys.make_key(scope)
 
     def delete_key(self, scope: Scope) -> None:
         """Delete it there."""
-        access.delete_key(scope)
+        login_keys.delete_key(scope)
 
     def find_logins(self, scope: Scope) -> Sequence[Login]:
         """Open the way to the servers, and wait until each takes a login."""
-        return windows.find_logins(self.api, scope)
+        return access.find_logins(self.api, scope)
 
     def describe_logins(self, scope: Scope) -> Sequence[Login]:
         """Write the ssh configuration while the key is here; ask no server."""
-        return windows.describe_logins(self.api, scope)
+        return access.describe_logins(self.api, scope)
 
     def start_probe(self, spec: FleetSpec, say: Say) -> AbstractContextManager[Login]:
         """Launch one open instance outside of any group."""
@@ -197,7 +197,7 @@ class AwsTarget(Target):
 
     def close_window(self, scope: Scope, say: Say) -> None:
         """Have the servers seal themselves, and remove the way to them."""
-        windows.close_window(self.api, scope, say)
+        access.close_window(self.api, scope, say)
 
     def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
         """Change the weights of the service's pointer, and read it back.
@@ -235,14 +235,14 @@ class AwsTarget(Target):
         self._owner = owner
         owners.record_owner(self.api, owner)
         scope = Scope(owner.project, owner.stack)
-        for tidy in (windows.close_stale_ways, leftovers.remove_probes):
+        for tidy in (access.close_stale_ways, dead_bakes.remove_probes):
             with suppress(ImmutableError):
                 tidy(self.api, scope)
 
     def find_leftovers(self, ask: Ask) -> Sequence[Leftover]:
         """Look in the stack's region for what bakes, probes, checks and dead runs have left."""
-        return sweeping.find_leftovers(self.api, ask)
+        return leftovers.find_leftovers(self.api, ask)
 
     def remove_leftover(self, leftover: Leftover, ask: Ask) -> bool:
         """Remove one when it still is left over."""
-        return sweeping.remove_leftover(self.api, leftover, ask)
+        return leftovers.remove_leftover(self.api, leftover, ask)

@@ -4,9 +4,9 @@ import hashlib
 import urllib.request
 from collections.abc import Mapping
 
+from immutable_servers.contract.values import Say
 from immutable_servers.errors import ImageError
 from immutable_servers.targets.aws.settings import AwsSettings
-from immutable_servers.targets.values import Say
 
 PLACE = "https://s3.amazonaws.com/ec2-downloads-windows/SSMAgent"
 """https://docs.aws.amazon.com/systems-manager/latest/userguide/agent-install-deb.html"""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from immutable_servers.contract.values import Answers, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.aws import balancer
 from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.values import Answers, Scope
 
 HOUR = 3600
 HOURS = 3

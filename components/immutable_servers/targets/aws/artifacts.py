@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from immutable_servers.contract.target import Catalog
+from immutable_servers.contract.values import Artifact
 from immutable_servers.errors import ImageError
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import IMAGES, PREFIX, list_tags, name_image, read_tags
 from immutable_servers.targets.aws.record import pack, unpack
-from immutable_servers.targets.contract import Catalog
-from immutable_servers.targets.values import Artifact
 
 MARK = f"{PREFIX}mark-"
 FACTS = f"{PREFIX}fact-"

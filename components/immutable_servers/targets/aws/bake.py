@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from immutable_servers import places
+from immutable_servers.contract.target import Packer
+from immutable_servers.contract.values import Artifact, BakeRequest
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.aws import leftovers
-from immutable_servers.targets.aws.access import make_key_pair
+from immutable_servers.system import places
+from immutable_servers.targets.aws import dead_bakes
+from immutable_servers.targets.aws.access import ADDRESS_URL, find_own_address
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.artifacts import (
     AwsCatalog,
@@ -20,12 +22,10 @@ from immutable_servers.targets.aws.artifacts import (
     render_facts,
     render_manifest,
 )
+from immutable_servers.targets.aws.login_keys import make_key_pair
 from immutable_servers.targets.aws.names import PREFIX, name_image
 from immutable_servers.targets.aws.settings import AwsSettings
 from immutable_servers.targets.aws.upstream import find_locked
-from immutable_servers.targets.aws.windows import ADDRESS_URL, find_own_address
-from immutable_servers.targets.contract import Packer
-from immutable_servers.targets.values import Artifact, BakeRequest
 
 USUAL_SIZE = "medium"
 
@@ -39,7 +39,7 @@ def bake_image(request: BakeRequest, packer: Packer, api: Api) -> Artifact:
     Raises:
         ImageError: The lock has no AMI for the region, or Packer failed.
     """
-    leftovers.remove_bakes(api, request.image, request.version, request.say)
+    dead_bakes.remove_bakes(api, request.image, request.version, request.say)
     start = request.parent.id if request.parent else find_locked(request.lock, api.region)
     with _start_login(request) as login:
         packer.build({**_render_variables(request, api.settings, start), **login})
@@ -58,9 +58,9 @@ def _render_variables(request: BakeRequest, settings: AwsSettings, start: str) -
     tags = {**render_facts(request.lineage), **render_manifest(request.manifest)}
     bake = {
         "Name": f"bake {request.image} {request.version}",
-        leftovers.BAKE: request.image,
-        leftovers.BAKE_ENDS: str(int(time.time() + request.deadline)),
-        leftovers.BAKE_HOST: leftovers.name_machine(),
+        dead_bakes.BAKE: request.image,
+        dead_bakes.BAKE_ENDS: str(int(time.time() + request.deadline)),
+        dead_bakes.BAKE_HOST: dead_bakes.name_machine(),
         f"{PREFIX}version": request.version,
     }
     return {

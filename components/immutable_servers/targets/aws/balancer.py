@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from immutable_servers.contract.values import ALL, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import find_generation, make_name, make_tags, read_tags
-from immutable_servers.targets.values import Scope
 
 NOBODY: Mapping[str, Any] = {
     "Type": "fixed-response",
@@ -22,7 +22,6 @@ NOBODY: Mapping[str, Any] = {
     },
 }
 """What a pointer answers that points nowhere."""
-ALL = 100
 AT_ONCE = 20
 """`describe_tags` takes so many ARNs."""
 

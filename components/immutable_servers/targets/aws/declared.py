@@ -9,11 +9,11 @@ import pulumi
 import pulumi_aws as aws
 from pulumi import Input, ResourceOptions
 
+from immutable_servers.contract.values import Route, Scope
 from immutable_servers.targets.aws import network, owners
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.found import PRIORITIES, RULE_KEY, Found
 from immutable_servers.targets.aws.names import make_name, make_tags
-from immutable_servers.targets.values import Route, Scope
 
 CLOSED: Mapping[str, Any] = {
     "type": "fixed-response",

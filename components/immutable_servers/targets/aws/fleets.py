@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from immutable_servers.contract.values import Fleet, Scope
 from immutable_servers.errors import LaunchError
 from immutable_servers.targets.aws import balancer
 from immutable_servers.targets.aws.api import Api
@@ -16,7 +17,6 @@ from immutable_servers.targets.aws.names import (
 )
 from immutable_servers.targets.aws.record import LEAVING, parse_record
 from immutable_servers.targets.aws.userdata import seal_user_data
-from immutable_servers.targets.values import Fleet, Scope
 
 LEAST = f"{PREFIX}least"
 """Tag of a scaled fleet that is held at its count: the least number that it was declared with."""

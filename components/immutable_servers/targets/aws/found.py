@@ -9,10 +9,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from immutable_servers.contract.values import Scope
 from immutable_servers.targets.aws import balancer, fleets
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import PREFIX, make_filters, make_name, read_tags
-from immutable_servers.targets.values import Scope
 
 RULE_KEY = f"{PREFIX}rule"
 """Tag of a security group's rule: its name in the program."""

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 from pulumi import Input, Output, ResourceOptions
 
+from immutable_servers.contract.values import Launch, Scope
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.aws import declared as graph
 from immutable_servers.targets.aws import fleets, template
@@ -16,7 +17,6 @@ from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, ma
 from immutable_servers.targets.aws.record import render_record
 from immutable_servers.targets.aws.resources import AwsFleet
 from immutable_servers.targets.aws.userdata import encode, render_user_data
-from immutable_servers.targets.values import Launch, Scope
 
 EVERYTHING = ["*"]
 SUSPENDED = ("ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from immutable_servers.targets.values import Scope
+from immutable_servers.contract.values import Scope
 
 PREFIX = "immutable-servers:"
 IMAGES = "immutable-servers"

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from immutable_servers.contract.ownership import Owner
+from immutable_servers.contract.values import Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.aws import balancer
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import PREFIX, list_tags, read_tags
 from immutable_servers.targets.aws.record import pack, unpack
-from immutable_servers.targets.ownership import Owner
-from immutable_servers.targets.values import Scope
 
 KEY = f"{PREFIX}owner-"
 MOST_TAGS = 20

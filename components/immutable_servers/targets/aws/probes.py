@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.targets.aws import leftovers, ssh, template, windows
-from immutable_servers.targets.aws.access import KEY, find_folder, make_key_pair
+from immutable_servers.contract.values import FleetSpec, Login, Say
+from immutable_servers.targets.aws import access, dead_bakes, ssh, template
 from immutable_servers.targets.aws.api import Api
+from immutable_servers.targets.aws.login_keys import KEY, find_folder, make_key_pair
 from immutable_servers.targets.aws.names import list_tags, make_name, make_tags, name_server
 from immutable_servers.targets.aws.network import Network, find_network
 from immutable_servers.targets.aws.userdata import render_user_data
-from immutable_servers.targets.values import FleetSpec, Login, Say
 
 WINDOW_SECONDS = 30 * 60
 NO_ROOM = ("Unsupported", "InsufficientInstanceCapacity")
@@ -30,10 +30,10 @@ def start_probe(api: Api, spec: FleetSpec, say: Say) -> Iterator[Login]:
         ImageError: The artifact is gone.
         LaunchError: It takes no login in time, or AWS refuses it.
     """
-    leftovers.remove_probes(api, spec.scope)
+    dead_bakes.remove_probes(api, spec.scope)
     ends = int(time.time()) + WINDOW_SECONDS
     folder = find_folder(spec.scope).with_name(f"{make_name(spec.scope)}-probe-{ends}")
-    tags = {**make_tags(spec.scope), leftovers.PROBE_ENDS: str(ends)}
+    tags = {**make_tags(spec.scope), dead_bakes.PROBE_ENDS: str(ends)}
     group, instances = "", []
     try:
         where = find_network(api)
@@ -42,14 +42,14 @@ def start_probe(api: Api, spec: FleetSpec, say: Say) -> Iterator[Login]:
         instances = [_launch(api, spec, where, group, tags, folder)]
         yield _find_login(api, spec, instances[0], folder)
     finally:
-        leftovers.end_instances(api, instances)
+        dead_bakes.end_instances(api, instances)
         if group:
-            leftovers.remove_group(api, group)
+            dead_bakes.remove_group(api, group)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_group(api: Api, where: Network, tags: Mapping[str, str]) -> str:
-    ends = tags[leftovers.PROBE_ENDS]
+    ends = tags[dead_bakes.PROBE_ENDS]
     answer = api.call(
         "ec2",
         "create_security_group",
@@ -73,9 +73,9 @@ def _launch(
 ) -> Mapping[str, Any]:
     make_key_pair(folder / KEY, tags["Name"])
     public = (folder / f"{KEY}.pub").read_text(encoding="ascii").strip()
-    ends = int(tags[leftovers.PROBE_ENDS])
+    ends = int(tags[dead_bakes.PROBE_ENDS])
     if api.settings.reach != "ssm":
-        windows.let_in(api, group, spec.scope, ends)
+        access.let_in(api, group, spec.scope, ends)
     shape = template.render_instance(template.render_shape(api.settings, spec.launch))
     card = shape["NetworkInterfaces"][0]
     card["Groups"] = [group]
@@ -109,7 +109,7 @@ def _run_somewhere(api: Api, shape: Mapping[str, Any], subnets: Sequence[str]) -
 def _find_login(api: Api, spec: FleetSpec, instance: Mapping[str, Any], folder: Path) -> Login:
     one = instance["InstanceId"]
     api.wait("ec2", "instance_running", InstanceIds=[one])
-    found = leftovers.find_instances(api, [{"Name": "instance-id", "Values": [one]}])
+    found = dead_bakes.find_instances(api, [{"Name": "instance-id", "Values": [one]}])
     name = name_server(spec.scope, one)
     config = ssh.write_ssh_config(folder, {name: found[0]}, api.settings)
     login = Login(name, f"ssh://{name}", str(config))

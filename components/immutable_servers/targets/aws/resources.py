@@ -5,13 +5,13 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions, dynamic
 
-from immutable_servers.dynamic import Provider, Resource
-from immutable_servers.plain import restore_numbers
-from immutable_servers.progress import start_saying
-from immutable_servers.targets.aws import boot, windows
+from immutable_servers.contract.plain import restore_numbers
+from immutable_servers.contract.values import Launch, Scope
+from immutable_servers.resources.dynamic import Provider, Resource
+from immutable_servers.resources.progress import start_saying
+from immutable_servers.targets.aws import access, servers
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.settings import AwsSettings
-from immutable_servers.targets.values import Launch, Scope
 
 
 class AwsFleetProvider(Provider):
@@ -35,8 +35,8 @@ def _wait(props: dict[str, Any]) -> dict[str, Any]:
     scope = Scope.from_plain(props["scope"])
     api = Api(AwsSettings.model_validate(restore_numbers(props["settings"])))
     launch = Launch.from_plain(restore_numbers(props["launch"]))
-    windows.open_way(api, scope, int(props["window_ends"]))
-    healthy = boot.wait_until_launched(api, scope, launch, start_saying("launch", scope))
+    access.open_way(api, scope, int(props["window_ends"]))
+    healthy = servers.wait_until_launched(api, scope, launch, start_saying("launch", scope))
     return {**props, "reference": {"generation": scope.generation, "servers": healthy}}
 
 

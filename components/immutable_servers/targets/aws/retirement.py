@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 import tenacity
 
+from immutable_servers.contract.values import Say, Scope
 from immutable_servers.errors import RetirementError
-from immutable_servers.targets.aws import balancer, fleets, leftovers
+from immutable_servers.targets.aws import balancer, dead_bakes, fleets
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import make_filters, make_name
 from immutable_servers.targets.aws.record import LEAVING
-from immutable_servers.targets.values import Say, Scope
 
 GONE_SECONDS = 900.0
 """How long AWS may take to end a group's servers."""
@@ -89,7 +89,7 @@ def delete_fleet(api: Api, scope: Scope) -> None:
             LaunchTemplateId=one["LaunchTemplateId"],
         )
     for one in fleets.find_security_groups(api, scope):
-        leftovers.remove_group(api, one["GroupId"], kind=RetirementError)
+        dead_bakes.remove_group(api, one["GroupId"], kind=RetirementError)
 
 
 def _start_leaving(api: Api, scope: Scope) -> bool:

@@ -11,10 +11,10 @@ from typing import Any
 
 import tenacity
 
+from immutable_servers.contract.values import Login
 from immutable_servers.errors import LaunchError, SettingsError, SetupError
-from immutable_servers.targets.aws.access import KEY
+from immutable_servers.targets.aws.login_keys import KEY
 from immutable_servers.targets.aws.settings import AwsSettings
-from immutable_servers.targets.values import Login
 
 SEAL_COMMAND = "/usr/local/sbin/immutable-seal now"
 SSM_TOOLS = ("aws", "session-manager-plugin")

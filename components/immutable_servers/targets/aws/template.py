@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from immutable_servers.contract.values import Launch
 from immutable_servers.targets.aws.settings import AwsSettings
-from immutable_servers.targets.values import Launch
 
 ROOT_DEVICE = "/dev/xvda"
 """Of Debian's AMIs: https://wiki.debian.org/Cloud/AmazonEC2Image."""

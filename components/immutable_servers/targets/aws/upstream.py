@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from immutable_servers.contract.values import Say
 from immutable_servers.errors import ImageError
 from immutable_servers.targets.aws.agent import (
     DEBIAN_ARCHITECTURES,
@@ -14,7 +15,6 @@ from immutable_servers.targets.aws.agent import (
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.artifacts import AT_ONCE, find_regions
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
-from immutable_servers.targets.values import Say
 
 SUITES: Mapping[str, str] = {"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 """Debian's names for its releases: https://wiki.debian.org/DebianReleases."""

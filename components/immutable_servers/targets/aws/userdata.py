@@ -4,8 +4,8 @@ import base64
 import json
 from typing import Any
 
+from immutable_servers.contract.values import Launch, Scope
 from immutable_servers.errors import LaunchError, make_left_out
-from immutable_servers.targets.values import Launch, Scope
 
 MOST_BYTES = 16 * 1024
 """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html"""

@@ -7,29 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from immutable_servers.errors import SetupError
-from immutable_servers.targets.contract import Catalog, Packer, Target
-from immutable_servers.targets.local import (
-    access,
-    balancer,
-    boot,
-    consoles,
-    drift,
-    fleet_records,
-    fleets,
-    layout,
-    leftovers,
-    owners,
-    probes,
-    qemu,
-)
-from immutable_servers.targets.local.artifacts import KERNEL, LocalCatalog
-from immutable_servers.targets.local.bake import bake_image
-from immutable_servers.targets.local.ports import LOOPBACK
-from immutable_servers.targets.local.settings import LocalSettings
-from immutable_servers.targets.local.upstream import find_upstream, provide_upstream
-from immutable_servers.targets.ownership import Ask, Leftover, Owner
-from immutable_servers.targets.values import (
+from immutable_servers.contract.ownership import Ask, Leftover, Owner
+from immutable_servers.contract.target import Catalog, Packer, Target
+from immutable_servers.contract.values import (
     Answers,
     Artifact,
     BakeRequest,
@@ -44,6 +24,26 @@ from immutable_servers.targets.values import (
     Scope,
     Server,
 )
+from immutable_servers.errors import SetupError
+from immutable_servers.targets.local import (
+    access,
+    balancer,
+    consoles,
+    drift,
+    fleet_records,
+    fleets,
+    layout,
+    leftovers,
+    owners,
+    probes,
+    qemu,
+    servers,
+)
+from immutable_servers.targets.local.artifacts import KERNEL, LocalCatalog
+from immutable_servers.targets.local.bake import bake_image
+from immutable_servers.targets.local.ports import LOOPBACK
+from immutable_servers.targets.local.settings import LocalSettings
+from immutable_servers.targets.local.upstream import find_upstream, provide_upstream
 
 if TYPE_CHECKING:
     import pulumi
@@ -80,7 +80,7 @@ class LocalTarget(Target):
         """Bake in a QEMU machine, into a folder that is renamed into place when it is whole."""
         _require_linux()
         kernel = self._find_start(request) / KERNEL
-        accelerator = boot.choose_accelerator(kernel, self.settings)
+        accelerator = servers.choose_accelerator(kernel, self.settings)
         return bake_image(request, packer, layout.images_dir(), accelerator)
 
     # the graph
@@ -137,7 +137,7 @@ class LocalTarget(Target):
     def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
         """Ask every server, and HAProxy which servers the generation's group holds."""
         machines = list(fleet_records.find_machines(scope).values())
-        return boot.find_health(machines, launch.health, balancer.find_members(scope))
+        return servers.find_health(machines, launch.health, balancer.find_members(scope))
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
         """Ask every worker of HAProxy."""
@@ -148,7 +148,7 @@ class LocalTarget(Target):
         return [
             line
             for folder, machine in fleet_records.find_machines(scope).items()
-            for line in (f"{machine.name}: its console ends:", *boot.read_console(folder))
+            for line in (f"{machine.name}: its console ends:", *servers.read_console(folder))
         ]
 
     def find_consoles(self, scope: Scope) -> Mapping[str, Path]:

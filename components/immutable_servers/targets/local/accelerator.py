@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from immutable_servers import places
 from immutable_servers.errors import SetupError
-from immutable_servers.processes import find_boot_id
-from immutable_servers.targets.local.layout import read_json, write_json
+from immutable_servers.system import places
+from immutable_servers.system.files import read_json, write_json
+from immutable_servers.system.processes import find_boot_id
 from immutable_servers.targets.local.qemu import EMULATOR
 
 Accelerator = Literal["kvm", "tcg"]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from immutable_servers.contract.values import Login, Say, Scope
 from immutable_servers.errors import LaunchError
 from immutable_servers.targets.local import layout, ssh
 from immutable_servers.targets.local.fleet_records import find_machines, read_record, seal_record
@@ -14,7 +15,6 @@ from immutable_servers.targets.local.machines import (
 )
 from immutable_servers.targets.local.qmp import remove_forward
 from immutable_servers.targets.local.settings import LocalSettings
-from immutable_servers.targets.values import Login, Say, Scope
 
 
 def make_key(scope: Scope) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.atomic import write_whole
+from immutable_servers.contract.target import Catalog
+from immutable_servers.contract.values import Artifact
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.contract import Catalog
-from immutable_servers.targets.local.halves import remove_left_halves
+from immutable_servers.system.files import write_whole
+from immutable_servers.system.half_folders import remove_left_halves
+from immutable_servers.targets.local.checksums import SUMS, verify_checksums
 from immutable_servers.targets.local.qcow2 import read_backing_file
-from immutable_servers.targets.local.sums import SUMS, verify_checksums
-from immutable_servers.targets.values import Artifact
 
 DISK, KERNEL, INITRD = "disk.qcow2", "vmlinuz", "initrd.img"
 FACTS = "image.json"

@@ -13,9 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from immutable_servers import places
+from immutable_servers.contract.target import Packer
+from immutable_servers.contract.values import Artifact, BakeRequest
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.contract import Packer
+from immutable_servers.system import places
+from immutable_servers.system.half_folders import start_half
 from immutable_servers.targets.local.artifacts import (
     DISK,
     FACTS,
@@ -27,13 +29,11 @@ from immutable_servers.targets.local.artifacts import (
     verify_artifact,
 )
 from immutable_servers.targets.local.bake_watch import watch_bake
-from immutable_servers.targets.local.halves import start_half
+from immutable_servers.targets.local.checksums import write_checksums
 from immutable_servers.targets.local.machines import make_key_pair
 from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
 from immutable_servers.targets.local.qemu import EMULATION_ARGS, KERNEL_ARGS
-from immutable_servers.targets.local.sums import write_checksums
 from immutable_servers.targets.local.upstream import provide_upstream
-from immutable_servers.targets.values import Artifact, BakeRequest
 
 
 @dataclass(frozen=True)

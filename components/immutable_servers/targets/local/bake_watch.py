@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from immutable_servers import places
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.local.boot import read_console
-from immutable_servers.targets.local.halves import RESERVE
+from immutable_servers.system import places
+from immutable_servers.system.half_folders import RESERVE
+from immutable_servers.targets.local.servers import read_console
 from immutable_servers.targets.local.strays import find_bakers
 
 _BEFORE_LOGIN = "Waiting for SSH to become available"

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import tenacity
 
+from immutable_servers.contract.values import Answers, Route, Say, Scope
 from immutable_servers.errors import TrafficError
-from immutable_servers.processes import Process, end_process
-from immutable_servers.targets.local import layout, runtime
-from immutable_servers.targets.local.haproxy import MAP, SLOTS, Backend, render_map
+from immutable_servers.system.file_locks import hold_lock
+from immutable_servers.system.files import write_private
+from immutable_servers.system.processes import Process, end_process
+from immutable_servers.targets.local import haproxy_socket, layout
+from immutable_servers.targets.local.haproxy_config import MAP, SLOTS, Backend, render_map
 from immutable_servers.targets.local.haproxy_process import (
     apply,
     find_master,
@@ -17,8 +20,6 @@ from immutable_servers.targets.local.haproxy_process import (
     find_running,
     read_parts,
 )
-from immutable_servers.targets.local.locks import hold_lock
-from immutable_servers.targets.values import Answers, Route, Say, Scope
 
 _LOCK_SECONDS = 60.0
 _END_SECONDS = 10.0
@@ -113,13 +114,13 @@ def set_traffic(scope: Scope, weights: Mapping[str, int]) -> None:
             )
         pointers = {**find_pointers(folder), scope.service: wanted}
         if find_balancer(scope):
-            runtime.write_pointers(find_master(folder), pointers)
+            haproxy_socket.write_pointers(find_master(folder), pointers)
         elif wanted:
             raise TrafficError(
                 f"Traffic of {scope.service} cannot be set: the balancer does not run",
                 todo="Run ./immutable up again: it starts the balancer.",
             )
-        layout.write_private(folder / MAP, render_map(pointers))
+        write_private(folder / MAP, render_map(pointers))
 
 
 def find_members(scope: Scope) -> dict[str, str]:
@@ -127,7 +128,7 @@ def find_members(scope: Scope) -> dict[str, str]:
     folder = layout.balancer_dir(scope)
     if not find_balancer(scope):
         return {}
-    return runtime.find_servers_state(find_master(folder), layout.backend_name(scope))
+    return haproxy_socket.find_servers_state(find_master(folder), layout.backend_name(scope))
 
 
 def find_answers(scope: Scope) -> dict[str, Answers]:
@@ -135,7 +136,7 @@ def find_answers(scope: Scope) -> dict[str, Answers]:
     if not find_balancer(scope):
         return {}
     master = find_master(layout.balancer_dir(scope))
-    return runtime.count_answers(master, layout.backend_name(scope))
+    return haproxy_socket.count_answers(master, layout.backend_name(scope))
 
 
 def drain(scope: Scope, seconds: float, say: Say) -> None:
@@ -147,8 +148,8 @@ def drain(scope: Scope, seconds: float, say: Say) -> None:
     def count() -> int:
         master = find_master(folder)
         # An earlier worker that points there may get a request more on a connection it has.
-        stale = runtime.find_stale_workers(master, backend)
-        return runtime.count_sessions(master, backend) or len(stale)
+        stale = haproxy_socket.find_stale_workers(master, backend)
+        return haproxy_socket.count_sessions(master, backend) or len(stale)
 
     left = _wait_for_none(count, seconds)
     say(f"waited for {seconds:.0f} s, connections left: {left}" if left else "drained")
@@ -158,7 +159,7 @@ def drain_servers(scope: Scope, names: Sequence[str], seconds: float) -> None:
     """Wait until servers that left their group have no request of earlier workers any more."""
     if names and find_balancer(scope):
         master, backend = find_master(layout.balancer_dir(scope)), layout.backend_name(scope)
-        _wait_for_none(lambda: runtime.count_sessions(master, backend, names), seconds)
+        _wait_for_none(lambda: haproxy_socket.count_sessions(master, backend, names), seconds)
 
 
 def _wait_for_none(count: Callable[[], int], seconds: float) -> int:

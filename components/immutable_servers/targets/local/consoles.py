@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from immutable_servers import places
+from immutable_servers.contract.values import Scope
+from immutable_servers.system import places
 from immutable_servers.targets.local import layout
-from immutable_servers.targets.values import Scope
 
 KEPT_SECONDS = 7 * 24 * 3600
 CONSOLE = "console.log"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from immutable_servers.contract.values import Drift, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.local import balancer, layout
 from immutable_servers.targets.local.artifacts import DISK
@@ -20,7 +21,6 @@ from immutable_servers.targets.local.machines import (
     read_command,
 )
 from immutable_servers.targets.local.qcow2 import read_backing_file
-from immutable_servers.targets.values import Drift, Scope
 
 
 def find_drift(scope: Scope) -> list[Drift]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from immutable_servers.contract.values import Fleet, FleetSpec, Scope
+from immutable_servers.system.files import read_json, write_json
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.machines import (
     Machine,
@@ -21,7 +23,6 @@ from immutable_servers.targets.local.machines import (
     find_pause,
 )
 from immutable_servers.targets.local.settings import Size
-from immutable_servers.targets.values import Fleet, FleetSpec, Scope
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,13 @@ class FleetRecord:
 
 def read_record(folder: Path) -> FleetRecord | None:
     """Return a fleet's record, or None where the folder holds no fleet."""
-    plain = layout.read_json(folder / "record.json")
+    plain = read_json(folder / "record.json")
     return FleetRecord.from_plain(plain) if plain else None
 
 
 def write_record(folder: Path, record: FleetRecord) -> None:
     """Write a fleet's record, whole or not at all."""
-    layout.write_json(folder / "record.json", record.to_plain())
+    write_json(folder / "record.json", record.to_plain())
 
 
 def seal_record(scope: Scope) -> None:

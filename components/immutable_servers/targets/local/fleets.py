@@ -10,11 +10,13 @@ from typing import Any
 
 import tenacity
 
-from immutable_servers import places
+from immutable_servers.contract.guard import refuse_if_serving
+from immutable_servers.contract.values import FleetSpec, Say, Scope
 from immutable_servers.errors import LaunchError
+from immutable_servers.system import places
+from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.targets.local import balancer, consoles, layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
-from immutable_servers.targets.local.boot import boot_servers, make_wish
 from immutable_servers.targets.local.fleet_records import (
     FleetRecord,
     find_extra,
@@ -26,16 +28,14 @@ from immutable_servers.targets.local.fleet_records import (
     server_folder,
     write_record,
 )
-from immutable_servers.targets.local.locks import hold_lock
 from immutable_servers.targets.local.machines import (
     MachineWish,
     find_machine,
     read_launch,
     remove_machine,
 )
+from immutable_servers.targets.local.servers import boot_servers, make_wish
 from immutable_servers.targets.local.settings import LocalSettings
-from immutable_servers.targets.values import FleetSpec, Say, Scope
-from immutable_servers.traffic.guard import refuse_if_serving
 
 _LOCK_SECONDS = 300.0
 _SHRINK_SECONDS = 30.0

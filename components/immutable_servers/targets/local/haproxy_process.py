@@ -19,11 +19,13 @@ from pathlib import Path
 
 import tenacity
 
-from immutable_servers import places
+from immutable_servers.contract.values import Route
 from immutable_servers.errors import SetupError, TrafficError
-from immutable_servers.processes import Process, read_process, signal_process, write_process
-from immutable_servers.targets.local import layout, runtime
-from immutable_servers.targets.local.haproxy import (
+from immutable_servers.system import places
+from immutable_servers.system.files import read_json, write_json, write_private
+from immutable_servers.system.processes import Process, read_process, signal_process, write_process
+from immutable_servers.targets.local import haproxy_socket
+from immutable_servers.targets.local.haproxy_config import (
     MAP,
     Backend,
     digest_of,
@@ -32,7 +34,6 @@ from immutable_servers.targets.local.haproxy import (
     render_map,
 )
 from immutable_servers.targets.local.ports import LOOPBACK, find_listener, is_free
-from immutable_servers.targets.values import Route
 
 _RELOAD_SECONDS = 20.0
 _LOG_LINES = 15
@@ -50,7 +51,7 @@ def find_master(folder: Path) -> Path:
 
 def read_parts(folder: Path) -> tuple[list[Route], list[Backend]]:
     """Return the routes and backends that a balancer was made of last."""
-    found = layout.read_json(folder / "balancer.json") or {"routes": [], "backends": []}
+    found = read_json(folder / "balancer.json") or {"routes": [], "backends": []}
     routes = [Route.from_plain(route) for route in found["routes"]]
     return routes, [Backend(**backend) for backend in found["backends"]]
 
@@ -59,7 +60,7 @@ def find_pointers(folder: Path) -> dict[str, dict[str, int]]:
     """Return service to backend to weight: from what runs, else from the file."""
     if find_running(folder):
         master = find_master(folder)
-        return runtime.find_pointers(master, runtime.find_workers(master).current)
+        return haproxy_socket.find_pointers(master, haproxy_socket.find_workers(master).current)
     with suppress(FileNotFoundError):
         return parse_map((folder / MAP).read_text())
     return {}
@@ -73,14 +74,14 @@ def apply(
     running = find_running(folder)
     before = {route.port for route in read_parts(folder)[0]} if running else set()
     _check_ports({route.port for route in routes} - before)
-    layout.write_private(folder / MAP, render_map(find_pointers(folder)))
+    write_private(folder / MAP, render_map(find_pointers(folder)))
     text = render_config(routes, backends, places.runtime_dir(folder) / "stats")
     _check_config(folder, text)
     config = folder / "haproxy.cfg"
     earlier = config.read_text() if config.exists() else ""
-    layout.write_private(config, text)
+    write_private(config, text)
     try:
-        if running and digest_of(text) != runtime.find_config_digest(find_master(folder)):
+        if running and digest_of(text) != haproxy_socket.find_config_digest(find_master(folder)):
             signal_process(running, signal.SIGUSR2)
             _wait_until_running(folder, digest_of(text))
         elif start and not running:
@@ -88,10 +89,10 @@ def apply(
             _wait_until_running(folder, digest_of(text))
     except TrafficError:
         if running:  # What runs on is the earlier configuration: the files say so too.
-            layout.write_private(config, earlier)
+            write_private(config, earlier)
         raise
     plain = {"routes": list(map(asdict, routes)), "backends": list(map(asdict, backends))}
-    layout.write_json(folder / "balancer.json", plain)
+    write_json(folder / "balancer.json", plain)
 
 
 def _check_ports(ports: set[int]) -> None:
@@ -108,7 +109,7 @@ def _check_ports(ports: set[int]) -> None:
 def _check_config(folder: Path, text: str) -> None:
     """Have HAProxy check a configuration before it takes the place of the one in use."""
     candidate = folder / "haproxy.cfg.new"
-    layout.write_private(candidate, text)
+    write_private(candidate, text)
     done = _run(["haproxy", "-c", "-f", candidate.name], folder)
     candidate.unlink()
     if done.returncode:
@@ -171,7 +172,7 @@ def _wait_until_running(folder: Path, digest: str) -> None:
 
     def find() -> str:
         with suppress(TrafficError):  # The master's socket is away for a moment in a reload.
-            return runtime.find_config_digest(master)
+            return haproxy_socket.find_config_digest(master)
         return ""
 
     attempts = tenacity.Retrying(

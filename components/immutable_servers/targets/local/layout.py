@@ -10,15 +10,13 @@ stacks/<project>/<stack>/probes/<service>-<generation>/         a probe: one ser
 ```
 """
 
-import json
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from immutable_servers import places
-from immutable_servers.targets.values import Scope
+from immutable_servers.contract.values import Scope
+from immutable_servers.system import places
 
 OWNER = "owner.json"
 
@@ -71,34 +69,6 @@ def artifact_dir(artifact: str) -> Path:
 def backend_name(scope: Scope) -> str:
     """Return a generation's name within its stack, such as `web-3f2a9c41`."""
     return f"{scope.service}-{scope.generation}"
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object, or None where there is no file."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    return found
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON so that a reader, or a kill, sees the old file or the new one."""
-    write_private(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user can read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def remove_folder(folder: Path) -> None:

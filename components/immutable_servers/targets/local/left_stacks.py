@@ -8,13 +8,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from immutable_servers.contract.ownership import Ask, Holdings, Leftover
+from immutable_servers.contract.values import Scope
 from immutable_servers.errors import ImmutableError, RetirementError
 from immutable_servers.targets.local import balancer, layout, probes
 from immutable_servers.targets.local.fleet_records import read_record
 from immutable_servers.targets.local.fleets import delete_left_fleet
 from immutable_servers.targets.local.owners import find_owner
-from immutable_servers.targets.ownership import Ask, Holdings, Leftover
-from immutable_servers.targets.values import Scope
 
 STACK, FLEET, BALANCER = "stack", "fleet", "balancer"
 _BALANCER_NAME = "balancer"

@@ -10,11 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from immutable_servers import places
+from immutable_servers.contract.ownership import Ask, Leftover
+from immutable_servers.contract.values import Scope
 from immutable_servers.errors import ImmutableError, RetirementError
+from immutable_servers.system import places
+from immutable_servers.system.file_locks import is_unheld, remove_unheld
+from immutable_servers.system.half_folders import find_left_halves, remove_half
 from immutable_servers.targets.local import consoles, layout, ports, probes
 from immutable_servers.targets.local.fleet_records import read_record
-from immutable_servers.targets.local.halves import find_left_halves, remove_half
 from immutable_servers.targets.local.left_stacks import (
     BALANCER,
     FLEET,
@@ -24,10 +27,7 @@ from immutable_servers.targets.local.left_stacks import (
     measure,
     remove_from_stack,
 )
-from immutable_servers.targets.local.locks import is_unheld, remove_unheld
 from immutable_servers.targets.local.strays import Stray, end_stray, find_strays
-from immutable_servers.targets.ownership import Ask, Leftover
-from immutable_servers.targets.values import Scope
 
 _DAY = 24 * 3600
 """Longer than any bake or run of checks may take."""

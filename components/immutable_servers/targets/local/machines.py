@@ -21,9 +21,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from immutable_servers import places
 from immutable_servers.errors import ImmutableError, LaunchError, SetupError
-from immutable_servers.processes import (
+from immutable_servers.system import places
+from immutable_servers.system.files import read_json, write_json, write_private
+from immutable_servers.system.processes import (
     PROC,
     Process,
     end_process,
@@ -83,7 +84,7 @@ class MachineWish:
 
 def find_machine(folder: Path) -> Machine | None:
     """Return the machine that a folder holds, or None when it holds none, or half of one."""
-    found = layout.read_json(folder / "machine.json")
+    found = read_json(folder / "machine.json")
     if found is None or not (folder / "overlay.qcow2").is_file():
         return None
     return Machine(**found)
@@ -118,7 +119,7 @@ def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:
     folder.mkdir(parents=True, exist_ok=True)
     _make_overlay(folder, wish.artifact)
     machine = _give_ports(folder, machine, wish)
-    layout.write_json(folder / "machine.json", asdict(machine))
+    write_json(folder / "machine.json", asdict(machine))
     _make_host_key(folder, wish.name)
     _write_credential(folder / "launch.cred", "immutable.launch", json.dumps(wish.launch).encode())
     spec = _describe(folder, machine, accelerator)
@@ -155,7 +156,7 @@ def stop_machine(folder: Path) -> None:
 def remove_machine(folder: Path) -> None:
     """End a machine and remove all of it; a missing one is no error."""
     stop_machine(folder)
-    found = layout.read_json(folder / "machine.json") or {}
+    found = read_json(folder / "machine.json") or {}
     layout.remove_folder(folder)
     for name in ("http_port", "ssh_port"):
         release_port(found.get(name, 0), folder)
@@ -165,7 +166,7 @@ def close_ssh_port(folder: Path) -> None:
     """Note that no route to a machine's SSH server is left: a later start brings none back."""
     machine = find_machine(folder)
     if machine and machine.ssh_port:
-        layout.write_json(folder / "machine.json", asdict(replace(machine, ssh_port=0)))
+        write_json(folder / "machine.json", asdict(replace(machine, ssh_port=0)))
         release_port(machine.ssh_port, folder)
 
 
@@ -288,4 +289,4 @@ def _write_credential(path: Path, name: str, value: bytes) -> None:
             todo="Make the service's env smaller.",
         )
     text = base64.b64encode(value).decode()
-    layout.write_private(path, f"io.systemd.credential.binary:{name}={text}")
+    write_private(path, f"io.systemd.credential.binary:{name}={text}")

@@ -10,11 +10,11 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from immutable_servers import places
 from immutable_servers.errors import LaunchError
-from immutable_servers.processes import PROC
-from immutable_servers.targets.local import layout
-from immutable_servers.targets.local.locks import hold_lock
+from immutable_servers.system import places
+from immutable_servers.system.file_locks import hold_lock
+from immutable_servers.system.files import write_private
+from immutable_servers.system.processes import PROC
 
 LOOPBACK = "127.0.0.1"
 _LOCK_SECONDS = 30.0
@@ -32,7 +32,7 @@ def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
     with hold_lock(folder / "lock", _LOCK_SECONDS, "the table of ports"):
         for port in range(bounds[0], bounds[1] + 1):
             if not _is_reserved(port) and is_free(port):
-                layout.write_private(folder / str(port), str(owner))
+                write_private(folder / str(port), str(owner))
                 return port
     raise LaunchError(
         "No port is free for a server",

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from immutable_servers.contract.values import FleetSpec, Login, Say, Scope
+from immutable_servers.system.file_locks import take_lock
 from immutable_servers.targets.local import layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
-from immutable_servers.targets.local.boot import boot_servers, make_wish
 from immutable_servers.targets.local.fleets import check_space
-from immutable_servers.targets.local.locks import take_lock
 from immutable_servers.targets.local.machines import make_key_pair, remove_machine
+from immutable_servers.targets.local.servers import boot_servers, make_wish
 from immutable_servers.targets.local.settings import LocalSettings
-from immutable_servers.targets.values import FleetSpec, Login, Say, Scope
 
 _WINDOW_SECONDS = 30 * 60
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions, dynamic
 
-from immutable_servers.dynamic import Provider, Resource, require_new_window
-from immutable_servers.plain import restore_numbers
-from immutable_servers.progress import start_saying
+from immutable_servers.contract.plain import restore_numbers
+from immutable_servers.contract.values import FleetSpec, Route, Scope
+from immutable_servers.resources.dynamic import Provider, Resource, require_new_window
+from immutable_servers.resources.progress import start_saying
 from immutable_servers.targets.local import balancer, fleet_records, fleets, layout, probes
 from immutable_servers.targets.local.settings import LocalSettings
-from immutable_servers.targets.values import FleetSpec, Route, Scope
 
 SPEC_FIELDS = ("scope", "artifact", "launch", "record", "public_key", "window_ends")
 """What shapes a fleet beside its number of servers: never changed once it exists."""

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import tenacity
 
-from immutable_servers import places, stopping
+from immutable_servers.contract.values import Login
 from immutable_servers.errors import LaunchError
-from immutable_servers.targets.local.layout import write_private
+from immutable_servers.system import places, stopping
+from immutable_servers.system.files import write_private
 from immutable_servers.targets.local.machines import Machine
 from immutable_servers.targets.local.ports import LOOPBACK
-from immutable_servers.targets.values import Login
 
 SEAL_COMMAND = "/usr/local/sbin/immutable-seal now"
 _COMMAND_SECONDS = 30.0

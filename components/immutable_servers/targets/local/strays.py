@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from immutable_servers.processes import PROC, end_process, identify_process
+from immutable_servers.contract.values import Scope
+from immutable_servers.system.half_folders import is_left
+from immutable_servers.system.processes import PROC, end_process, identify_process
 from immutable_servers.targets.local import layout
-from immutable_servers.targets.local.halves import is_left
 from immutable_servers.targets.local.qemu import EMULATOR
-from immutable_servers.targets.values import Scope
 
 _PIDFILES = {EMULATOR: "-pidfile", "haproxy": "-p"}
 """The option by which each program of ours names its folder."""

@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from immutable_servers.contract.values import Say
 from immutable_servers.errors import ImageError
-from immutable_servers.supervised import run_supervised
-from immutable_servers.targets.local.archives import Archives, read_archives
-from immutable_servers.targets.local.halves import start_half
-from immutable_servers.targets.local.sums import verify_checksums, write_checksums
-from immutable_servers.targets.values import Say
+from immutable_servers.system.half_folders import start_half
+from immutable_servers.system.supervised import run_supervised
+from immutable_servers.targets.local.checksums import verify_checksums, write_checksums
+from immutable_servers.targets.local.debian_archive import Archives, read_archives
 
 DEFAULT_SUITE = "stable"
 ALIASES = ("stable", "oldstable", "testing")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_world import REGION, find_client, make_target, start_emulation
 
+from harness.aws.aws_world import REGION, find_client, make_target, start_emulation
+from immutable_servers.contract.target import Packer
+from immutable_servers.contract.values import Artifact, BakeRequest
 from immutable_servers.errors import ImageError, SettingsError
-from immutable_servers.images.locks import hold_version
-from immutable_servers.targets.aws import artifacts, leftovers, upstream
+from immutable_servers.targets.aws import artifacts, dead_bakes, upstream
 from immutable_servers.targets.aws.artifacts import (
     find_regions,
     render_description,
@@ -22,8 +23,7 @@ from immutable_servers.targets.aws.artifacts import (
 )
 from immutable_servers.targets.aws.names import PREFIX, list_tags, name_image
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
-from immutable_servers.targets.contract import Packer
-from immutable_servers.targets.values import Artifact, BakeRequest
+from immutable_servers.targets.shared.bake_locks import hold_version
 
 LINEAGE = {
     "image": "app",
@@ -288,7 +288,7 @@ def test_a_child_is_baked_through_an_open_window(tmp_path: Path) -> None:
 
 def make_bake(name: str, tags: Mapping[str, str]) -> str:
     """Make what Packer makes for a bake; return the instance."""
-    ec2, listed = find_client("ec2"), list_tags({leftovers.BAKE: "app", **tags})
+    ec2, listed = find_client("ec2"), list_tags({dead_bakes.BAKE: "app", **tags})
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
 
     def specify(kind: str) -> list[dict[str, Any]]:
@@ -316,17 +316,17 @@ def test_what_a_killed_bake_left_is_removed_by_the_next(
     Also of one on this machine: another run may bake another version of the image.
     """
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    ours, later = leftovers.name_machine(), "4000000000"
+    ours, later = dead_bakes.name_machine(), "4000000000"
     version = f"{PREFIX}version"
     bakes: dict[str, dict[str, str]] = {
-        "killed": {leftovers.BAKE_HOST: ours, version: "000000000000"},
-        "same": {leftovers.BAKE_HOST: ours, version: "3f2a9c41d0e7"},
-        "dead": {leftovers.BAKE_HOST: "dead", leftovers.BAKE_ENDS: "1"},
-        "alive": {leftovers.BAKE_HOST: "alive"},
-        "other": {leftovers.BAKE_HOST: ours, version: "111111111111"},
+        "killed": {dead_bakes.BAKE_HOST: ours, version: "000000000000"},
+        "same": {dead_bakes.BAKE_HOST: ours, version: "3f2a9c41d0e7"},
+        "dead": {dead_bakes.BAKE_HOST: "dead", dead_bakes.BAKE_ENDS: "1"},
+        "alive": {dead_bakes.BAKE_HOST: "alive"},
+        "other": {dead_bakes.BAKE_HOST: ours, version: "111111111111"},
     }
     made = {
-        name: make_bake(name, {leftovers.BAKE_ENDS: later, **tags}) for name, tags in bakes.items()
+        name: make_bake(name, {dead_bakes.BAKE_ENDS: later, **tags}) for name, tags in bakes.items()
     }
     ec2 = find_client("ec2")
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]

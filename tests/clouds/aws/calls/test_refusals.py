@@ -9,15 +9,15 @@ from typing import Any
 import botocore.client
 import botocore.exceptions
 import pytest
-from aws_world import WEB, World, make_target, start_emulation
 
+from harness.aws.aws_world import WEB, World, make_target, start_emulation
+from immutable_servers.contract.values import FleetSpec, Launch
 from immutable_servers.errors import LaunchError, SettingsError, SetupError
-from immutable_servers.targets.aws import api, retirement, ssh, windows
-from immutable_servers.targets.aws.access import find_folder, make_key
+from immutable_servers.targets.aws import access, api, retirement, ssh
 from immutable_servers.targets.aws.faults import explain
+from immutable_servers.targets.aws.login_keys import find_folder, make_key
 from immutable_servers.targets.aws.names import make_name
 from immutable_servers.targets.aws.network import find_network
-from immutable_servers.targets.values import FleetSpec, Launch
 
 GENERATION = replace(WEB, generation="3f2a9c41")
 LAUNCH = Launch("small", 80, "/healthz")
@@ -218,7 +218,7 @@ def test_the_own_address_is_one(tmp_path: Path, said: str, found: str) -> None:
     """What is no address, such as the page of a hotel's network, is no rule of a firewall."""
     file = tmp_path / "address"
     file.write_text(said)
-    assert windows.find_own_address(file.as_uri()) == found
+    assert access.find_own_address(file.as_uri()) == found
     file.write_text("<html>Welcome to the hotel</html>")
     with pytest.raises(LaunchError, match="cannot be found out"):
-        windows.find_own_address(file.as_uri())
+        access.find_own_address(file.as_uri())

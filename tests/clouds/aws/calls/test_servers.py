@@ -11,8 +11,10 @@ from typing import Any
 
 import botocore.exceptions
 import pytest
-from aws_world import RECORD, WEB, World, make_target, start_emulation
 
+from harness.aws.aws_world import RECORD, WEB, World, make_target, start_emulation
+from immutable_servers.contract.ownership import Owner
+from immutable_servers.contract.values import FleetSpec, Launch, Scope
 from immutable_servers.errors import (
     ImageError,
     ImmutableError,
@@ -22,9 +24,9 @@ from immutable_servers.errors import (
     SetupError,
     TrafficError,
 )
-from immutable_servers.targets.aws import boot, fleets, leftovers, retirement, windows
-from immutable_servers.targets.aws.access import find_folder
+from immutable_servers.targets.aws import access, dead_bakes, fleets, retirement, servers
 from immutable_servers.targets.aws.faults import explain
+from immutable_servers.targets.aws.login_keys import find_folder
 from immutable_servers.targets.aws.names import (
     find_generation,
     list_tags,
@@ -32,8 +34,6 @@ from immutable_servers.targets.aws.names import (
     make_tags,
 )
 from immutable_servers.targets.aws.record import parse_record, render_record
-from immutable_servers.targets.ownership import Owner
-from immutable_servers.targets.values import FleetSpec, Launch, Scope
 
 GENERATION = replace(WEB, generation="3f2a9c41")
 LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
@@ -49,7 +49,7 @@ case $* in *immutable-seal*) touch "{sealed}" ;; esac
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Yield an emulated account with a fleet of two servers, and a data folder of the test's."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(boot, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(servers, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(retirement, "POLL_SECONDS", 0.01)
     with start_emulation():
         made = World()
@@ -130,9 +130,9 @@ def test_a_wait_ends_with_what_is_wrong() -> None:
     """A fleet that never gets healthy is no error of the launch: it is said and left to checks."""
     said: list[str] = []
     api = make_target(boot_deadline=0.05).api
-    assert boot.wait_until_launched(api, GENERATION, LAUNCH, said.append) == 2
+    assert servers.wait_until_launched(api, GENERATION, LAUNCH, said.append) == 2
     gone = replace(WEB, generation="00000000")
-    assert boot.wait_until_launched(api, gone, LAUNCH, said.append) == 0
+    assert servers.wait_until_launched(api, gone, LAUNCH, said.append) == 0
     assert any("it has no servers" in line for line in said)
 
 
@@ -219,12 +219,12 @@ def test_a_way_that_a_killed_run_left_is_closed(world: World) -> None:
     """A rule whose window is over, and a probe, go as the next update begins; servers stay."""
     api = make_target().api
     make_target().make_key(GENERATION)
-    windows.open_way(api, GENERATION, int(time.time()) + 600)
+    access.open_way(api, GENERATION, int(time.time()) + 600)
     assert find_open_ports(world) == {22}
-    rules = windows.find_ways(api, GENERATION)
-    ec2, tag = world.client("ec2"), {"Key": windows.ENDS, "Value": "1"}
+    rules = access.find_ways(api, GENERATION)
+    ec2, tag = world.client("ec2"), {"Key": access.ENDS, "Value": "1"}
     ec2.create_tags(Resources=[rules[0]["SecurityGroupRuleId"]], Tags=[tag])
-    tags = list_tags({**make_tags(GENERATION), leftovers.PROBE_ENDS: "1"})
+    tags = list_tags({**make_tags(GENERATION), dead_bakes.PROBE_ENDS: "1"})
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     probe = ec2.run_instances(
         ImageId=ami,

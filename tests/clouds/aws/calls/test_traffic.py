@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from aws_world import STACK, WEB, World, make_target, start_emulation
 
+from harness.aws.aws_world import STACK, WEB, World, make_target, start_emulation
+from immutable_servers.contract.values import Launch, Scope
 from immutable_servers.errors import RetirementError, TrafficError
 from immutable_servers.targets.aws import fleets
 from immutable_servers.targets.aws.names import list_tags, make_name, make_tags
-from immutable_servers.targets.values import Launch, Scope
 
 OLD, NEW = replace(WEB, generation="11111111"), replace(WEB, generation="22222222")
 LAUNCH = Launch("small", 80, "/healthz")

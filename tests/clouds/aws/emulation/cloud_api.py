@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from cloud_world import World
+from clouds.aws.emulation.cloud_world import World
 
 SERVICES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
 """Names of the signature's services, where the SDK has another one."""

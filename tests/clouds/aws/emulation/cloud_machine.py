@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
-from cloud_journal import Journal
+
+from clouds.aws.emulation.cloud_journal import Journal
 
 SSH_PORT = 2222
 """Where instances take logins: no port that only root may listen on."""

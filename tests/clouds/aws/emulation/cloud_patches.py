@@ -13,12 +13,12 @@
   source has.
 """
 
-from cloud_world import World
-from patched_health import patch_health
-from patched_images import patch_images
-from patched_network import patch_network
-from patched_scaling import patch_scaling
-from patched_templates import patch_templates
+from clouds.aws.emulation.cloud_world import World
+from clouds.aws.emulation.patched_health import patch_health
+from clouds.aws.emulation.patched_images import patch_images
+from clouds.aws.emulation.patched_network import patch_network
+from clouds.aws.emulation.patched_scaling import patch_scaling
+from clouds.aws.emulation.patched_templates import patch_templates
 
 
 def patch(world: World) -> None:

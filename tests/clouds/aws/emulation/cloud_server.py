@@ -10,15 +10,16 @@ import sys
 import threading
 from pathlib import Path
 
-from cloud_api import RecordingApp
-from cloud_patches import patch
-from cloud_world import World
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
 from werkzeug.serving import make_server
+
+from clouds.aws.emulation.cloud_api import RecordingApp
+from clouds.aws.emulation.cloud_patches import patch
+from clouds.aws.emulation.cloud_world import World
 
 
 class Quiet(MotoRequestHandler):  # type: ignore[misc]

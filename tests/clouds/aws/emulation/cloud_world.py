@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud_balancer import (
+from moto.autoscaling.models import autoscaling_backends
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.ec2.models import ec2_backends
+from moto.elbv2.models import elbv2_backends
+
+from clouds.aws.emulation.cloud_balancer import (
     CHECK_SECONDS,
     Front,
     Health,
@@ -21,13 +26,9 @@ from cloud_balancer import (
     find_actions,
     find_weights,
 )
-from cloud_guest import Guest, keep_files
-from cloud_journal import Journal
-from cloud_machine import Machine, start_server, stop_server
-from moto.autoscaling.models import autoscaling_backends
-from moto.cloudwatch.models import cloudwatch_backends
-from moto.ec2.models import ec2_backends
-from moto.elbv2.models import elbv2_backends
+from clouds.aws.emulation.cloud_guest import Guest, keep_files
+from clouds.aws.emulation.cloud_journal import Journal
+from clouds.aws.emulation.cloud_machine import Machine, start_server, stop_server
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer

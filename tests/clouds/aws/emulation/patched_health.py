@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cloud_world import World
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeTargetGroup
+
+from clouds.aws.emulation.cloud_world import World
 
 Said = tuple[str, str, str]
 """State, reason and description of a target."""

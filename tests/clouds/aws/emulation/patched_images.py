@@ -4,11 +4,12 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloud_world import World
 from moto.ec2.exceptions import InvalidAMIIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.amis import Ami
 from moto.ec2.responses.amis import AmisResponse
+
+from clouds.aws.emulation.cloud_world import World
 
 
 def patch_images(world: World) -> None:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from cloud_world import World
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface
 from moto.ec2.models.instances import Instance
 from moto.elbv2.models import ELBv2Backend
+
+from clouds.aws.emulation.cloud_world import World
 
 DISK = 8
 """GiB of every AMI's root disk."""

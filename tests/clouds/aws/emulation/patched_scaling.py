@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cloud_world import World
 from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult
+
+from clouds.aws.emulation.cloud_world import World
 
 HELD_BY = frozenset(("Launch", "HealthCheck", "ReplaceUnhealthy", "Terminate"))
 """A group that has one of these suspended replaces nothing.

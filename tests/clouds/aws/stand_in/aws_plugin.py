@@ -29,7 +29,7 @@ from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from pulumi.runtime.rpc import UNKNOWN
 
-from immutable_servers.watch import end_with_engine
+from immutable_servers.system.engine_watch import end_with_engine
 
 VERSION = "7.51.1"
 KINDS: Mapping[str, type[Kind]] = {

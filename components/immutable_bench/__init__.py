@@ -1,0 +1,1 @@
+"""Measurements, load and rings of tests: what only a checkout has."""

@@ -1,0 +1,247 @@
+"""The local target with processes in the place of machines: all is real but the servers.
+
+Emulated machines answer some 50 requests in a second, so behind them no load run says anything of
+what moves the traffic. Here engine, program, checks and HAProxy are what they are in any run.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import tenacity
+from pulumi import dynamic
+
+from immutable_servers.contract.guard import refuse_if_serving
+from immutable_servers.contract.target import Catalog, Packer
+from immutable_servers.contract.values import (
+    Artifact,
+    BakeRequest,
+    Fleet,
+    FleetSpec,
+    Health,
+    Launch,
+    Login,
+    Say,
+    Scope,
+    Server,
+)
+from immutable_servers.errors import LaunchError
+from immutable_servers.resources.dynamic import Provider, Resource
+from immutable_servers.system.files import read_json, write_json
+from immutable_servers.system.processes import Process, end_process, find_process, identify_process
+from immutable_servers.targets.local import LocalTarget, balancer, layout
+
+NAME = "processes"
+ANSWERER = Path(__file__).with_name("answerer.py")
+START_SECONDS = 20.0
+END_SECONDS = 5.0
+
+
+class ProcessCatalog(Catalog):
+    """Holds every image: there is nothing to bake."""
+
+    def find(self, image: str, version: str) -> Artifact | None:
+        """Say that it is there."""
+        return Artifact(image, version, f"{image}/{version}")
+
+    def list(self) -> Sequence[Artifact]:
+        """Keep nothing."""
+        return ()
+
+    def mark(self, artifact: Artifact, key: str, value: str) -> None:
+        """Keep nothing."""
+
+    def delete(self, artifact: Artifact) -> None:
+        """Keep nothing."""
+
+
+class ProcessTarget(LocalTarget):
+    """Servers are processes of this machine."""
+
+    name = NAME
+
+    @property
+    def catalog(self) -> Catalog:
+        """All images."""
+        return ProcessCatalog()
+
+    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+        """Find it in the catalog, which has all."""
+        del packer
+        return Artifact(request.image, request.version, f"{request.image}/{request.version}")
+
+    def describe_shape(self, launch: Launch) -> dict[str, Any]:
+        """Have one shape."""
+        return self.resolve_size(launch.size)
+
+    def declare_fleet(
+        self,
+        name: str,
+        spec: Mapping[str, pulumi.Input[Any]],
+        *,
+        frozen: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> pulumi.CustomResource:
+        """Declare a generation's processes."""
+        del frozen
+        return ProcessFleet(name, spec, opts)
+
+    def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
+        """Read the service's folders."""
+        found = {}
+        for folder in layout.generations_dir(scope).glob(f"{scope.service}-*"):
+            plain = read_json(folder / "spec.json")
+            if plain:
+                spec = FleetSpec.from_plain(plain)
+                count = len(find_processes(folder))
+                found[spec.scope.generation] = Fleet(
+                    generation=spec.scope.generation,
+                    record=spec.record,
+                    servers=spec.servers,
+                    whole=count == spec.servers,
+                    running=count,
+                )
+        return found
+
+    def find_servers(self, scope: Scope) -> Sequence[Server]:
+        """Read the ports."""
+        ports = find_ports(layout.generation_dir(scope))
+        return [Server(name, f"http://127.0.0.1:{port}") for name, port in ports.items()]
+
+    def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
+        """Believe HAProxy, which asks each of them."""
+        del launch
+        return [
+            Health(name, ok=state.startswith("UP"), detail=state)
+            for name, state in balancer.find_members(scope).items()
+        ]
+
+    def find_trouble(self, scope: Scope) -> Sequence[str]:
+        """Have no console."""
+        del scope
+        return ()
+
+    def make_key(self, scope: Scope) -> str:
+        """Need none: this is the machine itself."""
+        return f"ssh-ed25519 none {scope.name}"
+
+    def delete_key(self, scope: Scope) -> None:
+        """Need none."""
+
+    def find_logins(self, scope: Scope) -> Sequence[Login]:
+        """Hand out testinfra's local backend."""
+        return [Login(server.name, "local://") for server in self.find_servers(scope)]
+
+    @contextmanager
+    def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
+        """Need no fresh server: the checks of a load run never change."""
+        del say
+        yield Login(f"{spec.scope.service}-probe", "local://")
+
+    def close_window(self, scope: Scope, say: Say) -> None:
+        """Have none."""
+
+    def delete_fleet(self, scope: Scope) -> None:
+        """End the processes."""
+        refuse_if_serving(self.find_traffic(scope), scope)
+        delete(scope)
+
+
+class ProcessFleetProvider(Provider):
+    """Starts and ends processes."""
+
+    needs = ("artifact", "balancer", "public_key", "window_ends")
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Start them, and tell the balancer."""
+        self.require(props)
+        spec = FleetSpec.from_plain(props)
+        launch(spec)
+        return dynamic.CreateResult(spec.scope.name, props)
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """End them."""
+        delete(Scope.from_plain(props["scope"]))
+
+
+class ProcessFleet(Resource, module="immutable-servers", name="ProcessFleet"):
+    """A generation's processes."""
+
+    def __init__(
+        self, name: str, spec: Mapping[str, pulumi.Input[Any]], opts: pulumi.ResourceOptions
+    ) -> None:
+        """Register under the generation's name."""
+        super().__init__(ProcessFleetProvider(), name, spec, (), opts)
+
+
+def launch(spec: FleetSpec) -> None:
+    """Start a generation's processes, and have the balancer ask for their health.
+
+    Raises:
+        LaunchError: One does not begin to listen.
+    """
+    folder = layout.generation_dir(spec.scope)
+    for number in range(spec.servers):
+        start_process(folder / "servers" / str(number), spec.scope, number)
+    write_json(folder / "spec.json", spec.to_plain())
+    balancer.register_backend(spec.scope, spec.launch.health, find_ports(folder))
+
+
+def delete(scope: Scope) -> None:
+    """End a generation's processes; none is no error."""
+    folder = layout.generation_dir(scope)
+    balancer.remove_backend(scope)
+    for process in find_processes(folder):
+        end_process(process, END_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
+    layout.remove_empty_folders(scope)
+
+
+def start_process(folder: Path, scope: Scope, number: int) -> None:
+    """Start a server, and wait until it has written its port.
+
+    Raises:
+        LaunchError: It does not.
+    """
+    folder.mkdir(parents=True)
+    server = f"{layout.backend_name(scope)}-{number}"
+    command = [sys.executable, "-I", "-S", str(ANSWERER), str(folder), scope.generation, server]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    (folder / "name").write_text(server)
+    (folder / "pid").write_text(str(process.pid))
+    try:
+        tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda there: not there),
+            wait=tenacity.wait_fixed(0.02),
+            stop=tenacity.stop_after_delay(START_SECONDS),
+        )((folder / "port").exists)
+    except tenacity.RetryError as error:
+        raise LaunchError(f"The server {server} did not start", facts=[str(folder)]) from error
+
+
+def find_processes(folder: Path) -> list[Process]:
+    """Return the processes of a generation that run."""
+    found = [
+        identify_process(int(file.read_text()), file.parent)
+        for file in sorted(folder.glob("servers/*/pid"))
+    ]
+    return [process for process in found if process and find_process(process)]
+
+
+def find_ports(folder: Path) -> dict[str, int]:
+    """Return the ports of a generation by server name."""
+    return {
+        file.with_name("name").read_text(): int(file.read_text())
+        for file in sorted(folder.glob("servers/*/port"))
+    }

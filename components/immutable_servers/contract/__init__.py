@@ -1,0 +1,1 @@
+"""What passes between core and targets, and what every target promises."""

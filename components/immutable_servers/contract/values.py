@@ -1,0 +1,257 @@
+"""The plain values that pass between the core and the targets."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from immutable_servers.contract.plain import restore_numbers
+
+Say = Callable[[str], None]
+"""Takes one line of progress, without the newline."""
+
+ALL = 100
+"""The weights of all generations of a service together."""
+
+
+class _Plain:
+    """Turns a dataclass into plain values and back."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the fields as plain values that JSON and Pulumi can hold."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Make the object from what `to_plain` returned; keys it does not know are left out."""
+        known = cls.__dataclass_fields__  # type: ignore[attr-defined]
+        return cls(**{key: restore_numbers(value) for key, value in plain.items() if key in known})
+
+
+@dataclass(frozen=True)
+class Scope(_Plain):
+    """Whose things they are: names and tags at a target carry all of it."""
+
+    project: str
+    stack: str
+    service: str = ""
+    generation: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name at a target, such as `immutable-servers-dev-web-3f2a9c41`."""
+        return "-".join(filter(None, (self.project, self.stack, self.service, self.generation)))
+
+
+@dataclass(frozen=True)
+class Artifact(_Plain):
+    """What the target stores for one image version.
+
+    Attributes:
+        id: The target's own word: an AMI id, an image link, `app/3f2a9c41d0e7` on `local`.
+        parents: Image name to version, nearest parent first.
+        facts: What was recorded at the bake (git commit, time, archive digests), and under
+            `marks` what `Catalog.mark` wrote.
+    """
+
+    image: str
+    version: str
+    id: str
+    parents: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """The marks by key, such as `revoked` with the reason."""
+        found = self.facts.get("marks")
+        return found if isinstance(found, Mapping) else {}
+
+
+@dataclass(frozen=True)
+class Route(_Plain):
+    """What the balancer listens for: a port, or (port 0) a host name on the shared port."""
+
+    service: str
+    port: int
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class Launch(_Plain):
+    """All that shapes a server beside its image: the launch spec, plain values.
+
+    Attributes:
+        size: The user's word; the target resolves it.
+        port: What a server listens on.
+        health: Path of the health check, such as `/healthz`.
+        env: Handed to the server at launch; never secrets.
+    """
+
+    size: str
+    port: int
+    health: str
+    env: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FleetSpec(_Plain):
+    """One generation's servers, as they are to be launched.
+
+    Attributes:
+        artifact: The artifact's id.
+        record: The generation's record, which the target keeps with the fleet (tags or a file).
+        public_key: OpenSSH public key that may log in while the window is open; empty is sealed.
+        window_ends: When the login window closes, in seconds since the epoch; 0 is sealed.
+    """
+
+    scope: Scope
+    artifact: str
+    launch: Launch
+    servers: int
+    record: dict[str, Any]
+    public_key: str = ""
+    window_ends: int = 0
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values, nested ones included."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Make the spec from what `to_plain` returned."""
+        nested = {
+            "scope": Scope.from_plain(plain["scope"]),
+            "launch": Launch.from_plain(plain["launch"]),
+        }
+        return super().from_plain({**plain, **nested})
+
+
+@dataclass(frozen=True)
+class Fleet(_Plain):
+    """A fleet that the target says exists.
+
+    Attributes:
+        record: What was kept with it at launch.
+        servers: How many it should hold.
+        whole: Every server that it should hold exists (a stopped one on `local` counts: it is
+            started again by the next run).
+        running: How many run now.
+        leaving: Its deletion has begun; it is never used again.
+    """
+
+    generation: str
+    record: dict[str, Any]
+    servers: int
+    whole: bool
+    running: int
+    leaving: bool = False
+
+
+@dataclass(frozen=True)
+class Server(_Plain):
+    """One server of a fleet.
+
+    Attributes:
+        name: Such as `web-3f2a9c41-0`.
+        url: Where it answers HTTP for health checks, such as `http://127.0.0.1:41001`.
+    """
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Login(_Plain):
+    """How testinfra reaches a server while its login window is open.
+
+    Attributes:
+        host: testinfra's host spec, such as `ssh://web-3f2a9c41-0`.
+        ssh_config: File for `--ssh-config`, with address, port, user, key and known hosts; or
+            empty for a backend that needs none.
+    """
+
+    server: str
+    host: str
+    ssh_config: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command that logs in by hand; empty for a backend without ssh."""
+        name = self.host.removeprefix("ssh://")
+        return f"ssh -F {shlex.quote(self.ssh_config)} {name}" if self.ssh_config else ""
+
+
+@dataclass(frozen=True)
+class Health(_Plain):
+    """What a server answered its health check, asked now.
+
+    Attributes:
+        serving: The balancer's group for the generation holds this server.
+    """
+
+    server: str
+    ok: bool
+    detail: str
+    serving: bool = True
+
+
+@dataclass(frozen=True)
+class Drift(_Plain):
+    """What somebody changed by hand of a fleet, or what went with the machine that it ran on.
+
+    Attributes:
+        kind: `missing`, `stopped`, `paused` or `added` is a server; `artifact`: a server's disk is
+            not of the fleet's artifact; `group`: the balancer's group holds a server that the fleet
+            does not.
+        server: Its name.
+        detail: What was found, such as a path.
+    """
+
+    generation: str
+    kind: Literal["missing", "stopped", "paused", "added", "artifact", "group"]
+    server: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Answers(_Plain):
+    """What one of the balancer's processes counted for a generation since it began to count.
+
+    Attributes:
+        errors: Answers of class 5xx, the balancer's own for a dead server included.
+    """
+
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class BakeRequest:
+    """All that a target needs to bake one image version.
+
+    Attributes:
+        template: Staged copy of `packer/<image>/`, only the files that the version hashes.
+        sources: Staged copies of the image's sources, one folder each by its name.
+        lock: The lock's entry for this target and architecture; empty for an image with a parent.
+        variables: Non-secret template variables from the settings.
+        secrets: Sensitive variables: never written to a file, a log or a command line.
+        lineage: What goes into the image as `/etc/immutable/image.json`.
+        log: The bake's log file; the target may add lines.
+        deadline: Seconds that the whole bake may take.
+    """
+
+    image: str
+    version: str
+    template: Path
+    sources: Path
+    parent: Artifact | None
+    lock: Mapping[str, Any]
+    variables: Mapping[str, str]
+    secrets: Mapping[str, str]
+    lineage: Mapping[str, Any]
+    manifest: Mapping[str, str]
+    log: Path
+    deadline: float
+    say: Say

@@ -1,0 +1,1 @@
+"""The commands, a file or a folder for each."""

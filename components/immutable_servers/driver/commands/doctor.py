@@ -1,0 +1,104 @@
+"""`doctor`: each part with version and place, and the fix where it is missing."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from immutable_servers.driver.engine.environment import has_own_backend, state_dir
+from immutable_servers.driver.project.files import list_stacks, read_values
+from immutable_servers.driver.setup.debian import find_package_versions
+from immutable_servers.driver.setup.go import find_go
+from immutable_servers.driver.setup.parts import Part
+from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.terminal import console
+from immutable_servers.errors import ImmutableError, SetupError
+from immutable_servers.state.backend import find_backend, normalize, shorten
+from immutable_servers.system import places
+
+GIB = 1 << 30
+NEEDED_GIB = 5
+"""What images, machines and the toolchain take while they are made."""
+DEVICE = Path("/dev/kvm")
+
+
+def show_doctor(root: Path, stack: str) -> int:
+    """Print the table; the exit code says whether a part is missing.
+
+    Raises:
+        SettingsError: There is no such stack, in a project that has others.
+    """
+    target = find_target(root, stack)
+    parts = list_parts(target, acts=sys.platform == "linux")
+    found = [(part, part.find()) for part in parts]
+    packages = find_package_versions([part.package for part, there in found if there])
+    rows = [("python", platform.python_version(), sys.executable, "")]
+    for part, there in found:
+        if there:
+            version = there.version or packages.get(part.package) or "found"
+            rows.append((part.name, version, there.place, ""))
+        else:
+            rows.append((part.name, "missing", "", part.fix))
+    rows += [_describe_go(), _describe_state(root), *_describe_machine(target)]
+    console.show_table(f"For stacks on {target}", ("part", "version", "place", "fix"), rows)
+    missing = [part for part, there in found if there is None]
+    if missing:
+        console.say(_render_advice(missing))
+    return SetupError.exit_code if missing else 0
+
+
+def find_target(root: Path, stack: str) -> str:
+    """Return the target of a stack; in a project without any the local one."""
+    if not list_stacks(root):
+        return "local"
+    return str(read_values(root, stack).get("target", "local"))
+
+
+def _render_advice(missing: Sequence[Part]) -> str:
+    names = ", ".join(part.name for part in missing)
+    return f"Missing: {names}. `./immutable up` installs them."
+
+
+def _describe_go() -> tuple[str, str, str, str]:
+    go = find_go()
+    if go is None:
+        return ("go", "none", "", "only for a machine that reaches no maker's site")
+    return ("go", go.version, go.place, "")
+
+
+def _describe_state(root: Path) -> tuple[str, str, str, str]:
+    if has_own_backend(root):
+        return ("state", "file backend", str(state_dir(root)), "")
+    return ("state", "your own backend", shorten(normalize(find_backend(root), root)), "")
+
+
+def _describe_machine(target: str) -> Sequence[tuple[str, str, str, str]]:
+    """Return the lines on disk space and, for the local target, on how machines run."""
+    folder = places.data_dir()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / GIB
+    fix = "" if free > NEEDED_GIB else f"free {NEEDED_GIB} GiB, or set XDG_DATA_HOME"
+    rows = [("disk space", f"{free:.0f} GiB free", str(places.data_dir()), fix)]
+    if target == "local":
+        rows.append(("machines run in", _find_accelerator(), str(DEVICE), ""))
+    return rows
+
+
+def _find_accelerator() -> str:
+    """Say whether machines run in KVM, proven with the kernel of an artifact where one is there."""
+    if not DEVICE.exists():
+        return "software emulation"
+    kernels = sorted((places.data_dir() / "images").glob("*/*/vmlinuz"))
+    if not kernels:
+        return "not known before the first bake"
+    from immutable_servers.targets.local.accelerator import (  # noqa: PLC0415 - local only
+        find_accelerator,
+    )
+
+    try:
+        kind = find_accelerator(kernels[-1])
+    except ImmutableError:
+        return "not known without QEMU"
+    return "KVM" if kind == "kvm" else "software emulation"

@@ -1,0 +1,129 @@
+"""What is known of a stack's services: the ledger, completed by what the target says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from immutable_servers.contract.target import Target
+from immutable_servers.contract.values import Fleet, Scope
+from immutable_servers.driver.engine.outputs import read_outputs
+from immutable_servers.driver.project.files import read_project, read_values
+from immutable_servers.driver.setup.install import install_missing
+from immutable_servers.driver.setup.table import list_asking_parts
+from immutable_servers.errors import SettingsError
+from immutable_servers.ledger.reader import OUTPUT, complete, parse_ledgers
+from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.settings import Settings, load_settings
+from immutable_servers.targets import load_target
+
+
+@dataclass(frozen=True)
+class KnownService:
+    """A service of a stack as ledger and target have it.
+
+    Attributes:
+        ledger: Completed by what the target says.
+        fleets: What exists, by generation.
+    """
+
+    name: str
+    ledger: ServiceLedger
+    fleets: Mapping[str, Fleet]
+
+    @property
+    def live(self) -> Record | None:
+        """The generation that has the traffic."""
+        return next(iter(self.list_in(State.LIVE)), None)
+
+    @property
+    def earlier(self) -> list[Record]:
+        """The verified generations that are not live, the newest first."""
+        return [r for r in self.list_in(State.STANDBY, State.RETIRED) if r.verified]
+
+    def list_in(self, *states: State) -> list[Record]:
+        """Return the generations in these states, the newest first."""
+        found = [one for one in self.ledger.generations.values() if one.state in states]
+        return sorted(found, key=lambda record: -record.order)
+
+
+@dataclass(frozen=True)
+class KnownStack:
+    """A stack as settings, ledger and target have it.
+
+    Attributes:
+        services: Those that the ledger knows, by name.
+    """
+
+    name: str
+    settings: Settings
+    target: Target
+    services: Mapping[str, KnownService]
+
+    def choose(self, service: str) -> KnownService:
+        """Return a service; the only one where none is named.
+
+        Raises:
+            SettingsError: There is no such service, or several and none is named.
+        """
+        if not service and len(self.services) == 1:
+            service = next(iter(self.services))
+        if not self.services:
+            raise SettingsError(
+                f"Nothing was launched in {self.name} yet",
+                todo=f"Run `./immutable up {self.name}` first.",
+            )
+        if service not in self.services:
+            named = f"There is no service {service!r} in {self.name}"
+            raise SettingsError(
+                named if service else "No service is named",
+                facts=[f"Services of {self.name}: {', '.join(sorted(self.services))}"],
+                todo="Name one of them after the stack.",
+            )
+        return self.services[service]
+
+    def require_all(self) -> None:
+        """Refuse a run for one service from a checkout that does not know each one that serves.
+
+        Raises:
+            SettingsError: The settings lack one; a run would have to delete it.
+        """
+        lacking = {
+            name: service.live
+            for name, service in self.services.items()
+            if service.live and name not in self.settings.services
+        }
+        if lacking:
+            raise SettingsError(
+                f"This checkout's settings of {self.name} do not name {', '.join(lacking)},"
+                " and it serves, so nothing is done from here",
+                facts=[
+                    f"{name}: generation {live.generation} is live, of commit"
+                    f" {live.commit or 'unknown, as it was launched outside of git'}"
+                    for name, live in lacking.items()
+                ],
+                todo=f"Run the same command in a checkout whose Pulumi.{self.name}.yaml names every"
+                " service that serves.",
+            )
+
+
+def read_known(root: Path, stack: str) -> KnownStack:
+    """Read a stack's settings and ledger, and ask its target.
+
+    Raises:
+        ImmutableError: One of them cannot be read.
+    """
+    values = read_values(root, stack)
+    settings = load_settings(values, root)
+    install_missing(list_asking_parts(settings.target), yes=False)
+    target = load_target(settings.target, settings.target_settings)
+    scope = Scope(str(read_project(root).get("name", "")), stack)
+    ledgers = parse_ledgers(read_outputs(root, stack).get(OUTPUT))
+    services = {
+        name: _ask(replace(scope, service=name), ledger, target) for name, ledger in ledgers.items()
+    }
+    return KnownStack(stack, settings, target, services)
+
+
+def _ask(scope: Scope, ledger: ServiceLedger, target: Target) -> KnownService:
+    fleets = target.find_fleets(scope)
+    return KnownService(scope.service, complete(ledger, fleets, target.find_traffic(scope)), fleets)

@@ -1,0 +1,118 @@
+"""One open server that serves nobody, for `verify` and `shell`, gone at the end whatever comes."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from immutable_servers.contract.values import Artifact, FleetSpec, Login, Say
+from immutable_servers.driver.engine.environment import compute_environment
+from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.project.opened import Chosen
+from immutable_servers.driver.setup.install import install_missing
+from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.terminal import console
+from immutable_servers.driver.terminal.consent import require_yes
+from immutable_servers.errors import ImageError
+from immutable_servers.identity import compute_versions
+from immutable_servers.images.bake import provide_image
+from immutable_servers.images.order import Order
+from immutable_servers.planning.wish import make_launch
+from immutable_servers.system import stopping
+from immutable_servers.verification.candidate import PROBE_WINDOW
+
+DIGITS = 8
+"""A probe's generation is the start of its version: it belongs to none that exists."""
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def prepare(root: Path, stack: str, command: str, *, yes: bool) -> None:
+    """Ask where servers cost money, and set up what a bake and a boot need.
+
+    Raises:
+        ImmutableError: The answer was no, or something is missing.
+    """
+    target = str(read_values(root, stack).get("target", ""))
+    require_yes(target, stack, command, yes=yes)
+    install_missing(list_parts(target, acts=True), yes=yes)
+    os.environ.update(compute_environment(root))
+
+
+def provide_chain(root: Path, chosen: Chosen) -> Artifact:
+    """Bake or find the checkout's image of a service; its parents only where it has to be baked."""
+    versions = compute_versions(root, chosen.settings, chosen.target.architecture)
+
+    def provide(image: str) -> Artifact:
+        version, settings = versions[image].version, chosen.settings.images[image]
+        found = chosen.target.catalog.find(image, version)
+        if found:
+            console.say(f"image {image} {version}: found")
+            return found
+        parent = provide(settings.parent) if settings.parent else None
+        order = Order(image, version, settings, chosen.place, parent, wanted=True)
+        made = provide_image(root, order, say_of(f"bake {image}"))
+        if made is None:  # never for an order that is wanted; mypy cannot know
+            raise ImageError(f"Image {image} {version} was not baked")
+        return made
+
+    return provide(chosen.settings.services[chosen.name].image)
+
+
+@contextmanager
+def start_server(chosen: Chosen, artifact: Artifact, *, healthy: bool) -> Iterator[Login]:
+    """Boot an open server as the service would have it, and yield how to log in to it.
+
+    Args:
+        chosen: The service whose launch spec it gets.
+        artifact: What it boots.
+        healthy: Wait until it answers its health check, and not for the login alone.
+
+    Raises:
+        ImmutableError: It does not boot.
+    """
+    launch = make_launch(chosen.settings.services[chosen.name])
+    spec = FleetSpec(
+        scope=chosen.place.at(artifact.version[:DIGITS]).scope,
+        artifact=artifact.id,
+        launch=launch if healthy else replace(launch, health=""),
+        servers=1,
+        record={},
+        window_ends=int(time.time()) + PROBE_WINDOW,
+    )
+    with chosen.target.start_probe(spec, say_of("probe")) as login:
+        try:
+            yield login
+        finally:
+            console.say("probe: removing it")
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP end the block soon, with all its clean-up; again: at once."""
+    names = (signal.SIGINT, *ENDINGS)
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for name in ENDINGS:
+            signal.signal(name, signal.SIG_IGN)
+        console.say("Stopping: what is under way is ended and cleaned up (once more: at once)")
+        stopping.stop()
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    before = {name: signal.signal(name, end) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def say_of(what: str) -> Say:
+    """Return a function that says lines of a part of the work."""
+    return lambda line: console.say(f"{what}: {line}")

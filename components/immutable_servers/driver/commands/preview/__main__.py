@@ -1,0 +1,10 @@
+"""Write the JSON Schema of `preview --json`, as `python -m` with this package."""
+
+import json
+
+from immutable_servers.driver.commands.preview.models import SCHEMA_FILE, render_schema
+from immutable_servers.driver.project.files import CHECKOUT
+
+if __name__ == "__main__":
+    text = json.dumps(render_schema(), indent=2, ensure_ascii=False) + "\n"
+    (CHECKOUT / SCHEMA_FILE).write_text(text, encoding="utf-8")

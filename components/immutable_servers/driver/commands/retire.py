@@ -1,0 +1,57 @@
+"""`retire`: a run that deletes the standbys whose time is over, and nothing else."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from immutable_servers.driver.commands.known import KnownService, KnownStack, read_known
+from immutable_servers.driver.commands.up import fail, say_summary, show_services
+from immutable_servers.driver.engine.past_runs import find_expected
+from immutable_servers.driver.engine.updates import RunError, delete_generations
+from immutable_servers.driver.terminal import console
+from immutable_servers.driver.terminal.consent import require_yes
+from immutable_servers.driver.terminal.display import start_display
+from immutable_servers.planning.standbys import sort_standbys
+from immutable_servers.planning.wish import make_policy
+
+
+def run_retire(root: Path, stack: str, service: str, *, yes: bool) -> int:
+    """Retire the standbys whose time is over; no bake, no launch, no change of traffic.
+
+    Raises:
+        SettingsError: There is no such service, or nobody said yes.
+    """
+    known = read_known(root, stack)
+    wanted = [known.choose(service)] if service else list(known.services.values())
+    going: dict[str, list[str]] = {}
+    for one in wanted:
+        due = find_due(known, one, time.time())
+        for generation, why in due.items():
+            console.say(f"{one.name}: standby {generation} {why}")
+        if due:
+            going[one.name] = list(due)
+    if not going:
+        console.say("No standby is due")
+        return 0
+    command = f"retire {stack} {service}".rstrip()
+    require_yes(known.settings.target, stack, command, yes=yes)
+    try:
+        with start_display(find_expected(root, stack)) as display:
+            done = delete_generations(root, stack, going, display)
+    except RunError as error:
+        return fail(error)
+    say_summary(done)
+    show_services(done.services)
+    return 0
+
+
+def find_due(stack: KnownStack, service: KnownService, now: float) -> Mapping[str, str]:
+    """Return the standbys that go, each with the reason; none of a service without settings."""
+    settings = stack.settings.services.get(service.name)
+    if settings is None or service.live is None:
+        return {}
+    policy = make_policy(settings, stack.target)
+    desired = service.ledger.pin.get("generation", service.live.generation)
+    standbys = sort_standbys(service.ledger, service.fleets, policy, now, desired)
+    beyond = {r.generation: f"is beyond `keep: {policy.keep}`" for r in standbys.beyond}
+    return {**standbys.due, **beyond}

@@ -1,0 +1,111 @@
+"""`shell`: a login to one server of an image version, which serves nobody and goes on exit."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from immutable_servers.contract.target import Catalog
+from immutable_servers.contract.values import Artifact, Login
+from immutable_servers.driver.commands.open_server import (
+    ending_on_signals,
+    prepare,
+    provide_chain,
+    start_server,
+)
+from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.project.opened import Chosen, choose_service
+from immutable_servers.driver.terminal import console
+from immutable_servers.errors import SettingsError
+from immutable_servers.settings import load_settings
+
+FIRST_SIGNAL = 128
+
+
+def run_shell(root: Path, stack: str, what: str, command: Sequence[str], *, yes: bool) -> int:
+    """Boot an open server of an image, log in or run a command, and remove it.
+
+    Args:
+        root: The project's folder.
+        stack: Whose settings and target are taken.
+        what: An image, or `image@version`; the start of a version is enough.
+        command: What is run on the server; empty for a login.
+        yes: Ask nothing.
+
+    Returns:
+        The exit code of the login or the command.
+
+    Raises:
+        ImmutableError: There is no such image or version, or it does not boot.
+    """
+    image, _, version = what.partition("@")
+    chosen = choose_user(root, stack, image)
+    artifact = find_version(chosen.target.catalog, image, version) if version else None
+    prepare(root, stack, f"shell {what} {stack}", yes=yes)
+    with ending_on_signals():
+        artifact = artifact or provide_chain(root, chosen)
+        with start_server(chosen, artifact, healthy=False) as login:
+            if not command:
+                console.say(
+                    f"{login.server} of {artifact.image} {artifact.version}: serves nobody, and"
+                    " goes when you leave"
+                )
+            terminal = not command and sys.stdin.isatty()
+            done = subprocess.run(
+                make_login_command(login, command, terminal=terminal), check=False
+            )
+    return done.returncode if done.returncode >= 0 else FIRST_SIGNAL - done.returncode
+
+
+def choose_user(root: Path, stack: str, image: str) -> Chosen:
+    """Return the first service that runs an image: a server of it gets that one's launch spec.
+
+    Raises:
+        SettingsError: No service of the stack runs it.
+    """
+    services = load_settings(read_values(root, stack), root).services
+    users = sorted(name for name, service in services.items() if service.image == image)
+    if not users:
+        images = sorted({service.image for service in services.values()})
+        raise SettingsError(
+            f"No service of {stack} runs an image {image!r}",
+            facts=[f"Images of services: {', '.join(images)}"],
+            todo=f"Such as: ./immutable shell {images[0]} {stack}",
+        )
+    return choose_service(root, stack, users[0])
+
+
+def find_version(catalog: Catalog, image: str, start: str) -> Artifact:
+    """Return the artifact whose version begins so.
+
+    Raises:
+        SettingsError: There is none, or several.
+    """
+    known = [artifact for artifact in catalog.list() if artifact.image == image]
+    found = [artifact for artifact in known if artifact.version.startswith(start)]
+    if len(found) == 1:
+        return found[0]
+    what = "is the start of several versions" if found else "is no version in the catalog"
+    raise SettingsError(
+        f"{start!r} {what} of image {image}",
+        facts=[_describe(artifact) for artifact in reversed(found or known)] or ["None is baked."],
+        todo=f"Name one of them; without a version `./immutable shell {image}` takes the"
+        " checkout's, and bakes it where it is missing.",
+    )
+
+
+def _describe(artifact: Artifact) -> str:
+    baked = artifact.facts.get("baked_at")
+    return f"{artifact.version}{f', baked {baked}' if baked else ''}"
+
+
+def make_login_command(login: Login, command: Sequence[str], *, terminal: bool) -> list[str]:
+    """Return the command line of a login; a single word is a line for the server's own shell."""
+    line = command[0] if len(command) == 1 else shlex.join(command)
+    if login.host.startswith("ssh://"):
+        config = ["-F", login.ssh_config] if login.ssh_config else []
+        host = login.host.removeprefix("ssh://")
+        return ["ssh", *config, *(["-t"] if terminal else []), host, *([line] if command else [])]
+    return ["sh", "-c", line] if command else [os.environ.get("SHELL", "/bin/sh")]

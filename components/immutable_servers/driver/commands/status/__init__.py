@@ -1,0 +1,1 @@
+"""`status`: what exists and what serves, and what was changed by hand."""

@@ -1,0 +1,68 @@
+"""Says which image versions are in use, how old they are, and how old the locks are."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from immutable_servers.contract.target import Catalog, Target
+from immutable_servers.contract.values import Artifact
+from immutable_servers.driver.commands.status.models import ImageStatus, LockStatus
+from immutable_servers.driver.commands.update import OLD
+from immutable_servers.identity.upstream_lock import read_lock
+from immutable_servers.ledger.records import Record
+from immutable_servers.planning.stack import StackPlan
+from immutable_servers.settings import Settings
+
+
+def list_images(
+    catalog: Catalog,
+    there: Mapping[str, Sequence[Record]],
+    planned: StackPlan | None,
+    now: datetime,
+) -> tuple[ImageStatus, ...]:
+    """Return the versions that generations run, by service, and those of the checkout."""
+    users: dict[tuple[str, str], list[str]] = {}
+    for service, records in there.items():
+        for record in records:
+            for image, version in record.images.items():
+                users.setdefault((image, version), []).append(f"{service}-{record.generation}")
+    of_source = {(name, one.version) for name, one in (planned.versions if planned else {}).items()}
+    made = {one: catalog.find(*one) for one in sorted({*users, *of_source})}
+    return tuple(
+        ImageStatus(
+            image=image,
+            version=version,
+            found=artifact is not None,
+            baked_at=moment.isoformat(timespec="seconds") if moment else "",
+            age=round((now - moment).total_seconds()) if moment else None,
+            generations=tuple(users.get((image, version), ())),
+            of_source=(image, version) in of_source,
+        )
+        for (image, version), artifact in made.items()
+        for moment in [_find_time(artifact)]
+    )
+
+
+def list_locks(
+    root: Path, settings: Settings, target: Target, now: datetime
+) -> tuple[LockStatus, ...]:
+    """Return the locks of the images that start from an upstream; those that say their age."""
+    names = [name for name, image in settings.images.items() if image.parent is None]
+    ages = {
+        name: read_lock(root / "packer" / name).age(target.name, target.architecture, now)
+        for name in names
+    }
+    return tuple(
+        LockStatus(image=name, age=round(age.total_seconds()), old=age > OLD)
+        for name, age in ages.items()
+        if age is not None
+    )
+
+
+def _find_time(artifact: Artifact | None) -> datetime | None:
+    """Return when an artifact was baked; None without one, or when it does not say."""
+    try:
+        moment = datetime.fromisoformat(str(artifact.facts["baked_at"])) if artifact else None
+    except (KeyError, ValueError):
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None

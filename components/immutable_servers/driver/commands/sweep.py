@@ -1,0 +1,134 @@
+"""`sweep`: lists what no stack owns, and removes it when that is confirmed."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from immutable_servers.contract.ownership import Ask, Leftover
+from immutable_servers.contract.target import Target
+from immutable_servers.driver.commands.left_in_project import find_in_project, remove_from_project
+from immutable_servers.driver.engine.holdings import start_asking
+from immutable_servers.driver.engine.stack import load_stack
+from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.setup.install import install_missing
+from immutable_servers.driver.setup.table import list_asking_parts
+from immutable_servers.driver.terminal import console
+from immutable_servers.errors import ImmutableError, SettingsError
+from immutable_servers.settings import load_settings
+from immutable_servers.targets import load_target
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is asked for leftovers: a target, the states of its stacks, and this checkout."""
+
+    root: Path
+    target: Target
+    ask: Ask
+
+    def find(self) -> list[Leftover]:
+        """Return what is left over, at the target first."""
+        return [*self.target.find_leftovers(self.ask), *find_in_project(self.root)]
+
+    def remove(self, leftover: Leftover) -> bool:
+        """Remove one after a second look; say whether it was removed."""
+        removed = remove_from_project(self.root, leftover)
+        return self.target.remove_leftover(leftover, self.ask) if removed is None else removed
+
+
+def run_sweep(root: Path, name: str, also: Sequence[str], *, dry_run: bool, yes: bool) -> int:
+    """List what is left over; remove what is sure, and what `also` names, when that is confirmed.
+
+    Raises:
+        SettingsError: Something named is not left over, or nobody can be asked and nobody said yes.
+        ImmutableError: Something could not be removed.
+    """
+    settings = load_settings(read_values(root, name), root)
+    stack = load_stack(root, name)
+    install_missing(list_asking_parts(settings.target), yes=yes)
+    os.environ.update(stack.environment)
+    sweep = Sweep(root, load_target(settings.target, settings.target_settings), start_asking(stack))
+    found = sweep.find()
+    chosen = choose(found, also)
+    if not found:
+        console.say("Nothing is left over")
+        return 0
+    console.show_table("", ("kind", "name", "size", "why"), [_render(one) for one in found])
+    _say_unsure(found, chosen)
+    if dry_run or not chosen:
+        return 0
+    if not _confirm(chosen, yes=yes):
+        return 1
+    _remove_all(sweep, chosen)
+    return 0
+
+
+def choose(found: Sequence[Leftover], also: Sequence[str]) -> list[Leftover]:
+    """Return what is to be removed: what is sure, and what is named.
+
+    Raises:
+        SettingsError: A name is none of a leftover's.
+    """
+    unknown = [name for name in also if name not in {one.name for one in found}]
+    if unknown:
+        raise SettingsError(
+            f"{', '.join(unknown)} is not left over",
+            facts=[f"left over: {one.name} ({one.kind})" for one in found] or ["Nothing is."],
+            todo="Name one as `./immutable sweep` lists it.",
+        )
+    return [one for one in found if one.sure or one.name in also]
+
+
+def _confirm(chosen: Sequence[Leftover], *, yes: bool) -> bool:
+    if yes:
+        return True
+    if not console.is_interactive():
+        raise SettingsError(
+            f"Removing {_count(chosen)} needs a yes",
+            todo="Add --yes when you mean it, or --dry-run to list only.",
+        )
+    if console.ask(f"Remove {_count(chosen)}?"):
+        return True
+    console.say("Nothing was removed")
+    return False
+
+
+def _remove_all(sweep: Sweep, chosen: Sequence[Leftover]) -> None:
+    """Remove one after the other; what fails keeps nothing else from going.
+
+    Raises:
+        ImmutableError: The first failure's branch, with all of them.
+    """
+    failures: list[ImmutableError] = []
+    for one in chosen:
+        try:
+            removed = sweep.remove(one)
+        except ImmutableError as error:
+            failures.append(error)
+            continue
+        word = "removed" if removed else "not left over any more"
+        console.say(f"{one.kind} {one.name}: {word}")
+    if failures:
+        facts = [f"{error.what}: {fact}" for error in failures for fact in error.facts or [""]]
+        raise type(failures[0])("Not all could be removed", facts=facts, todo=failures[0].todo)
+
+
+def _say_unsure(found: Sequence[Leftover], chosen: Sequence[Leftover]) -> None:
+    left = [one for one in found if one not in chosen]
+    if left:
+        console.say(f"{_count(left)} may belong to somebody and stay; to remove one: --also NAME")
+
+
+def _render(leftover: Leftover) -> Sequence[str]:
+    size = f"{leftover.size / MEGABYTE:.1f} MB" if leftover.size else ""
+    mark = "" if leftover.sure else " (stays)"
+    return (leftover.kind, f"{leftover.name}{mark}", size, leftover.why)
+
+
+def _count(leftovers: Sequence[Leftover]) -> str:
+    size = sum(one.size for one in leftovers)
+    things = f"{len(leftovers)} thing{'' if len(leftovers) == 1 else 's'}"
+    return f"{things} of {size / MEGABYTE:.1f} MB" if size else things

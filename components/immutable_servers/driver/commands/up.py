@@ -1,0 +1,162 @@
+"""The commands that run the engine: `up`, `preview --diff`, `destroy`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from immutable_servers.driver.commands.known import KnownStack, read_known
+from immutable_servers.driver.engine.errors import find_error
+from immutable_servers.driver.engine.past_runs import find_expected
+from immutable_servers.driver.engine.results import Outcome, Serving, render_images
+from immutable_servers.driver.engine.stack import load_stack
+from immutable_servers.driver.engine.updates import (
+    RunError,
+    delete_generations,
+    update,
+)
+from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.setup.install import install_missing
+from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.terminal import console
+from immutable_servers.driver.terminal.consent import require_yes
+from immutable_servers.driver.terminal.display import Plain, start_display
+from immutable_servers.driver.terminal.words import render_seconds
+from immutable_servers.errors import ImmutableError, VerificationError
+from immutable_servers.ledger.records import State
+from immutable_servers.planning.requests import Request
+
+WORDS = {
+    "create": "made",
+    "replace": "replaced",
+    "update": "changed",
+    "delete": "deleted",
+    "same": "unchanged",
+}
+"""What happened to resources, in the order in which it is said."""
+
+
+def run_up(
+    root: Path, name: str, *, yes: bool, request: Request | None = None, command: str = ""
+) -> int:
+    """Set up what is missing, run `pulumi up`, and print what serves."""
+    command = command or f"up {name}"
+    target = str(read_values(root, name).get("target", ""))
+    require_yes(target, name, command, yes=yes)
+    install_missing(list_parts(target, acts=True), yes=yes)
+    try:
+        with start_display(find_expected(root, name)) as display:
+            done = follow(root, name, display, request)
+    except RunError as error:
+        return fail(error)
+    say_summary(done)
+    show_services(done.services)
+    return 0
+
+
+def run_diff(root: Path, name: str, *, yes: bool) -> int:
+    """Show the engine's own text of a preview, each changed input in it."""
+    target = str(read_values(root, name).get("target", ""))
+    install_missing(list_parts(target, acts=False), yes=yes)
+    done = load_stack(root, name).run("preview", "--diff", config=True)
+    console.show(done.stdout.rstrip())
+    if done.returncode:
+        console.say(done.stderr.rstrip())
+        found = find_error(done.stderr)
+        return found.exit_code if found else 1
+    return 0
+
+
+def fail(error: RunError) -> int:
+    """Print the errors of a run, each in its three parts; return the exit code."""
+    for each in error.errors:
+        console.fail(each)
+    return error.exit_code
+
+
+def say_summary(done: Outcome) -> None:
+    """Say how long the run took, what it did, and how long each phase took."""
+    console.say(f"Done in {render_seconds(done.seconds)}: {render_changes(done)}")
+    phases = [
+        f"{phase} {render_seconds(seconds)}"
+        for phase, seconds in done.phases.items()
+        if seconds >= 1
+    ]
+    if phases:
+        console.say(f"  {', '.join(phases)}")
+
+
+def render_changes(done: Outcome) -> str:
+    """Return what happened to how many resources."""
+    if not done.changed:
+        return "nothing to do"
+    counts = {WORDS.get(kind, kind): count for kind, count in done.changes.items()}
+    return ", ".join(f"{counts[word]} {word}" for word in WORDS.values() if counts.get(word))
+
+
+def show_services(services: Sequence[Serving]) -> None:
+    """Print what serves: service, address, live generation, image versions, servers."""
+    rows = [
+        (
+            service.service,
+            service.address,
+            service.generation,
+            render_images(service.images),
+            f"{service.servers}",
+        )
+        for service in services
+    ]
+    if rows:
+        console.show_table("", ("service", "address", "generation", "images", "servers"), rows)
+
+
+REMOVE = "remove"
+
+
+def follow(root: Path, stack: str, display: Plain, request: Request | None = None) -> Outcome:
+    """Run `pulumi up`, and after a failure remove the candidates that are not to stay.
+
+    Raises:
+        RunError: It failed, or was interrupted; with what failed of the removal.
+    """
+    try:
+        return update(root, stack, display, request)
+    except RunError as error:
+        if error.exit_code != VerificationError.exit_code:
+            raise
+        raise RunError([*error.errors, *_remove_failed(root, stack)], error.exit_code) from None
+
+
+def _remove_failed(root: Path, stack: str) -> Sequence[ImmutableError]:
+    """Delete the failed candidates of services with `on_failure: remove`; return what failed."""
+    if not _removes(root, stack):
+        return ()
+    try:
+        going = dict(_find_failed(read_known(root, stack)))
+        if going:
+            delete_generations(root, stack, going, Plain({}))
+    except RunError as error:
+        return error.errors
+    except ImmutableError as error:
+        return (error,)
+    names = ", ".join(f"{name}-{one}" for name, each in going.items() for one in each)
+    if names:
+        console.say(f"Removed {names} (on_failure: remove); what serves was not touched")
+    return ()
+
+
+def _removes(root: Path, stack: str) -> bool:
+    """Tell whether any service has `on_failure: remove`, without more work than needed."""
+    services = read_values(root, stack).get("services")
+    found = services.values() if isinstance(services, Mapping) else ()
+    return any(isinstance(one, Mapping) and one.get("on_failure") == REMOVE for one in found)
+
+
+def _find_failed(stack: KnownStack) -> Iterator[tuple[str, Sequence[str]]]:
+    for name, settings in stack.settings.services.items():
+        service = stack.services.get(name)
+        if service is None or settings.on_failure != REMOVE:
+            continue
+        failed = [record.generation for record in service.list_in(State.CANDIDATE)]
+        if failed and service.live is None:
+            console.say(f"{name}: the failed candidate stays, as nothing serves beside it")
+        elif failed:
+            yield name, failed

@@ -1,0 +1,85 @@
+"""`update`: looks outside for what images start from, and writes the locks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from immutable_servers.contract.target import Target
+from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.setup.install import install_missing
+from immutable_servers.driver.setup.table import list_upstream_parts
+from immutable_servers.driver.terminal import console
+from immutable_servers.errors import SettingsError
+from immutable_servers.identity.upstream_lock import LOCK_FILE, read_lock, write_lock
+from immutable_servers.settings import Settings, load_settings
+from immutable_servers.targets import load_target
+
+OLD = timedelta(days=30)
+"""A lock older than this is worth a note."""
+
+
+def run_update(root: Path, stack: str, image: str, *, rebuild: bool, yes: bool) -> int:
+    """Write the lock of one image, or of all that start from an upstream; print what changed."""
+    settings = load_settings(read_values(root, stack), root)
+    install_missing(list_upstream_parts(settings.target), yes=yes)
+    target = load_target(settings.target, settings.target_settings)
+    changed = False
+    for name in _choose(settings, image, rebuild=rebuild):
+        lines = list(update_lock(root, name, settings, target, rebuild=rebuild))
+        changed = changed or bool(lines)
+        for line in lines or ["nothing newer"]:
+            console.show(f"{name}: {line}")
+    if changed:
+        console.say(f"Commit packer/*/{LOCK_FILE}; the next `./immutable up {stack}` bakes anew.")
+    return 0
+
+
+def _choose(settings: Settings, image: str, *, rebuild: bool) -> Sequence[str]:
+    """Return the images whose locks are written.
+
+    Raises:
+        SettingsError: There is no such image, or it starts from its parent alone.
+    """
+    roots = [name for name, found in settings.images.items() if found.parent is None]
+    if not image:
+        return roots
+    if image not in settings.images:
+        near = get_close_matches(image, settings.images, n=1)
+        raise SettingsError(
+            f"There is no image {image!r}",
+            facts=[f"Images: {', '.join(settings.images)}"],
+            todo=f"Did you mean {near[0]}?" if near else "Name one of them.",
+        )
+    if image not in roots and not rebuild:
+        raise SettingsError(
+            f"Image {image} starts from its parent and has no upstream of its own",
+            todo=f"Update {settings.images[image].parent}, or bake it anew with --rebuild.",
+        )
+    return [image]
+
+
+def update_lock(
+    root: Path, image: str, settings: Settings, target: Target, *, rebuild: bool
+) -> Iterator[str]:
+    """Write one lock; yield what changed of it."""
+    template = root / "packer" / image
+    old = new = read_lock(template)
+    if rebuild:
+        new = new.with_rebuild()
+        yield f"rebuild {old.rebuild} -> {new.rebuild}"
+    plain = settings.images[image].to_plain()
+    if settings.images[image].parent is None:
+        entry = target.find_upstream(plain, lambda line: console.say(f"{image}: {line}"))
+        new = new.with_entry(target.name, target.architecture, entry, datetime.now(UTC))
+        before = old.entries.get(target.name, {}).get(target.architecture, {})
+        yield from _compare(before, entry)
+    if new != old:
+        write_lock(template, new)
+
+
+def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            yield f"{key} {before.get(key, 'not set')} -> {after.get(key, 'not set')}"

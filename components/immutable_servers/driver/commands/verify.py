@@ -1,0 +1,79 @@
+"""`verify`: the checks on one server of the checkout's image, which serves nobody and then goes."""
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from immutable_servers.contract.values import Artifact, Login
+from immutable_servers.driver.commands.open_server import (
+    DIGITS,
+    ending_on_signals,
+    prepare,
+    provide_chain,
+    say_of,
+    start_server,
+)
+from immutable_servers.driver.project.opened import Chosen, choose_service
+from immutable_servers.driver.terminal import console
+from immutable_servers.errors import VerificationError
+from immutable_servers.system.places import reports_dir
+from immutable_servers.verification.candidate import CHECKS_DEADLINE
+from immutable_servers.verification.runner import Report, run_checks
+
+
+def run_verify(root: Path, stack: str, service: str, *, keep: bool, yes: bool) -> int:
+    """Bake or find, boot one server, run the checks, show them, remove the server.
+
+    Raises:
+        ImmutableError: A bake, a boot or a check failed.
+    """
+    chosen = choose_service(root, stack, service)
+    prepare(root, stack, f"verify {chosen.name} --stack {stack}", yes=yes)
+    with ending_on_signals():
+        artifact = provide_chain(root, chosen)
+        with start_server(chosen, artifact, healthy=True) as login:
+            report = _check(root, chosen, artifact, login)
+            for text in dict.fromkeys((*report.describe_failures(), report.summary())):
+                console.show(text)
+            if keep:
+                _wait(login)
+    if not report.ok:
+        raise VerificationError(
+            f"Image {artifact.image} {artifact.version} does not pass the checks of {chosen.name}",
+            facts=[f"Report: {report.junit}"],
+            todo="Mend the application or the checks; `--keep` leaves the server open to look at.",
+        )
+    return 0
+
+
+def _check(root: Path, chosen: Chosen, artifact: Artifact, login: Login) -> Report:
+    service = chosen.settings.services[chosen.name]
+    expected: dict[str, Any] = {
+        "image": artifact.image,
+        "version": artifact.version,
+        "parents": dict(artifact.parents),
+        "service": chosen.name,
+        "generation": artifact.version[:DIGITS],
+        "port": service.port,
+        "health": service.health,
+        "env": dict(service.env),
+        "server": login.server,
+    }
+    return run_checks(
+        [root / folder for folder in service.checks],
+        [login],
+        {login.server: expected},
+        reports_dir(root) / f"{chosen.place.scope.stack}-{chosen.name}-verify",
+        deadline=CHECKS_DEADLINE,
+        say=say_of("verify"),
+    )
+
+
+def _wait(login: Login) -> None:
+    """Leave the server open until Ctrl-C."""
+    if login.command:
+        console.show(login.command)
+    console.say("The server is open until Ctrl-C, for new logins 30 minutes; then it goes")
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()

@@ -1,0 +1,1 @@
+"""The Pulumi CLI: runs it, follows its events, translates its errors, reads its state."""

@@ -1,0 +1,68 @@
+"""Reads a stack's ledger without the engine, where its state is a file that can be read."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from immutable_servers.driver.engine.environment import has_own_backend, state_dir
+from immutable_servers.driver.engine.errors import find_error
+from immutable_servers.driver.engine.reporter import STACK_TYPE
+from immutable_servers.driver.engine.stack import MISSING, load_stack
+from immutable_servers.driver.project.files import read_project
+from immutable_servers.errors import ImmutableError
+from immutable_servers.ledger.reader import OUTPUT
+from immutable_servers.state.backend import (
+    BACKEND,
+    SCHEME,
+    find_state_file,
+    normalize,
+    read_resources,
+)
+
+
+def read_state_outputs(root: Path, stack: str) -> Mapping[str, Any] | None:
+    """Return the stack's outputs as the state file holds them; None when they cannot be read.
+
+    A state folder without the stack holds no outputs; without a state folder nothing is known.
+    """
+    folder = _find_state_dir(root)
+    if folder is None:
+        return None
+    try:
+        file = find_state_file(folder, str(read_project(root).get("name", "")), stack)
+        if file is None:
+            return {} if (folder / ".pulumi").is_dir() else None
+        itself = [one for one in read_resources(file) if one.get("type") == STACK_TYPE]
+    except (OSError, ValueError):
+        return None
+    outputs = itself[0].get("outputs") if itself else {}
+    if not isinstance(outputs, Mapping) or not isinstance(outputs.get(OUTPUT, {}), Mapping):
+        return None
+    return outputs
+
+
+def _find_state_dir(root: Path) -> Path | None:
+    chosen = os.environ.get(BACKEND, "")
+    if chosen.startswith(SCHEME):
+        return Path(normalize(chosen, root).removeprefix(SCHEME))
+    return state_dir(root) if has_own_backend(root) else None
+
+
+def read_outputs(root: Path, name: str) -> Mapping[str, Any]:
+    """Return the outputs of the stack's last run; empty before the first.
+
+    Raises:
+        ImmutableError: The backend could not be read.
+    """
+    stack = load_stack(root, name)
+    done = stack.read("stack", "output", "--json")
+    if done.returncode and MISSING in done.stderr:
+        return {}
+    if done.returncode:
+        raise find_error(done.stderr) or ImmutableError(
+            f"The outputs of {name} could not be read", facts=done.stderr.splitlines()
+        )
+    read = json.loads(done.stdout or "{}")
+    return read if isinstance(read, dict) else {}

@@ -1,0 +1,80 @@
+"""What the commands find out, as typed values: printed by them, returned by `Deployment`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from immutable_servers.driver.engine.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a service serves after a run.
+
+    Attributes:
+        generation: The live generation's id.
+        images: Version by image, the parents' too.
+    """
+
+    service: str
+    address: str
+    generation: str
+    servers: int
+    images: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        changes: Number of resources by what the engine did to them, `same` too.
+        phases: Seconds by phase, in their order: bake, launch, verify, seal, traffic, retire.
+        services: What serves now, empty after a destroy.
+        seconds: How long the whole run took.
+    """
+
+    changes: Mapping[str, int]
+    phases: Mapping[str, float]
+    services: tuple[Serving, ...]
+    seconds: float
+
+    @property
+    def changed(self) -> bool:
+        """Something was done."""
+        return bool({*self.changes} - {"same", "read"})
+
+
+def make_outcome(reporter: Reporter, seconds: float) -> Outcome:
+    """Return what a run that went well did."""
+    phases = {phase: round(end - start, 1) for phase, (start, end) in reporter.spans.items()}
+    services = find_serving(reporter.outputs.get("services"))
+    return Outcome(dict(reporter.changes), phases, services, round(seconds, 1))
+
+
+def find_serving(services: Any) -> tuple[Serving, ...]:  # noqa: ANN401 - a stack output, not ours to trust
+    """Return what serves, as the stack's outputs say; what is not understood is left out."""
+    if not isinstance(services, Mapping):
+        return ()
+    return tuple(
+        Serving(
+            service=str(name),
+            address=str(service.get("address", "")),
+            generation=str(service.get("live", "")),
+            servers=int(service.get("servers", 0)),
+            images=_read_images(service.get("images")),
+        )
+        for name, service in services.items()
+        if isinstance(service, Mapping)
+    )
+
+
+def _read_images(images: Any) -> Mapping[str, str]:  # noqa: ANN401 - a stack output
+    if not isinstance(images, Mapping):
+        return {}
+    return {str(name): str(version) for name, version in images.items()}
+
+
+def render_images(images: Mapping[str, str]) -> str:
+    """Return such as `app f63fc2e0bb14, base 5c0032482a90`."""
+    return ", ".join(f"{image} {version}" for image, version in images.items())

@@ -1,0 +1,186 @@
+"""Runs `pulumi up`, `preview` and `destroy` under a reporter.
+
+The CLI is called itself, with `--json`, which streams the engine's events. The Automation API's
+`up` makes five more calls around each run: 2.9 s against 1.0 s for an update with nothing to do.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from immutable_servers.driver.engine.errors import find_exit_code
+from immutable_servers.driver.engine.locks import clear_stale_locks
+from immutable_servers.driver.engine.reporter import Reporter
+from immutable_servers.driver.engine.stack import MISSING, Stack
+from immutable_servers.driver.engine.stop_fifo import start_fifo
+from immutable_servers.driver.terminal import console
+from immutable_servers.system import places, stopping
+
+STREAMED_PREVIEWS = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MOMENT = 0.1
+"""Seconds between two looks at the events."""
+KEPT_RUNS = 20
+"""Of each command on each stack: updates tell how long the next takes, and previews are many."""
+KEPT_IN_ALL = 200
+"""Stacks come and go."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        code: The exit code for the user's shell.
+        told: What the CLI said outside of the events.
+    """
+
+    code: int
+    told: Sequence[str]
+
+
+def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
+    """Run one command of the engine to its end.
+
+    The engine runs in a session of its own: a terminal's Ctrl-C reaches this process, which hands
+    it on. The engine then starts nothing new, and what is under way is told to end; a second Ctrl-C
+    does not wait for that.
+    """
+    if stack.own:
+        clear_stale_locks(stack)
+    ended = _run(stack, words, reporter)
+    if ended.code and any(MISSING in line for line in ended.told):
+        stack.create()
+        ended = _run(stack, words, reporter)
+    return ended
+
+
+def _run(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
+    command = [*_die_with_us(), *stack.render_command([*words, "--json"], config=True)]
+    log = make_log(stack.root, words[0], stack.name)
+    with (
+        start_fifo() as fifo,
+        log.open("w") as out,
+        log.with_suffix(".txt").open("w") as told,
+        subprocess.Popen(
+            command,
+            cwd=stack.root,
+            env={**stack.environment, **STREAMED_PREVIEWS, stopping.VARIABLE: str(fifo)},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=told,
+            start_new_session=True,
+        ) as process,
+        _hand_on_signals(process, fifo) as signals,
+    ):
+        said = list(_follow(process, log, reporter))
+    said += [line for line in log.with_suffix(".txt").read_text().splitlines() if line.strip()]
+    if process.returncode == 0:
+        return Ended(0, said)
+    if process.returncode < 0:
+        _end_orphans(process.pid)
+    if signals:
+        return Ended(128 + signals[0], said)
+    return Ended(find_exit_code([*reporter.errors, "\n".join(said)]), said)
+
+
+def make_log(root: Path, word: str, stack: str) -> Path:
+    """Return the file for a run's events; the oldest ones of its kind are removed.
+
+    A file and no pipe: when this process is killed, the engine must live to end its run cleanly.
+    """
+    folder = places.logs_dir(root)
+    kind = sorted(folder.glob(f"run-*-{word}-{stack}.jsonl"))
+    for old in (*kind[:-KEPT_RUNS], *sorted(folder.glob("run-*.jsonl"))[:-KEPT_IN_ALL]):
+        old.unlink(missing_ok=True)
+        old.with_suffix(".txt").unlink(missing_ok=True)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return folder / f"run-{stamp}-{os.getpid()}-{word}-{stack}.jsonl"
+
+
+def _follow(process: "subprocess.Popen[bytes]", log: Path, reporter: Reporter) -> Iterator[str]:
+    """Hand the events to the reporter until the engine ends; yield lines that are none."""
+    rest = ""
+    with log.open() as events:
+        while True:
+            running = _is_running(process)
+            *lines, rest = (rest + events.read()).split("\n")
+            for line in lines:
+                event = _parse(line)
+                if event is not None:
+                    reporter.take(event)
+                elif line.strip():
+                    yield line.rstrip()
+            if not running:
+                return
+
+
+def _is_running(process: "subprocess.Popen[bytes]") -> bool:
+    """Wait a moment for the engine's end; tell whether it still runs."""
+    try:
+        process.wait(MOMENT)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _end_orphans(session: int) -> None:
+    """End the plugins of an engine that was killed: they are what is left in its session."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getsid(int(entry.name)) == session:
+                os.kill(int(entry.name), signal.SIGTERM)
+
+
+def _die_with_us() -> Sequence[str]:
+    """Return the words that have the kernel interrupt the engine when this process is killed."""
+    there = sys.platform == "linux" and shutil.which("setpriv")
+    return ("setpriv", "--pdeathsig", "INT", "--") if there else ()
+
+
+@contextmanager
+def _hand_on_signals(process: "subprocess.Popen[bytes]", fifo: Path) -> Iterator[list[int]]:
+    """Hand each of `SIGNALS` on to the engine as SIGINT; yield what came.
+
+    The first one also tells what is under way to end. Only a program's main thread gets signals.
+    """
+    came: list[int] = []
+    opened: list[int] = []
+
+    def hand_on(number: int, _frame: FrameType | None) -> None:
+        process.send_signal(signal.SIGINT)
+        if not came:
+            console.say("Stopping: what is under way is ended and cleaned up (once more: at once)")
+            with suppress(OSError):  # nobody listens
+                opened.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        came.append(number)
+
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, hand_on) for number in SIGNALS if main}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for file in opened:
+            os.close(file)

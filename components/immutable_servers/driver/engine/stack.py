@@ -1,0 +1,119 @@
+"""One stack of the project, and how `pulumi` is called for it."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from immutable_servers.driver.engine.environment import compute_environment, has_own_backend
+from immutable_servers.driver.engine.errors import find_error
+from immutable_servers.driver.project.files import PROJECT_FILE, find_stack_file
+from immutable_servers.errors import ImmutableError
+from immutable_servers.system import places
+
+SALT = "encryptionsalt:"
+SECRET = "secure:"  # noqa: S105 - how Pulumi marks a secret in a stack file
+MISSING = "no stack named"
+"""What the CLI says of a stack that its backend does not hold."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack with the environment of its commands.
+
+    Attributes:
+        environment: The whole environment for child processes.
+        own: Its state lies in our file backend.
+    """
+
+    root: Path
+    name: str
+    environment: Mapping[str, str]
+    own: bool
+
+    def run(self, *words: str, config: bool = False) -> "subprocess.CompletedProcess[str]":
+        """Run a short `pulumi` command on the stack, which is made first where it is missing.
+
+        With `config` the command reads the stack's file.
+        """
+        done = self._run(words, config=config)
+        if done.returncode and MISSING in done.stderr:
+            self.create()
+            done = self._run(words, config=config)
+        return done
+
+    def read(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a short `pulumi` command that changes nothing, and makes no stack."""
+        return self._run(words, config=False)
+
+    def _run(self, words: Sequence[str], *, config: bool) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            self.render_command(words, config=config),
+            cwd=self.root,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def render_command(self, words: Sequence[str], *, config: bool) -> list[str]:
+        """Return the command line for `pulumi WORDS` on this stack."""
+        file = ["--config-file", str(self._render_config())] if config and self._hides() else []
+        return ["pulumi", *words, "--stack", self.name, "--non-interactive", *file]
+
+    def create(self) -> None:
+        """Make the stack in its backend.
+
+        For our own backend that happens beside the project: the CLI writes a salt into the stack's
+        file, which is of use to nobody who has another passphrase and would end up in a commit.
+
+        Raises:
+            ImmutableError: The CLI could not.
+        """
+        words = ["pulumi", "stack", "init", self.name, "--non-interactive", "--no-select"]
+        with tempfile.TemporaryDirectory(prefix="immutable-stack-") as folder:
+            if self._hides():
+                shutil.copy(self.root / PROJECT_FILE, folder)
+                shutil.copy(self._render_config(), Path(folder, f"Pulumi.{self.name}.yaml"))
+            done = subprocess.run(
+                words,
+                cwd=folder if self._hides() else self.root,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        if done.returncode and "already exists" not in done.stderr:
+            raise find_error(done.stderr) or ImmutableError(
+                f"The stack {self.name} could not be made", facts=done.stderr.splitlines()
+            )
+
+    def _hides(self) -> bool:
+        """Tell whether the CLI gets a copy of the stack's file: it has no secrets of its own."""
+        return self.own and SECRET not in find_stack_file(self.root, self.name).read_text()
+
+    def _render_config(self) -> Path:
+        """Write the copy of the stack's file without a salt, and return its place."""
+        file = find_stack_file(self.root, self.name)
+        lines = file.read_text().splitlines(keepends=True)
+        copy = self.root / places.PROJECT_FOLDER / "config" / file.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        beside = copy.with_suffix(f".{os.getpid()}")
+        beside.write_text("".join(line for line in lines if not line.startswith(SALT)))
+        return beside.replace(copy)
+
+
+def load_stack(root: Path, name: str, **more: str) -> Stack:
+    """Return a stack that has a file; `more` is added to the environment of its commands.
+
+    Raises:
+        SettingsError: It has none.
+    """
+    find_stack_file(root, name)
+    environment = {**os.environ, **compute_environment(root), **more}
+    return Stack(root, name, environment, has_own_backend(root))

@@ -1,0 +1,1 @@
+"""The project of a checkout: its files, and a stack that was opened."""

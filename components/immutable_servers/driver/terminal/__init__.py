@@ -1,0 +1,1 @@
+"""The terminal: lines, colours, questions and live displays."""

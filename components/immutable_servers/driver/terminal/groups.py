@@ -1,0 +1,53 @@
+"""Plain lines in foldable groups, as the logs of GitHub and GitLab show them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from immutable_servers.driver.engine.phases import Work
+from immutable_servers.driver.terminal.plain import Expected, Plain
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How a host is told where a group begins and ends; both take name and title."""
+
+    begin: Callable[[str, str], str]
+    end: Callable[[str], str]
+
+
+GITHUB = Marks(lambda _name, title: f"::group::{title}", lambda _name: "::endgroup::")
+"""https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions"""
+GITLAB = Marks(
+    lambda name, title: f"\033[0Ksection_start:{time.time():.0f}:{name}\r\033[0K{title}",
+    lambda name: f"\033[0Ksection_end:{time.time():.0f}:{name}\r\033[0K",
+)
+"""https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections"""
+
+
+class Groups(Plain):
+    """One group for each work that begins; groups cannot overlap, so the last one is open."""
+
+    def __init__(self, expected: Expected, marks: Marks) -> None:
+        super().__init__(expected)
+        self.marks = marks
+        self.made = 0
+        self.open = ""
+        self.key = ("", "")
+
+    def begin(self, work: Work) -> None:
+        """Open a group, unless the one for this phase and subject is open."""
+        if self.open and self.key == work.key:
+            return
+        self.close()
+        self.made += 1
+        self.key, self.open = work.key, f"immutable_{self.made}_{work.phase}"
+        about = self.word_expected(work)
+        title = f"{work.phase} {work.subject}{f' ({about})' if about else ''}"
+        self.put(self.marks.begin(self.open, title))
+
+    def close(self) -> None:
+        """Close the open group."""
+        if self.open:
+            self.put(self.marks.end(self.open))
+            self.open = ""

@@ -1,0 +1,76 @@
+"""Rows at the end of a terminal: what is under way, for how long, and what it said last."""
+
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Console, RenderableType
+from rich.live import Live as RichLive
+from rich.table import Table
+from rich.text import Text
+
+from immutable_servers.driver.engine.phases import Work
+from immutable_servers.driver.terminal.plain import Expected, Plain, render_clock
+
+
+@dataclass
+class _Row:
+    said: str = ""
+    began: float = field(default_factory=time.monotonic)
+
+
+class Live(Plain):
+    """One row for each work under way, and one line for each that is done."""
+
+    def __init__(self, expected: Expected) -> None:
+        super().__init__(expected)
+        self.rows: dict[Work, _Row] = {}
+        self.console = Console(stderr=True, highlight=False)
+        self.live = RichLive(
+            console=self.console,
+            get_renderable=self.render,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self.live.start()
+
+    def put(self, text: str) -> None:
+        """Say a line above the rows."""
+        self.console.print(Text(text, overflow="fold"))
+
+    def begin(self, work: Work) -> None:
+        """Give it a row."""
+        self.rows[work] = _Row()
+
+    def tell(self, work: Work | None, text: str) -> None:
+        """Show the line in the row of its work, till the next one; the row names the work."""
+        if work in self.rows:
+            self.rows[work].said = text.partition(": ")[2]
+        else:
+            super().tell(work, text)
+
+    def end(self, work: Work, text: str) -> None:
+        """Say what was done, and what it said last."""
+        row = self.rows.pop(work, _Row())
+        self.line(f"{text}: {row.said}" if row.said else text)
+
+    def drop(self, work: Work) -> None:
+        """Take its row away; what it said last stays."""
+        row = self.rows.pop(work, _Row())
+        last = f", last: {row.said}" if row.said else ""
+        self.line(f"  {work.phase} {work.name}: did not end well{last}")
+
+    def close(self) -> None:
+        """Take the rows away."""
+        self.live.stop()
+
+    def render(self) -> RenderableType:
+        """Return the rows: each on one line, its end cut in a narrow terminal."""
+        table = Table.grid()
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for work, row in list(self.rows.items()):
+            elapsed = render_clock(time.monotonic() - row.began).strip()
+            about = self.word_expected(work)
+            words = (f"{work.phase} {work.subject}", f"{elapsed}{f' of {about}' if about else ''}")
+            table.add_row(Text("  ".join(("   ", *words, row.said)).rstrip(), style="bold"))
+        return table

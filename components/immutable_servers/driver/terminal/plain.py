@@ -1,0 +1,56 @@
+"""A display of plain lines, which the others refine."""
+
+import time
+from collections.abc import Mapping
+
+from immutable_servers.driver.engine.phases import Work
+from immutable_servers.driver.terminal import console
+from immutable_servers.driver.terminal.words import render_seconds
+
+Expected = Mapping[tuple[str, str], float]
+"""How long work took in earlier runs, in seconds, by phase and subject."""
+
+
+class Plain:
+    """Says every line, each with the time since the run began."""
+
+    def __init__(self, expected: Expected) -> None:
+        self.expected = expected
+        self.began = time.monotonic()
+
+    def line(self, text: str) -> None:
+        """Say a line of the run."""
+        self.put(f"{render_clock(time.monotonic() - self.began)} {text}")
+
+    def put(self, text: str) -> None:
+        """Say a line as it is."""
+        console.say(text)
+
+    def begin(self, work: Work) -> None:
+        """Take the start of a work."""
+
+    def tell(self, work: Work | None, text: str) -> None:
+        """Take a line that a resource printed, and the work under way that it is about."""
+        del work
+        self.line(f"  {text}")
+
+    def end(self, work: Work, text: str) -> None:
+        """Take the end of a work, in words."""
+        del work
+        self.line(text)
+
+    def drop(self, work: Work) -> None:
+        """Take the end of a work that failed; its error is shown at the end."""
+
+    def close(self) -> None:
+        """End the display."""
+
+    def word_expected(self, work: Work) -> str:
+        """Return such as `about 45 s`; empty where no earlier run tells."""
+        seconds = self.expected.get(work.key)
+        return f"about {render_seconds(seconds)}" if seconds else ""
+
+
+def render_clock(seconds: float) -> str:
+    """Return a span of time such as `  4:13`."""
+    return f"{seconds // 60:3.0f}:{int(seconds % 60):02}"

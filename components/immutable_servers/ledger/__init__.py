@@ -1,0 +1,1 @@
+"""The record of a service's generations and its pin, as the stack exports them."""

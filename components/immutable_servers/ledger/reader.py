@@ -1,0 +1,132 @@
+"""Reads the ledger of the last run and completes it with what the target says.
+
+Pulumi saves a stack's outputs after its deletes, so a run that was killed leaves the ledger one
+step behind. What exists and what serves is therefore asked of the target, every time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from immutable_servers.contract.values import Fleet
+from immutable_servers.ledger.records import UNKNOWN, Record, ServiceLedger, State, unreadable
+
+OUTPUT = "ledger"
+"""The stack output that holds it."""
+
+
+def read_last_output() -> Any:  # noqa: ANN401 - whatever the last run exported
+    """Return what the last run of this stack exported as its ledger, None before the first.
+
+    Read synchronously: what a program registers after an `await` of its own is lost.
+
+    Raises:
+        LedgerError: The output is a secret, so that its reader cannot see into it.
+    """
+    import pulumi  # noqa: PLC0415 - the driver reads ledgers too, and need not wait for it
+    from pulumi.runtime.sync_await import _sync_await  # noqa: PLC0415 - the same
+
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    itself = pulumi.StackReference("this-stack", stack_name=name)
+    details = _sync_await(itself.get_output_details(OUTPUT))
+    if details.secret_value is not None:
+        raise unreadable("ledger", "The output is a secret; the ledger holds names of secrets only")
+    return details.value
+
+
+def parse_ledgers(output: Any) -> dict[str, ServiceLedger]:  # noqa: ANN401 - not yet checked
+    """Turn the output into a ledger for each service.
+
+    A record that holds the engine's unknown string (it depended on what failed) is left out: the
+    target's own record of that fleet takes its place.
+
+    Raises:
+        LedgerError: It is not what we wrote.
+    """
+    if output is None:
+        return {}
+    if not isinstance(output, Mapping):
+        raise unreadable("ledger", f"It is {_describe(output)}, not a mapping of services")
+    return {name: _parse_service(name, value) for name, value in output.items()}
+
+
+def _describe(value: Any) -> str:  # noqa: ANN401 - anything may stand there
+    return "the engine's unknown value" if value == UNKNOWN else f"of type {type(value).__name__}"
+
+
+def _parse_service(name: str, value: Any) -> ServiceLedger:  # noqa: ANN401 - not yet checked
+    if not isinstance(value, Mapping) or not isinstance(value.get("generations"), Mapping):
+        raise unreadable(f"ledger.{name}", f"It is {_describe(value)}, not a service's ledger")
+    generations: dict[str, Record] = {}
+    for generation, plain in value["generations"].items():
+        where = f"ledger.{name}.generations.{generation}"
+        if not isinstance(plain, Mapping):
+            raise unreadable(where, f"It is {_describe(plain)}, not a record")
+        known = _without_unknown_state(plain)
+        if UNKNOWN not in known.values():
+            generations[generation] = Record.from_plain(known, where)
+    pin = value.get("pin") or {}
+    if not isinstance(pin, Mapping):
+        raise unreadable(f"ledger.{name}.pin", f"It is {_describe(pin)}, not a pin")
+    return ServiceLedger(generations, dict(pin))
+
+
+def _without_unknown_state(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Take an unknown state for a standby's: what serves is read from the balancer anyway."""
+    if plain.get("state") != UNKNOWN:
+        return dict(plain)
+    verified = isinstance(plain.get("verified"), Mapping) and plain["verified"]
+    return {**plain, "state": State.STANDBY if verified else State.CANDIDATE}
+
+
+def complete(
+    ledger: ServiceLedger, fleets: Mapping[str, Fleet], traffic: Mapping[str, int]
+) -> ServiceLedger:
+    """Return the ledger with every fleet that exists, and each state as the target has it.
+
+    A fleet that the ledger does not know was launched by a run that died: its record comes from the
+    target. It counts as unverified, unless the balancer sends it traffic: that it only ever does to
+    a verified generation.
+    """
+    generations = dict(ledger.generations)
+    for generation, fleet in fleets.items():
+        if generation not in generations:
+            where = f"the target's record of generation {generation}"
+            generations[generation] = Record.from_plain(fleet.record, where)
+        elif not generations[generation].window_ends:
+            ends = int(fleet.record.get("window_ends") or 0)
+            generations[generation] = replace(generations[generation], window_ends=ends)
+    serving = _find_serving(ledger, traffic)
+    return ServiceLedger(
+        {
+            generation: _complete_record(record, fleets.get(generation), traffic, serving)
+            for generation, record in generations.items()
+        },
+        ledger.pin,
+    )
+
+
+def _find_serving(ledger: ServiceLedger, traffic: Mapping[str, int]) -> str:
+    """Return who serves; of shares that a killed canary left, who served before it."""
+    if traffic.get(ledger.live):
+        return ledger.live
+    return max(traffic, key=lambda generation: traffic[generation], default="")
+
+
+def _complete_record(
+    record: Record, fleet: Fleet | None, traffic: Mapping[str, int], serving: str
+) -> Record:
+    state = _find_state(record, fleet, serving)
+    verified = record.verified
+    if state is not State.RETIRED and traffic.get(record.generation) and not verified:
+        verified = {"how": "found with the traffic after a run that died"}
+        state = State.STANDBY if state is State.CANDIDATE else state
+    return replace(record, state=state, verified=verified)
+
+
+def _find_state(record: Record, fleet: Fleet | None, serving: str) -> State:
+    if fleet is None or fleet.leaving:
+        return State.RETIRED
+    if record.generation == serving:
+        return State.LIVE
+    return State.STANDBY if record.verified and not record.fault else State.CANDIDATE

@@ -1,0 +1,148 @@
+"""The record of one generation, and the ledger of a service, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Self, get_origin
+
+from immutable_servers.contract.plain import restore_numbers
+from immutable_servers.errors import LedgerError
+
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""What the engine stores for an output that depends on what failed.
+
+`UnknownStringValue` in https://github.com/pulumi/pulumi/blob/v3.259.0/sdk/go/common/resource/plugin
+"""
+
+KEPT_RECORDS = 50
+"""How many records the ledger of a service keeps."""
+
+
+class State(StrEnum):
+    """Where a generation is on its way."""
+
+    CANDIDATE = "candidate"
+    LIVE = "live"
+    STANDBY = "standby"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is remembered of one generation.
+
+    Attributes:
+        order: Counts the generations of a service, from 1.
+        image: Name of the app image.
+        version: Its version.
+        images: Versions of the image and of its parents, by name.
+        artifact: The target's id of the baked image.
+        launch: The launch spec's fields.
+        shape: Digest of what our code gave the launch template.
+        servers: How many servers it has or had.
+        round: Which try of the same version, launch spec and shape.
+        commit: The git commit of its first launch, empty outside of git.
+        checks: Digest of the checks that verified it.
+        verified: When and how it was verified, empty when it was not.
+        window_ends: When its login window closes, in seconds since the epoch.
+        left_at: When traffic left it, or when it was first seen to stand by, in seconds since the
+            epoch; 0 while it serves, and before it ever did.
+        launched_at: When it was launched, in seconds since the epoch; 0 while that is not known.
+        data_version: What the settings named when they last asked for it.
+        fault: What its canary or the watch after it found: a candidate that failed under traffic.
+            Empty otherwise.
+    """
+
+    generation: str
+    order: int
+    state: State
+    image: str
+    version: str
+    images: dict[str, str]
+    artifact: str
+    launch: dict[str, Any]
+    shape: str
+    servers: int
+    round: int
+    commit: str = ""
+    checks: str = ""
+    verified: dict[str, str] = field(default_factory=dict)
+    window_ends: int = 0
+    left_at: int = 0
+    launched_at: int = 0
+    data_version: str = ""
+    fault: str = ""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**plain, "state": str(self.state)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], where: str) -> Self:
+        """Read what `to_plain` wrote.
+
+        Raises:
+            LedgerError: A field is missing or is not of its kind.
+        """
+        known = {item.name for item in fields(cls)}
+        values = {name: restore_numbers(value) for name, value in plain.items() if name in known}
+        try:
+            values["state"] = State(values["state"])
+            record = cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise unreadable(where, f"{type(error).__name__}: {error}") from error
+        for item in fields(cls):
+            kind = get_origin(item.type) or item.type
+            if not isinstance(getattr(record, item.name), kind):  # type: ignore[arg-type]
+                raise unreadable(where, f"{item.name} is not of type {kind.__name__}")  # type: ignore[union-attr]
+        return record
+
+    def is_same_make(self, version: str, launch: Mapping[str, Any], shape: str) -> bool:
+        """Tell whether it was made from the same version, launch spec and shape."""
+        return (self.version, dict(self.launch), self.shape) == (version, dict(launch), shape)
+
+    def with_state(self, state: State) -> Self:
+        """Return the record in another state."""
+        return replace(self, state=state)
+
+
+@dataclass(frozen=True)
+class ServiceLedger:
+    """A service's generations by id, and its pin (empty when it is not pinned)."""
+
+    generations: dict[str, Record] = field(default_factory=dict)
+    pin: dict[str, str] = field(default_factory=dict)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values, as the stack exports them."""
+        generations = {key: record.to_plain() for key, record in self.generations.items()}
+        return {"pin": self.pin, "generations": generations}
+
+    def list_kept(self, desired: str) -> list[Record]:
+        """Return what the next ledger keeps beside a generation: what exists, then the newest."""
+        others = [record for key, record in self.generations.items() if key != desired]
+        others.sort(key=lambda record: (record.state is State.RETIRED, -record.order))
+        return others[: KEPT_RECORDS - 1]
+
+    @property
+    def live(self) -> str:
+        """The generation that has the traffic, empty when none has."""
+        found = (key for key, record in self.generations.items() if record.state is State.LIVE)
+        return next(found, "")
+
+    @property
+    def last_order(self) -> int:
+        """The highest order given so far, 0 when none was."""
+        return max((record.order for record in self.generations.values()), default=0)
+
+
+def unreadable(where: str, fact: str) -> LedgerError:
+    """Make the error for a ledger that is not what we wrote."""
+    return LedgerError(
+        f"The ledger of this stack cannot be read at {where}",
+        facts=[fact],
+        todo="An unreadable ledger is never taken for an empty one, so nothing was changed. "
+        "See what the stack has with `pulumi stack output ledger`; when it was edited by hand, "
+        "put back an earlier state with `pulumi stack import`.",
+    )

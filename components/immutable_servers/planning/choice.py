@@ -1,0 +1,194 @@
+"""Chooses the generation that a service shall have: by a request, a pin, or the source."""
+
+from dataclasses import dataclass, replace
+
+from immutable_servers.errors import LedgerError
+from immutable_servers.identity.generation import compute_generation_id
+from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.planning.known import Known
+from immutable_servers.planning.wish import Wish
+from immutable_servers.settings.durations import render_duration
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where traffic is to go.
+
+    Attributes:
+        fresh: It was never launched: this run makes it.
+        pin: What the ledger keeps of a pin from now on.
+        notes: What a reader of the preview should know.
+        follows: The source asks for it.
+    """
+
+    record: Record
+    fresh: bool
+    pin: dict[str, str]
+    notes: tuple[str, ...] = ()
+    follows: bool = True
+
+
+def choose(wish: Wish, known: Known) -> Choice:
+    """Return what the pin says, else what was asked for by hand, else what the source says.
+
+    Raises:
+        LedgerError: The pin names a generation that nobody knows.
+    """
+    live, pin = known.find_live(), known.ledger.pin
+    if live and wish.stays:
+        return Choice(live, fresh=False, pin=pin, follows=False)
+    if "generation" in pin:
+        return _choose_pinned(pin, wish, known)
+    if live and wish.again:
+        asked = known.find_failed(wish) or live
+        return _make_again(asked, f"is replaced by hand ({wish.again})", wish, known, pin)
+    stays = live or known.ledger.generations.get(pin.get("instead", ""))
+    if stays and pin.get("held") == wish.version:
+        chosen = _choose_held(stays, wish, known)
+    else:
+        chosen = _choose_by_source(wish, known)
+    if live and chosen.record.generation == live.generation and _is_too_old(live, wish):
+        why = f"is older than {render_duration(wish.max_age or 0)}"
+        return _make_again(live, why, wish, known, chosen.pin)
+    return chosen
+
+
+def _is_too_old(live: Record, wish: Wish) -> bool:
+    if wish.max_age is None or not live.launched_at:
+        return False
+    return live.launched_at + wish.max_age < wish.now
+
+
+def _choose_pinned(pin: dict[str, str], wish: Wish, known: Known) -> Choice:
+    """Choose the pinned generation, or where it cannot be used another round of its artifact.
+
+    A round that a run has left out, under `--target`, is unknown to the next one, which knows what
+    it is a round of.
+    """
+    generation = pin["generation"]
+    records = known.ledger.generations
+    pinned = records.get(generation) or records.get(pin.get("again", ""))
+    if pinned is None:
+        raise LedgerError(
+            f"The pin names generation {generation}, which the ledger does not know",
+            todo="Run `./immutable resume`, or roll back to one that `./immutable status` lists.",
+        )
+    chosen = _choose_same(pinned, wish, known)
+    note = (
+        f"pinned to generation {chosen.record.generation} by {pin.get('who')} at {pin.get('at')}"
+        f" ({pin.get('why')}): the source is not followed until `./immutable resume`"
+    )
+    again = {"again": pinned.generation} if chosen.fresh else {}
+    return replace(
+        chosen,
+        pin={**pin, "generation": chosen.record.generation, **again},
+        notes=(*chosen.notes, note),
+        follows=False,
+    )
+
+
+def _choose_held(record: Record, wish: Wish, known: Known) -> Choice:
+    """Choose what was gone back to, as long as the source gives the version that was left."""
+    chosen = _choose_same(record, wish, known)
+    note = (
+        f"version {wish.version} was left by a rollback: generation {chosen.record.generation}"
+        " stays until the source gives another, or `./immutable resume --now`"
+    )
+    pin, notes = known.ledger.pin, (*chosen.notes, note)
+    return replace(chosen, pin=pin, notes=notes, follows=False)
+
+
+def _choose_same(record: Record, wish: Wish, known: Known) -> Choice:
+    """Choose a generation, or where it cannot be used another round of its artifact."""
+    if not known.find_fault(record, wish):
+        return Choice(record, fresh=False, pin={})
+    chosen = _choose_by_source(_wish_for(record, wish), known)
+    if chosen.fresh and not (record.version == wish.version and wish.version in wish.gone):
+        chosen = replace(chosen, record=replace(chosen.record, artifact=record.artifact))
+    return chosen
+
+
+def _choose_by_source(wish: Wish, known: Known) -> Choice:
+    """Choose the live one or the last round of the wished make, else begin the next round."""
+    rounds = known.find_rounds(wish)
+    if not rounds:
+        return Choice(_begin(wish, known.ledger, 0), fresh=True, pin={})
+    live = [record for record in rounds if record.state is State.LIVE]
+    last = (live or rounds)[-1]
+    unfit = known.find_fault(last, wish)
+    if not unfit:
+        failed = last.fault and last.state is not State.LIVE
+        notes = (describe_failure(last),) if failed else ()
+        record = replace(last, data_version=wish.data_version)
+        return Choice(record, fresh=False, pin={}, notes=notes)
+    next_round = rounds[-1].round + 1
+    note = f"generation {last.generation} {unfit}: made again as round {next_round}"
+    return Choice(_begin(wish, known.ledger, next_round), fresh=True, pin={}, notes=(note,))
+
+
+def describe_failure(record: Record) -> str:
+    """Say why a generation that failed under traffic gets none."""
+    return (
+        f"generation {record.generation} failed under traffic ({record.fault}): it gets none until"
+        " the source or the canary's settings change, or `./immutable replace`"
+    )
+
+
+def _make_again(old: Record, why: str, wish: Wish, known: Known, pin: dict[str, str]) -> Choice:
+    """Choose the round after the live one, of the same image: one that never served, or a new."""
+    again = _wish_for(old, wish)
+    rounds = known.find_rounds(again)
+    last = rounds[-1] if rounds else None
+    is_unused = last is not None and last.generation != old.generation and not last.left_at
+    # Asked for by hand, a round that failed under traffic is no other try.
+    has_failed = last is not None and bool(last.fault and wish.again)
+    if last and is_unused and not has_failed and not known.find_fault(last, again):
+        note = f"generation {old.generation} {why}: round {last.round} was made already"
+        return Choice(last, fresh=False, pin=pin, notes=(note,))
+    next_round = last.round + 1 if last else 0
+    note = f"generation {old.generation} {why}: made again as round {next_round}"
+    record = _begin(again, known.ledger, next_round)
+    if old.version != wish.version:  # else the checkout can bake it, should it be gone
+        record = replace(record, artifact=old.artifact)
+    return Choice(record, fresh=True, pin=pin, notes=(note,))
+
+
+def _wish_for(record: Record, wish: Wish) -> Wish:
+    """Return the wish for another round of a generation, whatever the source says."""
+    return replace(
+        wish,
+        image=record.image,
+        version=record.version,
+        images=record.images,
+        launch=record.launch,
+        commit=record.commit,
+        data_version=record.data_version,
+    )
+
+
+def _begin(wish: Wish, ledger: ServiceLedger, round_: int) -> Record:
+    """Return the record of a round that nobody made yet.
+
+    One that nothing else knows any more may have the balancer as its witness: its fleet was lost
+    before a run could record it. Servers of its id would be sent traffic before they are verified.
+    """
+    shape = {"digest": wish.shape}
+    generation = compute_generation_id(wish.version, wish.launch, shape, round_)
+    if generation in wish.pointed:
+        return _begin(wish, ledger, round_ + 1)
+    return Record(
+        generation=generation,
+        order=ledger.last_order + 1,
+        state=State.CANDIDATE,
+        image=wish.image,
+        version=wish.version,
+        images=wish.images,
+        artifact="",
+        launch=wish.launch,
+        shape=wish.shape,
+        servers=wish.servers,
+        round=round_,
+        commit=wish.commit,
+        checks=wish.checks,
+        data_version=wish.data_version,
+    )

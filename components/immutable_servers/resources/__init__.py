@@ -1,0 +1,1 @@
+"""What our dynamic resources share."""

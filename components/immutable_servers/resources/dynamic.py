@@ -1,0 +1,109 @@
+"""What all our dynamic resources share: declared inputs, a diff over them, plain errors.
+
+A provider class is a thin shell over plain functions. It is stored in the state by reference
+(module and name), holds no attribute, and is given all it needs as inputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pulumi import Input, ResourceOptions, dynamic
+
+from immutable_servers.errors import make_left_out
+from immutable_servers.system.engine_watch import end_with_engine
+from immutable_servers.system.files import tell_full_disk
+from immutable_servers.system.stopping import listen
+
+# On import, since every process that runs a program or a provider of ours loads this module, and
+# some calls of the engine (Delete) come without any other call before them.
+end_with_engine()
+listen()
+
+
+CALLS = {"check", "diff", "create", "read", "update", "delete"}
+"""What the engine calls."""
+
+
+class Provider(dynamic.ResourceProvider):
+    """Compares the declared inputs, and nothing else.
+
+    Attributes:
+        updates: Inputs whose change is made in place.
+        replaces: Inputs whose change makes a new resource, created before the old one is deleted.
+        needs: Inputs that are outputs of the resources that come first.
+        serialize_as_secret_always: Pulumi's switch. Module and name of a class are no secret, and
+            to encrypt them for each resource costs a large stack a part of every run.
+    """
+
+    serialize_as_secret_always = False
+    updates: ClassVar[Sequence[str]] = ()
+    replaces: ClassVar[Sequence[str]] = ()
+    needs: ClassVar[Sequence[str]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Have each call of the engine tell a full disk as an error of ours."""
+        super().__init_subclass__()
+        for name in CALLS & vars(cls).keys():
+            setattr(cls, name, tell_full_disk(vars(cls)[name]))
+
+    def require(self, props: Mapping[str, Any]) -> None:
+        """Refuse to go on without what should come first.
+
+        Under `--exclude` and `--target` the engine leaves a resource out, and calls those that
+        depend on it all the same, without its outputs. What they then made would refer to a
+        resource that is not in the state, which the engine never reads again.
+
+        Raises:
+            ImmutableError: An output of what comes first is missing.
+        """
+        missing = [name for name in self.needs if props.get(name) is None]
+        if missing:
+            raise make_left_out(f"missing: {', '.join(missing)}")
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
+        """Accept the inputs; a provider whose mistakes should fail the preview refines this."""
+        return dynamic.CheckResult(news, [])
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
+        """Say what changed of the declared inputs, and of what the target says (`find_drift`)."""
+        self.require(news)
+        replaces = changed(self.replaces, olds, news)
+        drift = [] if replaces else self.find_drift(olds, news)
+        changes = bool(replaces or drift or changed(self.updates, olds, news))
+        return dynamic.DiffResult(changes=changes, replaces=replaces, delete_before_replace=False)
+
+    def find_drift(self, _olds: Mapping[str, Any], _news: Mapping[str, Any]) -> Sequence[str]:
+        """Return what reality no longer has of the resource; empty when all is as recorded."""
+        return ()
+
+
+def changed(names: Sequence[str], olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+    """Return those of `names` whose values differ."""
+    return [name for name in names if olds.get(name) != news.get(name)]
+
+
+def require_new_window(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
+    """Refuse to launch a fleet again under the login window of the one that was lost.
+
+    By its window, servers are told from those that were verified before under the same id.
+
+    Raises:
+        ImmutableError: The window is the old one: this run leaves the generation's `Access` out.
+    """
+    if olds.get("window_ends") == news.get("window_ends"):
+        raise make_left_out("The fleet is gone, and would be launched without a new login window.")
+
+
+class Resource(dynamic.Resource, module="immutable-servers", name="Resource"):
+    """A dynamic resource whose outputs are declared beside its inputs."""
+
+    def __init__(
+        self,
+        provider: dynamic.ResourceProvider,
+        name: str,
+        inputs: Mapping[str, Input[Any]],
+        outputs: Sequence[str],
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        """Register with `inputs`; each of `outputs` becomes an attribute."""
+        super().__init__(provider, name, {**dict.fromkeys(outputs), **inputs}, opts)

@@ -1,0 +1,17 @@
+"""Progress lines of the dynamic resources, each naming its phase and its resource.
+
+`pulumi.log` does not work in dynamic providers; what they print shows live on the stack's row.
+"""
+
+from immutable_servers.contract.values import Say, Scope
+
+
+def start_saying(phase: str, scope: Scope) -> Say:
+    """Return a function that prints `verify web-3f2a9c41: 12 passed`, each line of a text so."""
+    name = "-".join(filter(None, (scope.service, scope.generation)))
+
+    def say(text: str) -> None:
+        for line in text.splitlines():
+            print(f"{phase} {name}: {line}", flush=True)  # noqa: T201 - the engine shows it
+
+    return say

@@ -1,0 +1,1 @@
+"""Pulumi's state: where it is, what it holds, and whose it is."""

@@ -1,0 +1,74 @@
+"""Keeps two states from changing the things of one stack at a target.
+
+Project and stack name a target's things. Two checkouts with states of their own that share both
+names would each retire what the other launched.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from immutable_servers.contract.ownership import Owner
+from immutable_servers.contract.target import Target
+from immutable_servers.contract.values import Scope
+from immutable_servers.errors import SettingsError
+from immutable_servers.state.backend import (
+    SCHEME,
+    digest_backend,
+    find_backend,
+    find_state_file,
+    normalize,
+    shorten,
+)
+
+VARIABLE = "IMMUTABLE_TAKE_OVER"
+"""Names the stack that a run may take over from another state."""
+
+
+def make_owner(root: Path, organization: str, scope: Scope) -> Owner:
+    """Return this run's state as the owner of a stack."""
+    url = normalize(find_backend(root), root)
+    return Owner(
+        backend=shorten(url),
+        digest=digest_backend(url),
+        organization=organization,
+        project=scope.project,
+        stack=scope.stack,
+        checkout=str(root),
+    )
+
+
+def claim(target: Target, ours: Owner, warn: Callable[[str], None]) -> None:
+    """Refuse a stack that another state holds; take over one whose state is gone, with a warning.
+
+    Raises:
+        SettingsError: Another state holds the stack, or cannot be asked.
+    """
+    found = target.find_owner(Scope(ours.project, ours.stack))
+    if found is not None and not found.is_same(ours):
+        if not is_gone(found) and os.environ.get(VARIABLE) != ours.stack:
+            raise _is_held(found, ours)
+        warn(
+            f"The stack {ours.stack} is taken over from {found.checkout},"
+            f" whose state was {found.backend}"
+        )
+
+
+def is_gone(owner: Owner) -> bool:
+    """Tell whether a state was a file on this machine, and holds the stack no more."""
+    if not owner.backend.startswith(SCHEME):
+        return False
+    folder = Path(owner.backend.removeprefix(SCHEME))
+    return find_state_file(folder, owner.project, owner.stack) is None
+
+
+def _is_held(found: Owner, ours: Owner) -> SettingsError:
+    return SettingsError(
+        f"The stack {ours.stack} of {ours.project} belongs to another checkout",
+        facts=[
+            f"It was last updated from {found.checkout}, with its state in {found.backend}",
+            f"This run's state is in {ours.backend}",
+        ],
+        todo=f"Give this stack another name: copy Pulumi.{ours.stack}.yaml, and name the copy. "
+        f"To take it over with its servers: {VARIABLE}={ours.stack} ./immutable up {ours.stack}",
+    )

@@ -1,0 +1,1 @@
+"""This machine: processes, files, locks, interrupts, places; nothing of the domain."""

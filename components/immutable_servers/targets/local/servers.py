@@ -1,0 +1,185 @@
+"""Boots servers side by side and waits until each answers its health check."""
+
+import http.client
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tenacity
+
+from immutable_servers.contract.values import FleetSpec, Health
+from immutable_servers.errors import LaunchError
+from immutable_servers.system import stopping
+from immutable_servers.targets.local import layout
+from immutable_servers.targets.local.accelerator import Accelerator, find_accelerator
+from immutable_servers.targets.local.machines import (
+    Machine,
+    MachineWish,
+    find_machine_process,
+    find_pause,
+    start_machine,
+)
+from immutable_servers.targets.local.ports import LOOPBACK
+from immutable_servers.targets.local.settings import LocalSettings, Size
+
+AT_ONCE = 16
+_ANSWER_SECONDS = 5.0
+_SUCCESS = 2
+_CONSOLE_LINES = 25
+_CONSOLE_BYTES = 64 * 1024
+"""Where the last lines are looked for: a log may be long."""
+_PANIC = "Kernel panic"
+
+
+def make_wish(spec: FleetSpec, name: str, size: Size, settings: LocalSettings) -> MachineWish:
+    """Return what a server of a fleet should be when it is started now.
+
+    It is open only while the login window is: later it boots sealed.
+    """
+    is_open = bool(spec.public_key) and spec.window_ends > time.time()
+    spec = spec if is_open else replace(spec, public_key="", window_ends=0)
+    return MachineWish(
+        name=name,
+        artifact=spec.artifact,
+        guest_port=spec.launch.port,
+        memory=size.memory,
+        cpus=size.cpus,
+        ports=settings.port_range,
+        launch=_render_launch(spec, name),
+        open=is_open,
+    )
+
+
+def boot_servers(
+    wishes: Mapping[Path, MachineWish], health: str, settings: LocalSettings
+) -> tuple[dict[Path, Machine], list[LaunchError]]:
+    """Boot every server that does not run, and wait until each serves or its time is over.
+
+    Returns:
+        The machines, and for each that does not serve what kept it, with the end of its console.
+
+    Raises:
+        LaunchError: A machine could not be started at all.
+    """
+    kernel = layout.artifact_dir(next(iter(wishes.values())).artifact) / "vmlinuz"
+    accelerator = choose_accelerator(kernel, settings)
+    deadline = time.monotonic() + settings.boot_deadline
+
+    def boot(folder: Path) -> tuple[Machine, LaunchError | None]:
+        machine = start_machine(folder, wishes[folder], accelerator)
+        try:
+            _wait_until_serving(folder, machine, health, deadline)
+        except LaunchError as error:
+            return machine, error
+        return machine, None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        done = dict(zip(wishes, pool.map(boot, wishes), strict=True))
+    machines = {folder: machine for folder, (machine, _) in done.items()}
+    return machines, [error for _, error in done.values() if error]
+
+
+def choose_accelerator(kernel: Path, settings: LocalSettings) -> Accelerator:
+    """Return what the settings say, or for `auto` whether KVM works with this kernel."""
+    chosen = settings.accelerator
+    return find_accelerator(kernel) if chosen == "auto" else chosen
+
+
+def ask_health(machine: Machine, health: str) -> Health:
+    """Ask a server for its health now."""
+    connection = http.client.HTTPConnection(LOOPBACK, machine.http_port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", health)
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        return Health(machine.name, ok=False, detail=str(error) or type(error).__name__)
+    finally:
+        connection.close()
+    is_ok = answer.status // 100 == _SUCCESS
+    return Health(machine.name, ok=is_ok, detail=f"{answer.status} {answer.reason}")
+
+
+def find_health(
+    machines: Sequence[Machine], health: str, members: Mapping[str, str]
+) -> list[Health]:
+    """Ask servers side by side; `members` is what the balancer's group holds, with its state.
+
+    A server that the group holds and the fleet does not is in the answer too: as one that fails.
+    """
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda machine: ask_health(machine, health), machines))
+    found = [
+        replace(answer, serving=members.get(answer.server, "").startswith(("UP", "no check")))
+        for answer in answers
+    ]
+    strange = set(members) - {machine.name for machine in machines}
+    return found + [
+        Health(name, ok=False, detail="the balancer's group holds it, the fleet does not")
+        for name in sorted(strange)
+    ]
+
+
+def read_console(folder: Path) -> Sequence[str]:
+    """Return the last lines that a machine printed on its console."""
+    log = folder / "console.log"
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _CONSOLE_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return [line.rstrip() for line in lines if line.strip()][-_CONSOLE_LINES:]
+
+
+def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: float) -> None:
+    """Wait for the health check; without one (a probe that may be sick) for nothing."""
+    if not health:
+        return
+    last = ""
+
+    def has_ended_or_serves() -> str:
+        nonlocal last
+        answer = ask_health(machine, health)
+        last = answer.detail
+        if answer.ok:
+            return "serves"
+        if find_machine_process(folder) is None:
+            return "its QEMU process ended"
+        if why := find_pause(folder):
+            return f"it is paused: {why}"
+        panicked = any(_PANIC in line for line in read_console(folder))
+        return "its kernel panicked" if panicked else ""
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda found: not found),
+        wait=tenacity.wait_fixed(0.2),
+        stop=stopping.stop_after(deadline - time.monotonic(), f"waiting for {machine.name}"),
+        sleep=stopping.sleep,
+        retry_error_callback=lambda _state: "the deadline passed",
+    )
+    found = attempts(has_ended_or_serves)
+    if found != "serves":
+        raise LaunchError(
+            f"The server {machine.name} does not serve: {found}",
+            facts=[
+                f"health check: http://{LOOPBACK}:{machine.http_port}{health}: {last}",
+                *read_console(folder),
+                f"console log: {folder / 'console.log'}",
+            ],
+            todo="The servers stay for inspection. Mend the image, or run the update again.",
+        )
+
+
+def _render_launch(spec: FleetSpec, name: str) -> dict[str, Any]:
+    """Return the launch data that a server is handed (see `packer/base`)."""
+    return {
+        "server": name,
+        "service": spec.scope.service,
+        "generation": spec.scope.generation,
+        "login_key": spec.public_key,
+        "window_ends": spec.window_ends,
+        "env": spec.launch.env,
+    }

@@ -1,0 +1,102 @@
+"""Asks the servers of a generation for their health until all answer, or time is over."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tenacity import Retrying, retry_if_result, wait_fixed
+
+from immutable_servers.contract.target import Target
+from immutable_servers.contract.values import ALL, Health, Launch
+from immutable_servers.errors import LEAVE_NOTHING_OUT, TrafficError, make_left_out
+from immutable_servers.system import stopping
+from immutable_servers.targets.place import Place
+
+INTERVAL = 0.5
+"""Seconds between two rounds of questions."""
+
+
+def wait_until_healthy(place: Place, launch: Launch, deadline: float) -> Sequence[Health]:
+    """Return the servers that still do not answer, or do not belong, after `deadline` seconds.
+
+    Empty means that every server of the generation answered, and that the balancer's group for it
+    holds these servers and no other.
+
+    Raises:
+        StoppedError: This process was told to stop.
+    """
+    target = place.load()
+
+    def ask() -> list[Health]:
+        answers = target.find_health(place.scope, launch)
+        if not answers:
+            return [Health(place.scope.name, ok=False, detail="it has no servers")]
+        return [answer for answer in answers if not (answer.ok and answer.serving)]
+
+    retrying = Retrying(
+        retry=retry_if_result(bool),
+        stop=stopping.stop_after(deadline, f"waiting for {place.scope.name}"),
+        sleep=stopping.sleep,
+        wait=wait_fixed(INTERVAL),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
+    )
+    return retrying(ask)
+
+
+def find_launch(place: Place) -> int:
+    """Return when the servers of a generation were launched, in seconds since the epoch.
+
+    As the target has it; 0 for no fleet, and where nobody knows.
+    """
+    fleet = place.load().find_fleets(place.scope).get(place.scope.generation)
+    return int(fleet.record.get("launched_at") or 0) if fleet else 0
+
+
+def refuse_launched_again(place: Place, verified_launch: int | None) -> None:
+    """Refuse to act on a verdict of other servers than those that there are.
+
+    Args:
+        place: The generation's.
+        verified_launch: What `find_launch` returned when they were verified; None or 0 in a state
+            that does not say.
+
+    Raises:
+        ImmutableError: They were launched again since.
+    """
+    if was_launched_again(verified_launch, find_launch(place)):
+        raise make_left_out(
+            f"The servers of {place.scope.name} were launched again since they passed."
+        )
+
+
+def was_launched_again(before: Any, now: Any) -> bool:  # noqa: ANN401 - of a state or a record
+    """Tell whether the servers of a generation are others than those that a state speaks of.
+
+    Both are in seconds since the epoch, and 0 or missing where nobody knows.
+    """
+    return bool(before and now and before != now)
+
+
+def refuse_not_whole(place: Place) -> None:
+    """Ask the target whether all servers are there: those that are may well answer.
+
+    Raises:
+        TrafficError: One is missing, or the fleet is being deleted.
+    """
+    fleet = place.load().find_fleets(place.scope).get(place.scope.generation)
+    if fleet is None or fleet.leaving or not fleet.whole:
+        raise TrafficError(
+            f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"
+            " whole",
+            todo=LEAVE_NOTHING_OUT,
+        )
+
+
+def find_live(target: Target, place: Place) -> str:
+    """Return the generation with the most traffic, empty when there is none."""
+    weights = target.find_traffic(place.scope)
+    return max(weights, key=lambda generation: weights[generation], default="")
+
+
+def is_pointing(target: Target, place: Place) -> bool:
+    """Tell whether the balancer sends all traffic to the place's generation."""
+    return dict(target.find_traffic(place.scope)) == {place.scope.generation: ALL}

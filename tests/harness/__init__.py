@@ -1,0 +1,1 @@
+"""What tests share: sample projects, worlds, warm interpreters, runners of CI files."""

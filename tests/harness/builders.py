@@ -1,0 +1,67 @@
+"""Records, fleets and wishes for the tests of decisions."""
+
+from dataclasses import replace
+
+from immutable_servers.contract.values import Fleet
+from immutable_servers.ledger.reader import complete
+from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.planning.standbys import Policy
+from immutable_servers.planning.wish import Wish
+
+NOW = 1_000_000.0
+LAUNCH = {"size": "small", "port": 80, "health": "/", "env": {}, "overrides": {}}
+VERIFIED = {"at": "then", "how": "12 passed"}
+
+
+def make_wish(version: str = "v1", keep: int = 1) -> Wish:
+    """Return a wish for a version."""
+    return Wish(
+        image="app",
+        version=version,
+        images={"app": version, "base": "b"},
+        launch=LAUNCH,
+        shape="shape",
+        servers=2,
+        checks="checks",
+        standbys=Policy(keep),
+        commit="c",
+        now=NOW,
+    )
+
+
+def make_record(generation: str, version: str, order: int, **changes: object) -> Record:
+    """Return a verified record, or what `changes` make of it."""
+    record = Record(
+        generation=generation,
+        order=order,
+        state=State.STANDBY,
+        image="app",
+        version=version,
+        images={"app": version, "base": "b"},
+        artifact=f"app/{version}",
+        launch=LAUNCH,
+        shape="shape",
+        servers=2,
+        round=0,
+        verified=VERIFIED,
+        window_ends=int(NOW) - 1,
+    )
+    return replace(record, **changes)  # type: ignore[arg-type]
+
+
+def make_fleet(record: Record, *, whole: bool = True, leaving: bool = False) -> Fleet:
+    """Return the fleet of a record as a target would report it."""
+    return Fleet(record.generation, record.to_plain(), 2, whole=whole, running=2, leaving=leaving)
+
+
+def know(
+    records: list[Record], live: str, *, broken: tuple[str, ...] = (), gone: tuple[str, ...] = ()
+) -> tuple[ServiceLedger, dict[str, Fleet]]:
+    """Return a completed ledger with the fleets of its records."""
+    fleets = {
+        record.generation: make_fleet(record, whole=record.generation not in broken)
+        for record in records
+        if record.generation not in gone
+    }
+    ledger = ServiceLedger({record.generation: record for record in records})
+    return complete(ledger, fleets, {live: 100} if live else {}), fleets

@@ -1,0 +1,81 @@
+"""`doctor`: what it says of each part, and when it says that one is missing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from immutable_servers.driver.commands import doctor
+from immutable_servers.driver.setup import debian
+from immutable_servers.driver.setup.parts import Found, Part
+from immutable_servers.errors import SettingsError
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one stack, on a machine of its own, for a user who is not logged in."""
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    (tmp_path / "Pulumi.prod.yaml").write_text("config:\n  shop:target: local\n")
+    for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "PULUMI_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    monkeypatch.delenv("PULUMI_ACCESS_TOKEN", raising=False)
+    return tmp_path
+
+
+def make_part(name: str, found: Found | None) -> Part:
+    """Return a part that is there, or is not."""
+    fix = f"sudo apt-get install {name}"
+    return Part(name, "1 MB", 1, lambda: found, fix, package=name)
+
+
+def test_each_part_has_version_and_place_or_a_fix(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A package's version is dpkg's; a part that is missing gives its fix and exit code 3."""
+    tools = project / "tools"
+    tools.mkdir()
+    dpkg = tools / "dpkg-query"
+    dpkg.write_text("#!/bin/sh\necho 'haproxy 2.6.12-1'\n")
+    dpkg.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    parts = [
+        make_part("packer", Found("1.15.0", "/opt/packer")),
+        make_part("haproxy", Found("", "/usr/sbin/haproxy")),
+        make_part("mmdebstrap", None),
+    ]
+    monkeypatch.setattr(doctor, "list_parts", lambda *_, **__: parts)
+    assert doctor.show_doctor(project, "prod") == 3
+    said = capsys.readouterr()
+    rows = {line.split("  ")[0]: line.split() for line in said.out.splitlines()}
+    assert rows["packer"][1:] == ["1.15.0", "/opt/packer"]
+    assert rows["haproxy"][1:] == ["2.6.12-1", "/usr/sbin/haproxy"]
+    assert rows["mmdebstrap"][1:] == ["missing", *parts[2].fix.split()]
+    assert rows["state"][1:] == ["file", "backend", str(project / ".immutable" / "state")]
+    assert said.err == "Missing: mmdebstrap. `./immutable up` installs them.\n"
+
+
+def test_a_backend_of_one_s_own_is_named_without_its_login(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the URL says beside the place may be a secret."""
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "postgres://me:word@db.example/state?key=word")
+    monkeypatch.setattr(doctor, "list_parts", lambda *_, **__: [])
+    assert doctor.show_doctor(project, "prod") == 0
+    said = capsys.readouterr().out
+    assert "postgres://db.example/state" in said
+    assert "word" not in said
+
+
+def test_a_stack_that_does_not_exist(project: Path) -> None:
+    """It is told which there are; without any, it is the local target that is looked at."""
+    with pytest.raises(SettingsError, match="Did you mean prod"):
+        doctor.show_doctor(project, "prd")
+    (project / "Pulumi.prod.yaml").unlink()
+    assert doctor.find_target(project, "dev") == "local"
+
+
+def test_other_systems_have_no_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without dpkg nothing is known, and nothing fails."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert debian.find_package_versions(["haproxy"]) == {}

@@ -1,0 +1,319 @@
+"""Verification's runner on testinfra's `local://` backend, with real pytest processes."""
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from immutable_servers.contract.values import Login
+from immutable_servers.errors import VerificationError
+from immutable_servers.verification.plugin import _StopAfterFirstFailure
+from immutable_servers.verification.runner import (
+    MOST_SERVERS,
+    Report,
+    ServerResult,
+    _take_sample,
+    digest_checks,
+    run_checks,
+)
+
+Check = Callable[..., Report]
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's folders out of the tests."""
+    for name in ("DATA_HOME", "CACHE_HOME", "RUNTIME_DIR"):
+        monkeypatch.setenv(f"XDG_{name}", str(tmp_path))
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Write checks and run them on one local server, `web-0`, or on those named."""
+    folder = tmp_path / "checks"
+    folder.mkdir()
+
+    def run(
+        text: str,
+        *,
+        servers: tuple[str, ...] = ("web-0",),
+        deadline: float = 60,
+        secrets: tuple[str, ...] = (),
+        said: list[str] | None = None,
+    ) -> Report:
+        (folder / "test_promise.py").write_text(text)
+        return run_checks(
+            [folder],
+            [Login(server, "local://") for server in servers],
+            {server: {"server": server, "port": 80} for server in servers},
+            tmp_path / "report",
+            deadline=deadline,
+            say=(said if said is not None else []).append,
+            secret_values=secrets,
+        )
+
+    return run
+
+
+def test_pass(check: Check, tmp_path: Path) -> None:
+    """Every server's checks pass with testinfra's host and the server's own expectations."""
+    said: list[str] = []
+    report = check(
+        "import pytest\n"
+        "def test_root(host): assert host.file('/').is_directory\n"
+        "@pytest.mark.parametrize('port', [80])\n"
+        "def test_mine(host, expected, port):\n"
+        "    assert expected['port'] == port and expected['server'].startswith('web-')\n"
+        "def test_later(): pytest.skip('not here')\n",
+        servers=("web-0", "web-1"),
+        said=said,
+    )
+    assert report.ok, report
+    assert [(one.server, one.passed, one.skipped) for one in report.servers] == [
+        ("web-0", 2, 1),
+        ("web-1", 2, 1),
+    ]
+    assert report.summary().startswith("4 checks passed on 2 servers, 2 skipped, in ")
+    counts = [line for line in said if "%" not in line]
+    assert sorted(counts) == [f"web-{at}: 2 passed, 0 failed, 1 skipped" for at in (0, 1)]
+    assert {"web-0: test_root passed, 33 % done", "web-1: test_root passed, 33 % done"} <= {*said}
+
+    suites = ET.parse(report.junit).getroot()  # noqa: S314 - our own file
+    assert [suite.get("name") for suite in suites] == ["web-0", "web-1"]
+    assert report.junit == str(tmp_path / "report" / "junit.xml")
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
+        "junit.xml",
+        "web-0.log",
+        "web-1.log",
+    ]
+
+
+def test_results_are_said_while_they_come(check: Check) -> None:
+    """A failure at once, of passed checks at most one in a second."""
+    said: list[str] = []
+    passing = "".join(f"def test_{at}(): pass\n" for at in range(8))
+    check(f"{passing}def test_no(): assert False\ndef test_broken(gone): pass\n", said=said)
+    results = [line for line in said if "%" in line]
+    assert results[0] == "web-0: test_0 passed, 10 % done"
+    assert results[-2:] == [
+        "web-0: test_no failed, 90 % done",
+        "web-0: test_broken error, 100 % done",
+    ]
+
+
+def test_failure_names_server_check_and_assertion(check: Check) -> None:
+    """A failed check is listed by server, with its assertion and without testinfra's host."""
+    report = check(
+        "import pytest\n"
+        "def test_good(host): pass\n"
+        "@pytest.mark.parametrize('name', ['nginx'])\n"
+        "def test_bad(host, name): assert name == 'apache'\n"
+    )
+    assert not report.ok
+    assert report.reason == "1 check failed on web-0"
+    (line,) = report.describe_failures()
+    assert line.startswith("web-0: test_promise.test_bad[nginx]: AssertionError: assert 'nginx' ==")
+    assert (report.servers[0].passed, report.servers[0].failed) == (1, 1)
+
+
+def test_error_in_a_fixture_is_a_failure(check: Check) -> None:
+    """A check whose fixture raises counts as failed, not as left out."""
+    report = check(
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def broken(): raise RuntimeError('no way in')\n"
+        "def test_good(): pass\n"
+        "def test_it(broken): pass\n"
+    )
+    assert (report.ok, report.servers[0].failed) == (False, 1)
+    assert "RuntimeError: no way in" in report.describe_failures()[0]
+
+
+def test_nothing_collected(check: Check) -> None:
+    """No check at all is a failure that says so."""
+    report = check("def helper(): pass\n")
+    assert not report.ok
+    assert report.summary() == "web-0: no check was collected"
+    assert report.describe_failures() == ["web-0: (run): no check was collected"]
+
+
+def test_all_skipped(check: Check) -> None:
+    """Checks that are all skipped prove nothing, and fail."""
+    report = check("import pytest\ndef test_it(): pytest.skip('later')\n")
+    assert not report.ok
+    assert "all checks were skipped (1 check)" in report.summary()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import no_such_module\n", "No module named 'no_such_module'"),
+        ("def test_it(:\n", "SyntaxError"),
+        ("def test_it(unheard_of): pass\n", "fixture 'unheard_of' not found"),
+    ],
+)
+def test_collection_error(check: Check, text: str, message: str) -> None:
+    """A check that cannot be loaded is a failure with Python's own message."""
+    report = check(text)
+    assert not report.ok
+    assert message in "\n".join(report.describe_failures())
+
+
+def test_broken_conftest(check: Check, tmp_path: Path) -> None:
+    """A conftest that cannot be loaded, where pytest writes no JUnit file, is a failure too."""
+    (tmp_path / "checks" / "conftest.py").write_text("import no_such_module\n")
+    report = check("def test_it(): pass\n")
+    assert not report.ok
+    assert "No module named 'no_such_module'" in report.summary()
+    assert json.loads(json.dumps(report.to_plain()))["servers"][0]["failures"]
+
+
+def test_eventually(check: Check, tmp_path: Path) -> None:
+    """A check marked `eventually` is repeated, with its parameters, and the report says so."""
+    report = check(
+        "import pytest\n"
+        "from pathlib import Path\n"
+        "@pytest.mark.eventually\n"
+        "@pytest.mark.parametrize('word', ['a'])\n"
+        "def test_soon(host, word):\n"
+        f"    tries = Path({str(tmp_path)!r}, 'tries')\n"
+        "    tries.write_text((tries.read_text() if tries.exists() else '') + word)\n"
+        "    assert tries.read_text() == 'aa'\n"
+    )
+    assert report.ok, report
+    assert report.servers[0].repeated == ("test_promise.test_soon[a] (1 times)",)
+    assert "1 of them after repeating" in report.summary()
+
+
+def test_eventually_ends(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that never passes fails when its time is over, with its own assertion."""
+    monkeypatch.setenv("IMMUTABLE_EVENTUALLY_SECONDS", "0.1")
+    report = check("import pytest\n@pytest.mark.eventually\ndef test_never(): assert 1 == 2\n")
+    assert not report.ok
+    assert "assert 1 == 2" in report.describe_failures()[0]
+    assert report.servers[0].repeated == ("test_promise.test_never (1 times)",)
+
+
+def test_time_counts_from_the_first_failure() -> None:
+    """A slow first attempt does not use up the time for repeating."""
+
+    class _State:
+        start_time = 0.0
+
+        def __init__(self, ended: float) -> None:
+            self.outcome_timestamp = ended
+
+    stop = _StopAfterFirstFailure(30.0)
+    assert [stop(_State(ended)) for ended in (100.0, 129.0, 130.0)] == [False, False, True]  # type: ignore[arg-type]
+
+
+def test_deadline(check: Check) -> None:
+    """Checks that hang are ended, and the report says what they were at."""
+    report = check("import time\ndef test_hang(): time.sleep(600)\n", deadline=3)
+    assert not report.ok
+    assert "did not end within 3 s" in "\n".join(report.describe_failures())
+
+
+def test_secrets_are_not_printed(check: Check, tmp_path: Path) -> None:
+    """A secret that a check prints is in no message, log or JUnit file."""
+    report = check("def test_it():\n    assert 'hunter2' == 'other'\n", secrets=("hunter2",))
+    files = [path.read_text() for path in (tmp_path / "report").iterdir()]
+    assert "hunter2" not in "\n".join([*files, *report.describe_failures()])
+    assert "'[secret]' == 'other'" in report.describe_failures()[0]
+
+
+def test_users_settings_have_no_part(check: Check, tmp_path: Path) -> None:
+    """A pytest.ini beside the checks does not change the run; a module beside them is found."""
+    (tmp_path / "checks" / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (tmp_path / "checks" / "helpers.py").write_text("WORD = 'a'\n")
+    assert check("from helpers import WORD\ndef test_it(): assert WORD == 'a'\n").ok
+
+
+def test_connections_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command to a server goes through one master connection, with the login's settings."""
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncat "$2" >> {tmp_path}/configs\n'
+        'for last; do :; done\nexec sh -c "$last"\n'
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(ssh.parent), prepend=":")
+    checks = tmp_path / "test_promise.py"
+    checks.write_text(
+        "def test_a(host): assert host.file('/').is_directory\n"
+        "def test_b(host): assert host.run('exit 3').rc == 3\n"
+    )
+    report = run_checks(
+        [checks],
+        [Login("web-0", "ssh://web-0", str(tmp_path / "config"))],
+        {},
+        tmp_path / "report",
+        deadline=60,
+        say=print,
+    )
+    assert report.ok, report
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert len(calls) >= 2
+    assert all(call.startswith("-F ") and "ControlMaster=auto" in call for call in calls)
+    shared, included = sorted(set((tmp_path / "configs").read_text().splitlines()))
+    assert re.fullmatch(r'ControlPath ".*/ssh"', shared)
+    assert included == f'Include "{tmp_path}/config"'
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    """A folder of checks that is not there is named before anything runs."""
+    with pytest.raises(VerificationError, match="nowhere does not exist"):
+        run_checks(
+            [tmp_path / "nowhere"],
+            [Login("web-0", "local://")],
+            {},
+            tmp_path / "report",
+            deadline=5,
+            say=print,
+        )
+
+
+def test_sample() -> None:
+    """Of more than 20 servers, 20 different ones are checked, and that is said."""
+    said: list[str] = []
+    logins = [Login(f"web-{at}", "local://") for at in range(33)]
+    assert len(set(_take_sample(logins, said.append))) == MOST_SERVERS
+    assert said == ["checks a sample of 20 of 33 servers"]
+    report = Report.of([ServerResult("web-0", passed=1)], seconds=1.0, junit="", total=33)
+    assert "a sample of 1 server of 33" in report.summary()
+
+
+def test_no_server() -> None:
+    """A verification of nothing is not passed."""
+    assert not Report.of([], seconds=0, junit="", total=0).ok
+
+
+def test_plain_and_back(check: Check) -> None:
+    """A report survives the engine, which keeps every number as a float."""
+    report = check("def test_it(): assert 0\n")
+    plain = json.loads(json.dumps(report.to_plain()), parse_int=float)
+    assert Report.from_plain(plain) == report
+    assert Report.from_plain(Report.failed("no login").to_plain()).describe_failures() == [
+        "no login"
+    ]
+
+
+def test_digest_of_checks(tmp_path: Path) -> None:
+    """The digest is over content, not place, and leaves out what running them makes."""
+    digests = []
+    for name in ("one", "two"):
+        folder = tmp_path / name / "checks"
+        folder.mkdir(parents=True)
+        (folder / "test_a.py").write_text("def test_a(): pass\n")
+        digests.append(digest_checks([folder]))
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "test_a.pyc").write_text("x")
+    assert {*digests, digest_checks([folder])} == {digests[0]}
+    assert len(digests[0]) == 12
+    (folder / "test_a.py").write_text("def test_b(): pass\n")
+    assert digest_checks([folder]) != digests[0]
+    assert digest_checks([folder / "test_a.py"]) != digest_checks([folder])
