@@ -1,23 +1,27 @@
 """The FIFO by which a run's processes are told to stop (see `system.stopping`)."""
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from immutable_servers.system.file_locks import hold_lock, try_lock
+
 PREFIX = "immutable-run-"
 FIFO = "stop"
+LOCK = "lock"
 
 
 @contextmanager
 def start_fifo() -> Iterator[Path]:
-    """Yield the FIFO, in a folder that this process holds a lock on as long as it lives."""
+    """Yield the FIFO, in a folder whose lock this process holds as long as it lives."""
     remove_left_fifos()
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as name, _open_folder(Path(name)) as folder:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        fifo = Path(name, FIFO)
+    with (
+        tempfile.TemporaryDirectory(prefix=PREFIX) as folder,
+        hold_lock(Path(folder, LOCK), 0, "the folder of a run"),
+    ):
+        fifo = Path(folder, FIFO)
         os.mkfifo(fifo, 0o600)
         yield fifo
 
@@ -28,17 +32,14 @@ def remove_left_fifos() -> None:
     A folder without a FIFO is one that is being made.
     """
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError), _open_folder(left) as folder:
-            if os.fstat(folder).st_uid == os.getuid():
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                (left / FIFO).unlink()
-                left.rmdir()
+        with suppress(OSError):
+            if left.lstat().st_uid == os.getuid():
+                _remove_left(left)
 
 
-@contextmanager
-def _open_folder(folder: Path) -> Iterator[int]:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        yield opened
-    finally:
-        os.close(opened)
+def _remove_left(folder: Path) -> None:
+    with try_lock(folder / LOCK) as ours:
+        if ours:
+            (folder / FIFO).unlink()
+            (folder / LOCK).unlink()
+            folder.rmdir()

@@ -1,19 +1,21 @@
 """The toolchain's folder: one sub-folder for each tool and version, whole or not there."""
 
-import fcntl
 import json
+import math
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.driver.setup.versions import parse_version
 from immutable_servers.system import places
+from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.system.files import write_whole
 
 TEMPORARY = ".making-"
@@ -46,13 +48,8 @@ def start_lock(say: Say) -> Iterator[None]:
     What a killed set-up left half-made is removed.
     """
     folder = toolchain_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another set-up is running: waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    say_so = partial(say, "another set-up is running: waiting for it")
+    with hold_lock(folder / ".lock", math.inf, "the toolchain", on_wait=say_so):
         for left in folder.glob(f"{TEMPORARY}*"):
             shutil.rmtree(left, ignore_errors=True)
         yield

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import not_
 from pathlib import Path
-
-import tenacity
 
 from immutable_servers.contract.values import Answers, Route, Say, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.system.files import write_private
 from immutable_servers.system.processes import Process, end_process
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import haproxy_socket, layout
 from immutable_servers.targets.local.haproxy_config import MAP, SLOTS, Backend, render_map
 from immutable_servers.targets.local.haproxy_process import (
@@ -163,17 +163,15 @@ def drain_servers(scope: Scope, names: Sequence[str], seconds: float) -> None:
 
 
 def _wait_for_none(count: Callable[[], int], seconds: float) -> int:
-    """Wait until `count` returns 0, or time is over; return what it returned last."""
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(bool),
-        wait=tenacity.wait_fixed(0.25),
-        stop=tenacity.stop_after_delay(seconds),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else 0,
-    )
-    return attempts(count)
+    """Wait until `count` returns 0, or time is over; return what it returned last.
+
+    Draining is not cut short (docs/decisions/0013).
+    """
+    return wait_until("draining", seconds, count, done=not_, every=0.25, stoppable=False)
 
 
 @contextmanager
 def _hold(folder: Path) -> Iterator[None]:
-    with hold_lock(folder / "lock", _LOCK_SECONDS, "the balancer"):
+    # Also while the run stops: a canary gives its traffic back then.
+    with hold_lock(folder / "lock", _LOCK_SECONDS, "the balancer", stoppable=False):
         yield

@@ -3,12 +3,13 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from immutable_servers.contract.values import FleetSpec, Login, Say, Scope
-from immutable_servers.system.file_locks import take_lock
+from immutable_servers.errors import BusyError
+from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.targets.local import layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.fleets import check_space
@@ -34,13 +35,12 @@ def start_probe(spec: FleetSpec, settings: LocalSettings, say: Say) -> Iterator[
     verify_artifact(layout.images_dir(), spec.artifact)
     check_space(1)
     folder = layout.probes_dir(spec.scope) / f"{layout.backend_name(spec.scope)}-{os.getpid()}"
-    lock = take_lock(folder / "lock")
-    try:
-        say("booting a probe")
-        yield _boot(folder, spec, settings)
-    finally:
-        _remove(folder)
-        os.close(lock)
+    with hold_lock(folder / "lock", 0, f"the probe {folder.name}"):
+        try:
+            say("booting a probe")
+            yield _boot(folder, spec, settings)
+        finally:
+            _remove(folder)
 
 
 def remove_stale_probes(scope: Scope) -> None:
@@ -52,15 +52,10 @@ def remove_stale_probes(scope: Scope) -> None:
 
 def remove_stale_probe(folder: Path) -> bool:
     """Remove a probe whose run has ended; say whether it was one."""
-    try:
-        lock = take_lock(folder / "lock")
-    except (BlockingIOError, FileNotFoundError):
-        return False
-    try:
+    with suppress(BusyError), hold_lock(folder / "lock", 0, f"the probe {folder.name}"):
         _remove(folder)
-    finally:
-        os.close(lock)
-    return True
+        return True
+    return False
 
 
 def _boot(folder: Path, spec: FleetSpec, settings: LocalSettings) -> Login:

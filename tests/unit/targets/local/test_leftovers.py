@@ -16,7 +16,7 @@ from immutable_servers.contract.ownership import Holdings, Leftover, Owner
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import RetirementError
 from immutable_servers.system import places
-from immutable_servers.system.file_locks import take_lock
+from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.system.files import write_json, write_private
 from immutable_servers.system.processes import identify_process, write_process
 from immutable_servers.system.supervisor import read_stat
@@ -229,9 +229,8 @@ def make_probe() -> Path:
 def test_a_probe_is_its_runs_while_that_holds_the_lock() -> None:
     """`verify --keep` may run for days; when it was killed, its probe is nobody's."""
     lock = make_probe()
-    held = take_lock(lock)
-    assert find(ALIVE) == []
-    os.close(held)
+    with hold_lock(lock, 0, "the probe"):
+        assert find(ALIVE) == []
     assert find(ALIVE) == [("probe", "shop/dev/probes/web-aaaaaaaa-17", True)]
     assert remove("probe", "shop/dev/probes/web-aaaaaaaa-17", ALIVE)
     assert not layout.stacks_dir().exists()
@@ -240,10 +239,9 @@ def test_a_probe_is_its_runs_while_that_holds_the_lock() -> None:
 def test_a_lock_of_a_version_is_its_holders() -> None:
     """A lock file that nobody holds was left by a kill."""
     file = places.data_dir() / "locks/local/app-3f2a9c41d0e7"
-    held = take_lock(file)
-    assert find({}) == []
-    assert not remove("lock", "local/app-3f2a9c41d0e7", GONE)
-    os.close(held)
+    with hold_lock(file, 0, "the version"):
+        assert find({}) == []
+        assert not remove("lock", "local/app-3f2a9c41d0e7", GONE)
     assert remove("lock", "local/app-3f2a9c41d0e7", GONE)
     assert not file.exists()
 
