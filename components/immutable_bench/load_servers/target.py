@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import tenacity
 from pulumi import dynamic
 
 from immutable_servers.contract.guard import refuse_if_serving
@@ -34,6 +33,7 @@ from immutable_servers.errors import LaunchError
 from immutable_servers.resources.dynamic import Provider, Resource
 from immutable_servers.system.files import read_json, write_json
 from immutable_servers.system.processes import Process, end_process, find_process, identify_process
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import LocalTarget, balancer, layout
 
 NAME = "processes"
@@ -220,14 +220,9 @@ def start_process(folder: Path, scope: Scope, number: int) -> None:
     )
     (folder / "name").write_text(server)
     (folder / "pid").write_text(str(process.pid))
-    try:
-        tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda there: not there),
-            wait=tenacity.wait_fixed(0.02),
-            stop=tenacity.stop_after_delay(START_SECONDS),
-        )((folder / "port").exists)
-    except tenacity.RetryError as error:
-        raise LaunchError(f"The server {server} did not start", facts=[str(folder)]) from error
+    what, file = f"the start of {server}", folder / "port"
+    if not wait_until(what, START_SECONDS, file.exists, every=0.02):
+        raise LaunchError(f"The server {server} did not start", facts=[str(folder)])
 
 
 def find_processes(folder: Path) -> list[Process]:

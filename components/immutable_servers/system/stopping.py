@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 
-from tenacity import RetryCallState, sleep_using_event, stop_after_delay
-
 from immutable_servers.errors import StoppedError
 
 VARIABLE = "IMMUTABLE_STOP"
@@ -27,7 +25,7 @@ _lock = threading.RLock()
 
 
 def stop() -> None:
-    """Tell this process to stop: every wait below ends, every supervised command is ended."""
+    """Tell this process to stop: waits (`system.waiting`) and supervised commands are ended."""
     with _lock:
         STOP.set()
         callbacks = list(_callbacks)
@@ -75,21 +73,3 @@ def raise_if_stopped(what: str) -> None:
     """
     if STOP.is_set():
         raise StoppedError(f"{what[:1].upper()}{what[1:]} was ended: the run was told to stop")
-
-
-def stop_after(seconds: float, what: str) -> Callable[[RetryCallState], bool]:
-    """Return a `stop` for tenacity that ends a wait after so many seconds.
-
-    It raises a StoppedError when this process is told to stop. `sleep` belongs to it.
-    """
-    over = stop_after_delay(max(seconds, 0.0))
-
-    def is_over(state: RetryCallState) -> bool:
-        raise_if_stopped(what)
-        return over(state)
-
-    return is_over
-
-
-sleep = sleep_using_event(STOP)
-"""A `sleep` for tenacity that ends at once when this process is told to stop."""

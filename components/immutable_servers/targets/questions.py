@@ -1,14 +1,13 @@
 """Asks the servers of a generation for their health until all answer, or time is over."""
 
 from collections.abc import Sequence
+from operator import not_
 from typing import Any
-
-from tenacity import Retrying, retry_if_result, wait_fixed
 
 from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import ALL, Health, Launch
 from immutable_servers.errors import LEAVE_NOTHING_OUT, TrafficError, make_left_out
-from immutable_servers.system import stopping
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.place import Place
 
 INTERVAL = 0.5
@@ -32,14 +31,8 @@ def wait_until_healthy(place: Place, launch: Launch, deadline: float) -> Sequenc
             return [Health(place.scope.name, ok=False, detail="it has no servers")]
         return [answer for answer in answers if not (answer.ok and answer.serving)]
 
-    retrying = Retrying(
-        retry=retry_if_result(bool),
-        stop=stopping.stop_after(deadline, f"waiting for {place.scope.name}"),
-        sleep=stopping.sleep,
-        wait=wait_fixed(INTERVAL),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
-    )
-    return retrying(ask)
+    what = f"waiting for {place.scope.name}"
+    return wait_until(what, deadline, ask, done=not_, every=INTERVAL)
 
 
 def find_launch(place: Place) -> int:

@@ -7,11 +7,9 @@ killed in it leaves shares behind, which the next run ends first: see `traffic/s
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tenacity import Retrying, retry_if_result, wait_fixed
-
 from immutable_servers.contract.values import ALL, Answers, Launch, Say
 from immutable_servers.errors import TrafficError
-from immutable_servers.system import stopping
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.place import Place
 from immutable_servers.targets.questions import wait_until_healthy
 
@@ -179,14 +177,8 @@ def _wait(watch: Watch, seconds: float, canary: Canary) -> Answers:
         enough = answers.requests >= max(1, canary.min_requests)
         return enough and has_too_many_errors(answers, canary)
 
-    retrying = Retrying(
-        retry=retry_if_result(lambda answers: not is_decided(answers)),
-        stop=stopping.stop_after(seconds, "the watch of the traffic"),
-        sleep=stopping.sleep,
-        wait=wait_fixed(min(INTERVAL, seconds)),
-        retry_error_callback=lambda _state: watch.look(),
-    )
-    return retrying(watch.look)
+    what, every = "the watch of the traffic", min(INTERVAL, seconds)
+    return wait_until(what, seconds, watch.look, done=is_decided, every=every)
 
 
 def read_canary(plain: Mapping[str, float] | None) -> Canary | None:

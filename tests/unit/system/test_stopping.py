@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tenacity import Retrying, retry_if_result, wait_fixed
 
 from immutable_servers.driver.engine.stop_fifo import remove_left_fifos, start_fifo
 from immutable_servers.errors import StoppedError
 from immutable_servers.system import stopping
 from immutable_servers.system.supervised import run_supervised
+from immutable_servers.system.waiting import wait_until
 
 LISTENS = """
 from immutable_servers.system import stopping
@@ -94,13 +94,7 @@ def test_a_wait_ends_at_once() -> None:
         stopping.stop()
 
     def wait() -> None:
-        attempts = Retrying(
-            retry=retry_if_result(lambda found: not found),
-            wait=wait_fixed(600),
-            stop=stopping.stop_after(600, "waiting for web-0"),
-            sleep=stopping.sleep,
-        )
-        attempts(started.set)
+        wait_until("waiting for web-0", 600, started.set, every=600)
 
     started = threading.Event()
     threading.Thread(target=stop_after, args=(started,)).start()

@@ -4,13 +4,13 @@ Endpoints, credentials and proxies are the SDK's own settings (`AWS_ENDPOINT_URL
 so on), so whatever works with the `aws` command works here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import not_
 from typing import Any
 
-import tenacity
-
 from immutable_servers.errors import ImmutableError, LaunchError, SetupError
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.aws.settings import AwsSettings
 
 CONNECT_SECONDS = 10
@@ -62,7 +62,15 @@ class Api:
             client = _find_client(
                 service, self.region, self.settings.profile, self.settings.attempts
             )
-            answer: Mapping[str, Any] = _try_again(again)(getattr(client, operation), **arguments)
+            refused, answer = wait_until(
+                f"{operation} of {service}",
+                AGAIN_SECONDS,
+                lambda: _ask(getattr(client, operation), arguments, again),
+                done=lambda found: found[0] is None,
+                every=AGAIN_PAUSE,
+            )
+            if refused:
+                raise refused
         except botocore.exceptions.ClientError as error:
             if error.response.get("Error", {}).get("Code") in missing:
                 return {}
@@ -101,8 +109,11 @@ class Api:
     ) -> None:
         """Wait for what boto3 calls a waiter, as long as it has patience.
 
+        The waiter looks once at a time: its own pauses do not hear of a stop.
+
         Raises:
             ImmutableError: It did not come in time, or AWS refused to say.
+            StoppedError: This process was told to stop.
         """
         import botocore.exceptions  # noqa: PLC0415 - only when AWS is asked
 
@@ -111,7 +122,16 @@ class Api:
         settings = self.settings
         try:
             client = _find_client(service, self.region, settings.profile, settings.attempts)
-            client.get_waiter(waiter).wait(**arguments)
+            patient = client.get_waiter(waiter)
+            late = wait_until(
+                f"waiting for {waiter} of {service}",
+                patient.config.delay * patient.config.max_attempts,
+                lambda: _look_once(patient, arguments),
+                done=not_,
+                every=patient.config.delay,
+            )
+            if late:
+                raise late
         except botocore.exceptions.WaiterError as error:
             if "Error" in error.last_response:
                 refused = botocore.exceptions.ClientError(error.last_response, waiter)
@@ -135,19 +155,32 @@ WAITERS: Mapping[str, str] = {
 """The operation that each waiter asks with."""
 
 
-def _try_again(codes: Sequence[str]) -> tenacity.Retrying:
-    """Return what makes a call again as long as it is refused with one of `codes`."""
+def _ask(
+    operation: Callable[..., Mapping[str, Any]], arguments: Mapping[str, Any], again: Sequence[str]
+) -> tuple[Exception | None, Mapping[str, Any]]:
+    """Return a refusal that passes (its code is one of `again`), or the answer."""
+    import botocore.exceptions  # noqa: PLC0415 - only when AWS is asked
 
-    def passes(error: BaseException) -> bool:
-        answer: Mapping[str, Any] = getattr(error, "response", {})
-        return answer.get("Error", {}).get("Code") in codes
+    try:
+        return None, operation(**arguments)
+    except botocore.exceptions.ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in again:
+            raise
+        return error, {}
 
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception(passes),
-        wait=tenacity.wait_fixed(AGAIN_PAUSE),
-        stop=tenacity.stop_after_delay(AGAIN_SECONDS),
-        reraise=True,
-    )
+
+def _look_once(waiter: Any, arguments: Mapping[str, Any]) -> Exception | None:  # noqa: ANN401 - boto3's
+    """Return how boto3 says that it is not there yet; None when it is."""
+    import botocore.exceptions  # noqa: PLC0415 - only when AWS is asked
+
+    try:
+        waiter.wait(**arguments, WaiterConfig={"MaxAttempts": 1})
+    except botocore.exceptions.WaiterError as error:
+        if not error.kwargs["reason"].startswith("Max attempts exceeded"):
+            raise
+        late: Exception = error
+        return late
+    return None
 
 
 @lru_cache(maxsize=64)

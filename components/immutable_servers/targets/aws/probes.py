@@ -1,4 +1,4 @@
-"""A probe: one open server of an artifact that serves nobody, gone at the end whatever happens."""
+"""A probe: one open server of an artifact that serves nobody, ended whatever happens."""
 
 import shutil
 import time
@@ -24,7 +24,9 @@ NO_ROOM = ("Unsupported", "InsufficientInstanceCapacity")
 def start_probe(api: Api, spec: FleetSpec, say: Say) -> Iterator[Login]:
     """Launch a probe and yield how to log in to it; remove it at the end.
 
-    Its key and its security group are its own. Probes whose time is over are removed first.
+    Its key and its security group are its own. Probes whose time is over are removed first. A run
+    that is told to stop does not wait for the instance's end, which holds the group: the group goes
+    with those.
 
     Raises:
         ImageError: The artifact is gone.
@@ -38,14 +40,15 @@ def start_probe(api: Api, spec: FleetSpec, say: Say) -> Iterator[Login]:
     try:
         where = find_network(api)
         group = _make_group(api, where, tags)
+        api.wait("ec2", "security_group_exists", GroupIds=[group])  # not everywhere at once
         say("launching a probe")
         instances = [_launch(api, spec, where, group, tags, folder)]
         yield _find_login(api, spec, instances[0], folder)
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
         dead_bakes.end_instances(api, instances)
         if group:
             dead_bakes.remove_group(api, group)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_group(api: Api, where: Network, tags: Mapping[str, str]) -> str:
@@ -58,9 +61,7 @@ def _make_group(api: Api, where: Network, tags: Mapping[str, str]) -> str:
         VpcId=where.vpc,
         TagSpecifications=[{"ResourceType": "security-group", "Tags": list_tags(tags)}],
     )
-    group = str(answer["GroupId"])
-    api.wait("ec2", "security_group_exists", GroupIds=[group])  # not everywhere at once
-    return group
+    return str(answer["GroupId"])
 
 
 def _launch(

@@ -1,11 +1,10 @@
 """How a generation's fleet goes from AWS: drained by the balancer, then deleted to the end."""
 
-from collections.abc import Callable, Sequence
-
-import tenacity
+from operator import not_
 
 from immutable_servers.contract.values import Say, Scope
 from immutable_servers.errors import RetirementError
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.aws import balancer, dead_bakes, fleets
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import make_filters, make_name
@@ -47,7 +46,14 @@ def drain(api: Api, scope: Scope, seconds: float, say: Say) -> None:
     targets = [{"Id": one} for one in balancer.find_targets(api, arn)]
     if targets:
         api.call("elbv2", "deregister_targets", TargetGroupArn=arn, Targets=targets)
-    left = _wait_for_none(lambda: list(balancer.find_targets(api, arn)), seconds + 2 * POLL_SECONDS)
+    left = wait_until(
+        f"draining {scope.name}",
+        seconds + 2 * POLL_SECONDS,
+        lambda: balancer.find_targets(api, arn),
+        done=not_,
+        every=POLL_SECONDS,
+        stoppable=False,  # Draining is not cut short (docs/decisions/0013).
+    )
     say(f"drained with {len(left)} servers left after {seconds:.0f} s" if left else "drained")
 
 
@@ -121,23 +127,13 @@ def _delete_target_group(api: Api, scope: Scope) -> None:
 
 
 def _wait_until_gone(api: Api, scope: Scope) -> None:
-    def look() -> list[str]:
-        return [make_name(scope)] if fleets.find_group(api, scope) else []
+    def is_gone() -> bool:
+        return fleets.find_group(api, scope) is None
 
-    if _wait_for_none(look, GONE_SECONDS):
+    what = f"waiting for the end of {scope.name}"
+    if not wait_until(what, GONE_SECONDS, is_gone, every=POLL_SECONDS):
         raise RetirementError(
             f"The fleet {scope.service}-{scope.generation} was not gone in time",
             facts=[f"AWS still has the Auto Scaling group {make_name(scope)}"],
             todo="Run ./immutable up again: it goes on with the deletion.",
         )
-
-
-def _wait_for_none(look: Callable[[], Sequence[str]], seconds: float) -> Sequence[str]:
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(bool),
-        wait=tenacity.wait_fixed(POLL_SECONDS),
-        stop=tenacity.stop_after_delay(seconds),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
-    )
-    found: Sequence[str] = attempts(look)
-    return found

@@ -3,12 +3,12 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from operator import not_
 from typing import Any
-
-import tenacity
 
 from immutable_servers.contract.values import Health, Launch, Say, Scope, Server
 from immutable_servers.errors import ImmutableError
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.aws import balancer, fleets
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import make_name, name_server
@@ -90,13 +90,8 @@ def wait_until_launched(api: Api, scope: Scope, launch: Launch, say: Say) -> int
         ok = [one for one in asked if one.ok]
         return [one for one in asked if not one.ok] or ([] if asked else [_none(scope)])
 
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(bool),
-        wait=tenacity.wait_fixed(POLL_SECONDS),
-        stop=tenacity.stop_after_delay(api.settings.boot_deadline),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
-    )
-    for sick in attempts(look):
+    what, deadline = f"waiting for {scope.name}", api.settings.boot_deadline
+    for sick in wait_until(what, deadline, look, done=not_, every=POLL_SECONDS):
         say(f"{sick.server} does not serve: {sick.detail}")
     say(f"{len(ok)} servers serve")
     return len(ok)

@@ -3,16 +3,19 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from operator import not_
 from pathlib import Path
 from typing import Any
 
-import tenacity
-
 from immutable_servers.contract.values import Login
 from immutable_servers.errors import LaunchError, SettingsError, SetupError
+from immutable_servers.system import stopping
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.aws.login_keys import KEY
 from immutable_servers.targets.aws.settings import AwsSettings
 
@@ -95,21 +98,36 @@ def wait_until_logins(logins: Sequence[Login], seconds: float) -> None:
 
 
 def run_remote(config: Path, name: str, command: str) -> str:
-    """Run a command on a server; return an empty string, or how it failed."""
-    try:
-        done = subprocess.run(
-            ["ssh", "-n", "-F", str(config), name, command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            timeout=_COMMAND_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"ssh did not end within {_COMMAND_SECONDS:.0f} s"
-    return "" if done.returncode == 0 else done.stderr.strip() or f"exit {done.returncode}"
+    """Run a command on a server; return an empty string, or how it failed.
+
+    Raises:
+        StoppedError: This process was told to stop before.
+    """
+    with subprocess.Popen(
+        ["ssh", "-n", "-F", str(config), name, command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+
+        def end() -> None:
+            """End it with its ProxyCommand, which holds the pipe too."""
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+        try:
+            with stopping.on_stop(end, f"a command on {name}"):
+                said = process.communicate(timeout=_COMMAND_SECONDS)[1].strip()
+        except subprocess.TimeoutExpired:
+            end()
+            return f"ssh did not end within {_COMMAND_SECONDS:.0f} s"
+        except BaseException:
+            end()
+            raise
+    return "" if process.returncode == 0 else said or f"exit {process.returncode}"
 
 
 def find_names(config: Path) -> list[str]:
@@ -141,13 +159,13 @@ def _render_way(settings: AwsSettings) -> list[str]:
 
 
 def _wait_until_login(login: Login, seconds: float) -> None:
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda said: said != ""),
-        wait=tenacity.wait_fixed(2),
-        stop=tenacity.stop_after_delay(seconds),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else "",
+    said = wait_until(
+        f"waiting for a login to {login.server}",
+        seconds,
+        lambda: run_remote(Path(login.ssh_config), login.server, "true"),
+        done=not_,
+        every=2,
     )
-    said = attempts(run_remote, Path(login.ssh_config), login.server, "true")
     if said:
         raise LaunchError(
             f"The server {login.server} takes no login",

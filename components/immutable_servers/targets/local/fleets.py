@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import not_
 from pathlib import Path
 from typing import Any
-
-import tenacity
 
 from immutable_servers.contract.guard import refuse_if_serving
 from immutable_servers.contract.values import FleetSpec, Say, Scope
 from immutable_servers.errors import LaunchError
 from immutable_servers.system import places
 from immutable_servers.system.file_locks import hold_lock
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import balancer, consoles, layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.fleet_records import (
@@ -198,13 +198,8 @@ def _wait_until_seen(scope: Scope) -> None:
         members = balancer.find_members(scope)
         return [name for name, state in members.items() if state.startswith("DOWN")]
 
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(bool),
-        wait=tenacity.wait_fixed(0.2),
-        stop=tenacity.stop_after_delay(_SEEN_SECONDS),
-        retry_error_callback=lambda _state: None,
-    )
-    attempts(find_down)
+    what = f"waiting for the balancer to see {scope.name}"
+    wait_until(what, _SEEN_SECONDS, find_down, done=not_, every=0.2)
 
 
 def _shrink(folder: Path, record: FleetRecord, going: list[Path], say: Say) -> None:

@@ -17,13 +17,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-import tenacity
-
 from immutable_servers.contract.values import Route
 from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.system import places
 from immutable_servers.system.files import read_json, write_json, write_private
 from immutable_servers.system.processes import Process, read_process, signal_process, write_process
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import haproxy_socket
 from immutable_servers.targets.local.haproxy_config import (
     MAP,
@@ -130,13 +129,13 @@ def _start(folder: Path) -> None:
     # Its master writes its pid only after the command that started it has returned.
     record = folder / "process.json"
     record.unlink(missing_ok=True)
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda found: found is None),
-        wait=tenacity.wait_fixed(0.02),
-        stop=tenacity.stop_after_delay(_RELOAD_SECONDS),
-        retry_error_callback=lambda _state: None,
+    process = wait_until(
+        "the start of the balancer",
+        _RELOAD_SECONDS,
+        lambda: read_process(record, pidfile, folder),
+        every=0.02,
+        stoppable=False,  # What runs has to be recorded.
     )
-    process = attempts(read_process, record, pidfile, folder)
     if process is None:
         raise _did_not_start(folder)
     write_process(record, process)
@@ -170,18 +169,14 @@ def _wait_until_running(folder: Path, digest: str) -> None:
     """Wait until the current worker says that it runs the configuration of this digest."""
     master = find_master(folder)
 
-    def find() -> str:
+    def is_running() -> bool:
         with suppress(TrafficError):  # The master's socket is away for a moment in a reload.
-            return haproxy_socket.find_config_digest(master)
-        return ""
+            return haproxy_socket.find_config_digest(master) == digest
+        return False
 
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda found: found != digest),
-        wait=tenacity.wait_fixed(0.05),
-        stop=tenacity.stop_after_delay(_RELOAD_SECONDS),
-        retry_error_callback=lambda _state: "",
-    )
-    if attempts(find) != digest:
+    # Also while the run stops: the files have to say what runs.
+    what, seconds = "the reload of the balancer", _RELOAD_SECONDS
+    if not wait_until(what, seconds, is_running, every=0.05, stoppable=False):
         raise _did_not_start(folder)
 
 

@@ -8,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import tenacity
-
 from immutable_servers.contract.values import FleetSpec, Health
 from immutable_servers.errors import LaunchError
-from immutable_servers.system import stopping
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.accelerator import Accelerator, find_accelerator
 from immutable_servers.targets.local.machines import (
@@ -153,17 +151,11 @@ def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: f
         panicked = any(_PANIC in line for line in read_console(folder))
         return "its kernel panicked" if panicked else ""
 
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda found: not found),
-        wait=tenacity.wait_fixed(0.2),
-        stop=stopping.stop_after(deadline - time.monotonic(), f"waiting for {machine.name}"),
-        sleep=stopping.sleep,
-        retry_error_callback=lambda _state: "the deadline passed",
-    )
-    found = attempts(has_ended_or_serves)
+    what, seconds = f"waiting for {machine.name}", deadline - time.monotonic()
+    found = wait_until(what, seconds, has_ended_or_serves, every=0.2)
     if found != "serves":
         raise LaunchError(
-            f"The server {machine.name} does not serve: {found}",
+            f"The server {machine.name} does not serve: {found or 'the deadline passed'}",
             facts=[
                 f"health check: http://{LOOPBACK}:{machine.http_port}{health}: {last}",
                 *read_console(folder),

@@ -6,14 +6,14 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import not_
 from pathlib import Path
-
-import tenacity
 
 from immutable_servers.contract.values import Login
 from immutable_servers.errors import LaunchError
 from immutable_servers.system import places, stopping
 from immutable_servers.system.files import write_private
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local.machines import Machine
 from immutable_servers.targets.local.ports import LOOPBACK
 
@@ -60,14 +60,13 @@ def wait_until_logins(logins: Sequence[Login], seconds: float) -> None:
 
 def _wait_until_login(login: Login, seconds: float) -> None:
     config, name = Path(login.ssh_config), login.server
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda said: said != ""),
-        wait=tenacity.wait_fixed(0.3),
-        stop=stopping.stop_after(seconds, f"waiting for a login to {name}"),
-        sleep=stopping.sleep,
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else "",
+    said = wait_until(
+        f"waiting for a login to {name}",
+        seconds,
+        lambda: run_remote(config, name, "true"),
+        done=not_,
+        every=0.3,
     )
-    said = attempts(run_remote, config, name, "true")
     if said:
         raise LaunchError(
             f"The server {name} takes no login",
