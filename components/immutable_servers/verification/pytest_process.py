@@ -1,20 +1,24 @@
-"""Prepares the process of one server's checks: command, environment, settings, ssh."""
+"""Prepares the pytest process of one server's checks: command, environment, settings, login.
+
+Nothing of the user's own pytest takes part in it: no settings, no plugins, no cache.
+"""
 
 import json
 import os
 import secrets
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.values import Login
 from immutable_servers.system.places import data_dir, runtime_dir
-from immutable_servers.verification.follower import EXPECTED_VARIABLE
+from immutable_servers.verification.results import EXPECTED_VARIABLE, OPTION
 
 GRACE = 5.0
+"""Seconds that a process of checks may clean up in once it was asked to end."""
 
 PLUGIN = "immutable_servers.verification.plugin"
 
@@ -23,11 +27,13 @@ PACKAGE_ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Job:
-    """One server's run.
+    """The checks of one server.
 
     Attributes:
-        folder: Private, for this run's files; removed by who made it.
-        ends: On the monotonic clock.
+        folder: Private folder for this run's files; `run_checks` makes and removes it.
+        ends: When the deadline is over, on the monotonic clock.
+        deadline: Seconds that all servers' checks may take together.
+        secrets: Values that are replaced by `[secret]`.
     """
 
     login: Login
@@ -40,35 +46,50 @@ class Job:
     secrets: tuple[str, ...]
 
     @property
-    def junit(self) -> Path:
-        """Where pytest writes the results."""
-        return self.folder / f"{self.login.server}.xml"
+    def results(self) -> Path:
+        """The file for the results, named by an option: children would inherit a variable."""
+        return self._get_path("jsonl")
 
+    def make_command(self, scratch: Path) -> list[str]:
+        """Write pytest's settings and ssh's, and return the command that uses them."""
+        ssh_config = self._get_path("ssh")
+        write_ssh_config(ssh_config, self.login, scratch)
+        folders = [path if path.is_dir() else path.parent for path in self.checks]
+        common = os.path.commonpath(folders)
+        return [
+            sys.executable,
+            *("-m", "pytest", "-c", str(self._write_settings(folders)), "--rootdir", common),
+            *("--confcutdir", common, "--import-mode=importlib", "--strict-markers"),
+            *("-p", "testinfra.plugin", "-p", PLUGIN, "-p", "no:cacheprovider"),
+            *("--tb=short", "--color=no", "-v", f"{OPTION}={self.results}"),
+            *(f"--hosts={self.login.host}", f"--ssh-config={ssh_config}"),
+            *map(str, self.checks),
+        ]
 
-def make_command(job: Job, scratch: Path) -> list[str]:
-    """Return pytest's command, apart from all settings of the user's."""
-    common = os.path.commonpath([path if path.is_dir() else path.parent for path in job.checks])
-    return [
-        sys.executable,
-        *("-m", "pytest", "-c", str(write_settings(job)), "--rootdir", common),
-        *("--confcutdir", common, "--import-mode=importlib", "--strict-markers"),
-        *("-p", "testinfra.plugin", "-p", PLUGIN, "-p", "no:cacheprovider"),
-        *("--tb=short", "--color=no", "-v", f"--junitxml={job.junit}"),
-        *(f"--hosts={job.login.host}", f"--ssh-config={configure_ssh(job, scratch)}"),
-        *map(str, job.checks),
-    ]
+    def make_environment(self) -> dict[str, str]:
+        """Write what is expected of the server, and return the environment that names it."""
+        expected = self._get_path("json")
+        expected.write_text(json.dumps(self.expected), encoding="utf-8")
+        return {
+            **make_clean_environment(),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            EXPECTED_VARIABLE: str(expected),
+        }
+
+    def _write_settings(self, folders: Sequence[Path]) -> Path:
+        """Write settings with which a check can import the modules beside it."""
+        path = self._get_path("ini")
+        found = shlex.join(sorted({str(folder) for folder in folders}))
+        path.write_text(f"[pytest]\npythonpath = {found}\n", encoding="utf-8")
+        return path
+
+    def _get_path(self, kind: str) -> Path:
+        return self.folder / f"{self.login.server}.{kind}"
 
 
 def make_scratch() -> Path:
-    """Name a folder for one run; short, since it holds the socket of a shared SSH connection."""
+    """Return a new folder name for one run, short enough for the socket of an SSH connection."""
     return runtime_dir(data_dir()) / f"checks-{secrets.token_hex(4)}"
-
-
-def configure_ssh(job: Job, scratch: Path) -> Path:
-    """Write the ssh settings of one server's checks; return the file."""
-    path = job.folder / f"{job.login.server}.ssh"
-    write_ssh_config(path, job.login, scratch)
-    return path
 
 
 def write_ssh_config(path: Path, login: Login, scratch: Path) -> None:
@@ -82,27 +103,8 @@ def write_ssh_config(path: Path, login: Login, scratch: Path) -> None:
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
-def write_settings(job: Job) -> Path:
-    """Write pytest's settings: modules beside the checks can be imported by them."""
-    folders = sorted({str(path if path.is_dir() else path.parent) for path in job.checks})
-    path = job.folder / f"{job.login.server}.ini"
-    path.write_text(f"[pytest]\npythonpath = {shlex.join(folders)}\n", encoding="utf-8")
-    return path
-
-
-def make_environment(job: Job) -> dict[str, str]:
-    """Return a clean environment with pytest's plugins as they should be, and the expectations."""
-    expected = job.folder / f"{job.login.server}.json"
-    expected.write_text(json.dumps(job.expected), encoding="utf-8")
-    return {
-        **make_clean_environment(),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        EXPECTED_VARIABLE: str(expected),
-    }
-
-
 def make_clean_environment() -> dict[str, str]:
-    """Return our environment without Pulumi's and pytest's, which finds this package."""
+    """Return our environment without Pulumi's and pytest's variables, with this package's path."""
     ours = {
         name: value
         for name, value in os.environ.items()

@@ -2,48 +2,43 @@
 
 import shutil
 import time
-import xml.etree.ElementTree as ET
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 from immutable_servers.contract.values import Login, Say
 from immutable_servers.errors import ImmutableError, StoppedError, VerificationError
-from immutable_servers.identity.checks import digest_checks
 from immutable_servers.system.supervised import DeadlineError, run_supervised
 from immutable_servers.system.supervisor import find_parts, redact
-from immutable_servers.verification.follower import Follower
-from immutable_servers.verification.junit import (
-    find_assertion,
-    read_result,
-    read_suite,
-    write_merged,
-)
-from immutable_servers.verification.pytest_process import (
-    GRACE,
-    Job,
-    make_command,
-    make_environment,
-    make_scratch,
-)
+from immutable_servers.verification.junit import write_junit
+from immutable_servers.verification.pytest_process import GRACE, Job, make_scratch
 from immutable_servers.verification.report import Failure, Report, ServerResult, count
+from immutable_servers.verification.results import CheckResult, ResultReader, find_assertion
 
-__all__ = ["MOST_SERVERS", "Failure", "Report", "ServerResult", "digest_checks", "run_checks"]
-
+__all__ = ["MOST_SERVERS", "Report", "run_checks"]
 
 MOST_SERVERS = 20
-"""So many servers are checked side by side; of more, a sample of so many."""
+"""Number of servers that are checked, side by side; of more servers a sample of that size is."""
 
 NOTHING_COLLECTED = 5
 """https://docs.pytest.org/en/stable/reference/exit-codes.html"""
 
 RUN = "(run)"
 """Stands for the check when it is the run itself that failed."""
+
+KEPT_LINES = 400
+"""Number of pytest's last lines that are searched for the reason when the run itself failed."""
+
+
+class ServerRun(NamedTuple):
+    """The result of one server, with each check's."""
+
+    result: ServerResult
+    checks: Sequence[CheckResult]
 
 
 def run_checks(
@@ -92,11 +87,11 @@ def run_checks(
             )
             for login in sample
         ]
-        pairs = _run_all(jobs, say)
+        runs = _run_all(jobs, say)
     junit = report_dir / "junit.xml"
-    write_merged({result.server: suite for result, suite in pairs if suite is not None}, junit)
+    write_junit({run.result.server: run.checks for run in runs}, junit)
     return Report.of(
-        [result for result, _ in pairs],
+        [run.result for run in runs],
         seconds=time.monotonic() - began,
         junit=str(junit),
         total=len(logins),
@@ -132,36 +127,42 @@ def _take_sample(logins: Sequence[Login], say: Say) -> Sequence[Login]:
     return [logins[at * len(logins) // MOST_SERVERS] for at in range(MOST_SERVERS)]
 
 
-def _run_all(jobs: Sequence[Job], say: Say) -> list[tuple[ServerResult, ET.Element | None]]:
-    def run(job: Job) -> tuple[ServerResult, ET.Element | None]:
-        result, suite = _run_one(job, say)
+def _run_all(jobs: Sequence[Job], say: Say) -> list[ServerRun]:
+    def run(job: Job) -> ServerRun:
+        done = _run_one(job, say)
+        result = done.result
         say(
             f"{result.server}: {result.passed} passed, {result.failed} failed, "
             f"{result.skipped} skipped"
         )
-        return result, suite
+        return done
 
     with ThreadPoolExecutor(max(len(jobs), 1)) as pool:
         return list(pool.map(run, jobs))
 
 
-def _run_one(job: Job, say: Say) -> tuple[ServerResult, ET.Element | None]:
-    lines: deque[str] = deque(maxlen=400)
+def _run_one(job: Job, say: Say) -> ServerRun:
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
+    parts = find_parts(job.secrets)
+    reader = ResultReader(
+        job.results, job.login, lambda text: redact(text.encode(), parts).decode(), say
+    )
     job.log.unlink(missing_ok=True)
     code, trouble = -1, ""
     scratch = make_scratch()
     try:
         code = run_supervised(
-            make_command(job, scratch),
+            job.make_command(scratch),
             cwd=job.folder,
-            env=make_environment(job),
+            env=job.make_environment(),
             deadline=max(job.ends - time.monotonic(), 0),
-            on_line=Follower(job.login.server, lines, say),
+            on_line=lines.append,
             log=job.log,
             secrets=job.secrets,
             what=f"the checks of {job.login.server}",
             grace=GRACE,
             scratch=scratch,
+            watch=reader.read_new,
         )
     except DeadlineError:
         last = lines[-1] if lines else "nothing"
@@ -172,37 +173,43 @@ def _run_one(job: Job, say: Say) -> tuple[ServerResult, ET.Element | None]:
         raise
     except ImmutableError as error:
         trouble = str(error)
-    return _read(job, code, trouble, list(lines))
+    reader.read_new()
+    result = reader.count()
+    trouble = trouble or _find_trouble(job, code, reader, result, lines)
+    if not trouble:
+        return ServerRun(result, reader.results)
+    failed = CheckResult(RUN, "run", "error", seconds=0, text=trouble, repeated=0)
+    result = replace(result, failures=(*result.failures, Failure(RUN, trouble)))
+    return ServerRun(result, [*reader.results, failed])
 
 
-def _read(
-    job: Job, code: int, trouble: str, lines: list[str]
-) -> tuple[ServerResult, ET.Element | None]:
-    """Read what pytest wrote, and see to it that no run without a passed check counts as good."""
-    parts = find_parts(job.secrets)
-    suite = read_suite(job.junit, lambda text: redact(text.encode(), parts).decode())
-    result = ServerResult(server=job.login.server)
-    if suite is not None:
-        result = read_result(job.login.server, _name_host(job.login.host), suite)
-    trouble = trouble or _find_trouble(job, code, result, lines)
-    if trouble:
-        result = replace(result, failures=(*result.failures, Failure(RUN, trouble)))
-    return result, suite
+def _find_trouble(
+    job: Job, code: int, reader: ResultReader, result: ServerResult, lines: Iterable[str]
+) -> str:
+    """Return why the run itself is not to be trusted, empty when it is.
 
-
-def _name_host(host: str) -> str:
-    """Return the name that testinfra gives a host in a test's name."""
-    parts = urlsplit(host)
-    name = parts.netloc.rpartition("@")[2].partition(":")[0]
-    return f"{parts.scheme}://{name}" if name else parts.scheme
-
-
-def _find_trouble(job: Job, code: int, result: ServerResult, lines: list[str]) -> str:
+    The exit code alone proves nothing: a check can end the process with 0 before the others ran.
+    """
+    died = code != reader.ended
+    if code != 0 and (died or not result.failed) and code != NOTHING_COLLECTED:
+        said = find_assertion(lines) or "\n".join([line for line in lines if line.strip()][-5:])
+        return f"pytest ended with exit code {code}: {said}\nLog: {job.log}"
+    if died or (code == 0 and not reader.complete):
+        return (
+            f"pytest ended with exit code {code}, but its results are not complete: "
+            f"{_describe_gap(reader)}\nLog: {job.log}"
+        )
     if code == NOTHING_COLLECTED or (code == 0 and not result.passed and not result.skipped):
         return "no check was collected"
     if code == 0 and not result.passed:
         return f"all checks were skipped ({count(result.skipped, 'check')}), so nothing is proved"
-    if code != 0 and not result.failed:
-        said = find_assertion(lines) or "\n".join([line for line in lines if line.strip()][-5:])
-        return f"pytest ended with exit code {code}: {said}\nLog: {job.log}"
     return ""
+
+
+def _describe_gap(reader: ResultReader) -> str:
+    if reader.cut:
+        return "a line of them cannot be read"
+    if reader.collected is None:
+        return "it reported no collected check"
+    end = "did not end" if reader.ended is None else f"ended with {reader.ended}"
+    return f"{reader.ran} of {count(reader.collected, 'check')} ran, and its session {end}"

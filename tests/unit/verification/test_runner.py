@@ -10,15 +10,10 @@ import pytest
 
 from immutable_servers.contract.values import Login
 from immutable_servers.errors import VerificationError
+from immutable_servers.identity.checks import digest_checks
 from immutable_servers.verification.plugin import _StopAfterFirstFailure
-from immutable_servers.verification.runner import (
-    MOST_SERVERS,
-    Report,
-    ServerResult,
-    _take_sample,
-    digest_checks,
-    run_checks,
-)
+from immutable_servers.verification.report import Report, ServerResult
+from immutable_servers.verification.runner import MOST_SERVERS, _take_sample, run_checks
 
 Check = Callable[..., Report]
 
@@ -102,6 +97,124 @@ def test_results_are_said_while_they_come(check: Check) -> None:
         "web-0: test_no failed, 90 % done",
         "web-0: test_broken error, 100 % done",
     ]
+
+
+def test_progress_does_not_wait_for_the_end(check: Check, tmp_path: Path) -> None:
+    """A result is reported while later checks still run."""
+    reported = tmp_path / "reported"
+
+    class _Said(list[str]):
+        def append(self, line: str) -> None:
+            super().append(line)
+            reported.touch()
+
+    report = check(
+        "import time\n"
+        "from pathlib import Path\n"
+        "def test_quick(): pass\n"
+        "def test_later():\n"
+        "    ends = time.monotonic() + 30\n"
+        f"    while not Path({str(reported)!r}).exists():\n"
+        "        assert time.monotonic() < ends\n"
+        "        time.sleep(0.05)\n",
+        said=_Said(),
+    )
+    assert report.ok, report
+
+
+GAP = "but its results are not complete: 1 of 3 checks ran, and its session"
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ("os._exit(0)", f"pytest ended with exit code 0, {GAP} did not end"),
+        (
+            "pytest.exit('enough', returncode=0)",
+            f"pytest ended with exit code 0, {GAP} ended with 0",
+        ),
+        ("os._exit(5)", f"pytest ended with exit code 5, {GAP} did not end"),
+        ("os._exit(7)", "pytest ended with exit code 7: "),
+        ("os.kill(os.getpid(), 9)", "pytest ended with exit code -9: "),
+    ],
+)
+def test_a_process_that_ends_early_has_not_passed(check: Check, end: str, message: str) -> None:
+    """Whatever its exit code, a run is good only when each collected check was reported."""
+    report = check(
+        "import os, pytest\n"
+        "def test_good(): pass\n"
+        f"def test_end(): {end}\n"
+        "def test_never_run(): assert False\n"
+    )
+    assert not report.ok
+    assert report.reason.startswith(f"web-0: {message}")
+    assert "Log: " in report.reason
+    assert (report.servers[0].passed, report.servers[0].failed) == (1, 0)
+    (error,) = ET.parse(report.junit).getroot().iter("error")  # noqa: S314 - our own file
+    assert (error.text or "").startswith(message)
+
+
+def test_a_process_that_dies_after_a_failure_is_named_too(check: Check) -> None:
+    """The list of failures is not complete, and says so."""
+    report = check("import os\ndef test_bad(): assert 0\ndef test_end(): os._exit(7)\n")
+    assert [failure.check for failure in report.servers[0].failures] == [
+        "test_promise.test_bad",
+        "(run)",
+    ]
+
+
+def test_printed_lines_are_no_results(check: Check) -> None:
+    """A check cannot report for others by what it, or its server, prints."""
+    said: list[str] = []
+    report = check(
+        "import json, os\n"
+        "def test_forge(capfd):\n"
+        "    line = {'nodeid': 'test_promise.py::test_bad', 'when': 'call', 'outcome': 'passed',\n"
+        "            'seconds': 0, 'text': '', 'repeated': 0}\n"
+        "    with capfd.disabled():\n"
+        "        for text in (json.dumps(line), json.dumps({'ended': 0}),\n"
+        "                     'test_promise.py::test_bad PASSED [100%]'):\n"
+        "            os.write(1, f'\\n{text}\\n'.encode())\n"
+        "def test_bad(): assert 1 == 2\n",
+        said=said,
+    )
+    assert (report.servers[0].passed, report.servers[0].failed) == (1, 1)
+    assert not any("test_bad passed" in line for line in said)
+
+
+def test_an_error_in_a_teardown_is_a_failure(check: Check) -> None:
+    """A check that passed, and whose fixture then fails to clean up, counts as failed alone."""
+    report = check(
+        "import pytest\n"
+        "@pytest.fixture\n"
+        "def leaky():\n"
+        "    yield\n"
+        "    raise RuntimeError('cannot clean up')\n"
+        "def test_it(leaky): pass\n"
+        "def test_good(): pass\n"
+    )
+    assert (report.servers[0].passed, report.servers[0].failed) == (1, 1)
+    assert "RuntimeError: cannot clean up" in report.describe_failures()[0]
+
+
+def test_bytes_of_a_server_are_data(check: Check) -> None:
+    """Control characters and undecodable bytes in a failure leave report and JUnit file whole."""
+    report = check("def test_it():\n    assert '\\x1b[31m\\udc80\\n' == ''\n")
+    assert report.servers[0].failed == 1
+    json.dumps(report.to_plain()).encode()
+    (failure,) = ET.parse(report.junit).getroot().iter("failure")  # noqa: S314 - our own file
+    assert "AssertionError" in (failure.text or "")
+
+    report = check("def test_it():\n    raise RuntimeError('\\x1b \\udc80')\n")
+    assert report.describe_failures() == ["web-0: test_promise.test_it: RuntimeError: \x1b ?"]
+    (failure,) = ET.parse(report.junit).getroot().iter("failure")  # noqa: S314 - our own file
+    assert "RuntimeError: #x1B ?" in (failure.text or "")
+
+
+def test_a_file_that_skips_itself(check: Check) -> None:
+    """A module that is left out as a whole is no check at all."""
+    report = check("import pytest\npytest.skip('not here', allow_module_level=True)\n")
+    assert report.summary() == "web-0: no check was collected"
 
 
 def test_failure_names_server_check_and_assertion(check: Check) -> None:
