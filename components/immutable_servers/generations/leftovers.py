@@ -7,52 +7,41 @@ not ask for any more, would stay for ever.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi import Input, ResourceOptions, dynamic
+from pulumi import Input, ResourceOptions
 
 from immutable_servers.contract.guard import refuse_if_serving
-from immutable_servers.resources.dynamic import Provider, Resource
-from immutable_servers.resources.progress import start_saying
-from immutable_servers.targets.place import Place, read_place
+from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
+from immutable_servers.targets.place import Place
 
 NAME = "leftovers"
 
 
-class LeftoversProvider(Provider):
+class LeftoversProvider(PlacedProvider):
     """Has something to do only while there is something to delete."""
 
+    phase = "retire"
     needs = ("verdict",)
+    fixed_id = NAME
 
-    def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
-        """Name the services that have some."""
+    def _find_drift(
+        self, _site: Site, _olds: Mapping[str, Any], news: Mapping[str, Any]
+    ) -> Sequence[str]:
+        """Name the services that have fleets to delete."""
         return [service for service, generations in news["generations"].items() if generations]
 
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Delete what there is."""
-        self.require(props)
-        _delete_all(props)
-        return dynamic.CreateResult(NAME, props)
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
-        """Delete what there is."""
-        _delete_all(news)
-        return dynamic.UpdateResult(news)
-
-
-def _delete_all(props: Mapping[str, Any]) -> None:
-    place = read_place(props)
-    for service, generations in props["generations"].items():
-        for generation in generations:
-            at = place.of(service, generation)
-            target = at.load()
-            refuse_if_serving(target.find_traffic(at.scope), at.scope)
-            target.drain(
-                at.scope, float(props["drains"][service]), start_saying("retire", at.scope)
-            )
-            target.delete_fleet(at.scope)
-            target.delete_key(at.scope)
+    def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
+        """Delete them, each as a retired generation: unless it serves, and drained first."""
+        for service, generations in props["generations"].items():
+            for generation in generations:
+                at = site.of(service, generation)
+                refuse_if_serving(at.target.find_traffic(at.scope), at.scope)
+                at.target.drain(at.scope, float(props["drains"][service]), at.say)
+                at.target.delete_fleet(at.scope)
+                at.target.delete_key(at.scope)
+        return props
 
 
-class Leftovers(Resource, module="immutable-servers", name="Leftovers"):
+class Leftovers(PlacedResource, module="immutable-servers", name="Leftovers"):
     """What the target has of a stack that neither the ledger nor this run knows."""
 
     def __init__(
@@ -73,6 +62,9 @@ class Leftovers(Resource, module="immutable-servers", name="Leftovers"):
             verdict: The id of the run's verdict: nothing is deleted before it.
             opts: The resource's options.
         """
-        inputs = {**place.to_inputs(), "generations": generations, "drains": drains}
-        inputs["verdict"] = verdict
-        super().__init__(LeftoversProvider(), NAME, inputs, (), opts)
+        inputs: dict[str, Input[Any]] = {
+            "generations": generations,
+            "drains": drains,
+            "verdict": verdict,
+        }
+        super().__init__(LeftoversProvider(), NAME, place, inputs, opts=opts)

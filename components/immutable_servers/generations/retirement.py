@@ -6,39 +6,31 @@ read, sends it nothing, and its connections have ended.
 
 from typing import Any
 
-from pulumi import Input, ResourceOptions, dynamic
+from pulumi import Input, ResourceOptions
 
 from immutable_servers.contract.guard import refuse_if_serving
-from immutable_servers.resources.dynamic import Provider, Resource
-from immutable_servers.resources.progress import start_saying
-from immutable_servers.targets.place import Place, read_place
+from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
+from immutable_servers.targets.place import Place
 
 
-class RetirementProvider(Provider):
+class RetirementProvider(PlacedProvider):
     """Drains on delete, and does nothing before."""
 
+    phase = "retire"
     needs = ("fleet",)
 
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Remember how to ask and how long to wait."""
-        self.require(props)
-        return dynamic.CreateResult(read_place(props).scope.name, props)
-
-    def delete(self, _id: str, props: dict[str, Any]) -> None:
+    def _delete(self, site: Site, props: dict[str, Any]) -> None:
         """Refuse while it serves, then wait for its connections to end."""
-        place = read_place(props)
-        target = place.load()
-        refuse_if_serving(target.find_traffic(place.scope), place.scope)
-        say = start_saying("retire", place.scope)
-        target.drain(place.scope, float(props["drain"]), say)
+        refuse_if_serving(site.target.find_traffic(site.scope), site.scope)
+        site.target.drain(site.scope, float(props["drain"]), site.say)
 
 
-class Retirement(Resource, module="immutable-servers", name="Retirement"):
+class Retirement(PlacedResource, module="immutable-servers", name="Retirement"):
     """Guards the deletion of a generation's fleet."""
 
     def __init__(
         self, name: str, place: Place, drain: float, fleet: Input[str], opts: ResourceOptions
     ) -> None:
         """Register under the generation's name; `drain` is in seconds, `fleet` the fleet's id."""
-        inputs = {**place.to_inputs(), "drain": drain, "fleet": fleet}
-        super().__init__(RetirementProvider(), name, inputs, (), opts)
+        inputs = {"drain": drain, "fleet": fleet}
+        super().__init__(RetirementProvider(), name, place, inputs, opts=opts)

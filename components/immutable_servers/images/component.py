@@ -9,7 +9,7 @@ from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.errors import LEAVE_NOTHING_OUT, ImageError
 from immutable_servers.images.provider import ImageProvider
-from immutable_servers.resources.dynamic import Resource
+from immutable_servers.resources.placed import PlacedResource
 from immutable_servers.settings import ImageSettings
 from immutable_servers.targets.place import Place
 
@@ -34,15 +34,17 @@ class MachineImageArgs:
     wanted: bool
 
 
-class Image(Resource, module="immutable-servers", name="Image"):
+class Image(PlacedResource, module="immutable-servers", name="Image"):
     """The dynamic resource behind a machine image."""
 
     artifact: Output[str]
     details: Output[dict[str, Any]]
 
-    def __init__(self, name: str, inputs: Mapping[str, Input[Any]], opts: ResourceOptions) -> None:
+    def __init__(
+        self, name: str, place: Place, inputs: Mapping[str, Input[Any]], opts: ResourceOptions
+    ) -> None:
         """Register under the image's name."""
-        super().__init__(ImageProvider(), name, inputs, ("artifact", "details"), opts)
+        super().__init__(ImageProvider(), name, place, inputs, ("artifact", "details"), opts)
 
 
 def _drop_dependency(output: Output[Value]) -> Output[Value]:
@@ -76,14 +78,14 @@ class MachineImage(pulumi.ComponentResource):
         self.name, self.version = name, args.version
         self.wanted = args.wanted
         inputs: dict[str, Input[Any]] = {
-            **args.place.to_inputs(),
             "image": name,
             "version": args.version,
             "wanted": args.wanted,
             "parent": args.parent.details if args.parent else None,
             "image_settings": args.settings.model_dump(mode="json"),
         }
-        image = Image(name, inputs, ResourceOptions(parent=self, retain_on_delete=True))
+        options = ResourceOptions(parent=self, retain_on_delete=True)
+        image = Image(name, args.place, inputs, options)
         self.details = _drop_dependency(image.details).apply(self._refuse_another)
         self.artifact = self.details.apply(lambda details: str(details.get("id", "")))
         self.register_outputs({"version": args.version, "artifact": self.artifact})

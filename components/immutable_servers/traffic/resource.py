@@ -7,44 +7,44 @@ therefore read from the balancer in every diff, and compared with the wish.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi import Input, Output, ResourceOptions, dynamic
+from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.contract.values import Launch
-from immutable_servers.resources.dynamic import Provider, Resource
-from immutable_servers.resources.progress import start_saying
-from immutable_servers.targets.place import Place, read_place
+from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
+from immutable_servers.targets.place import Place
 from immutable_servers.targets.questions import find_live, is_pointing
 from immutable_servers.traffic.canary import read_canary
 from immutable_servers.traffic.move import Verified, move_traffic
 
 
-class TrafficProvider(Provider):
+class TrafficProvider(PlacedProvider):
     """Moves the pointer; a wish for nobody (a failed candidate) leaves it where it is."""
 
+    phase = "traffic"
     needs = ("generation", "retirements", "shares")
 
-    def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+    def _find_drift(
+        self, site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]
+    ) -> Sequence[str]:
         """Compare the wish with the balancer, not with the last run."""
-        wish, place = news["generation"], read_place(news)
+        wish, place = news["generation"], site.place
         if not wish or has_failed(olds, news):  # It stays; the last run may have died after a move.
-            return () if olds.get("live") == find_live(place.load(), place) else ("live",)
+            return () if olds.get("live") == find_live(site.target, place) else ("live",)
         if olds.get("live") != wish or olds.get("tried") == wish:
             return ("generation",)
-        return () if is_pointing(place.load(), place.at(wish)) else ("live",)
+        return () if is_pointing(site.target, place.at(wish)) else ("live",)
 
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+    def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Point the service for the first time."""
-        self.require(props)
-        return dynamic.CreateResult(read_place(props).scope.name, _point({}, props))
+        return _point(site, {}, props)
 
-    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+    def _update(self, site: Site, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
         """Move the pointer, or set it back to what was wished."""
-        return dynamic.UpdateResult(_point(olds, news))
+        return _point(site, olds, news)
 
-    def delete(self, _id: str, props: dict[str, Any]) -> None:
+    def _delete(self, site: Site, _props: dict[str, Any]) -> None:
         """Point the service nowhere, so that its generations can go."""
-        place = read_place(props)
-        place.load().set_traffic(place.scope, {})
+        site.target.set_traffic(site.scope, {})
 
 
 def has_failed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -57,21 +57,19 @@ def has_failed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     return lost and olds.get("canary") == news.get("canary")
 
 
-def _point(olds: Mapping[str, Any], props: dict[str, Any]) -> dict[str, Any]:
-    service = read_place(props)
+def _point(site: Site, olds: Mapping[str, Any], props: dict[str, Any]) -> dict[str, Any]:
     wish, before = props["generation"], olds.get("live") or ""
-    say = start_saying("traffic", service.scope)
     fault, tried = str(olds.get("fault") or ""), str(olds.get("tried") or "")
     if wish and not has_failed(olds, props):
         launch = Launch.from_plain(props["launch"])
         # Who had the traffic when the last run ended is not on trial, unless it was told so.
         trial = None if wish == before != tried else read_canary(props.get("canary"))
-        verified = Verified(service.at(wish), launch, int(props.get("verified_launch") or 0))
-        found = move_traffic(verified, trial, before, say)
+        verified = Verified(site.place.at(wish), launch, int(props.get("verified_launch") or 0))
+        found = move_traffic(verified, trial, before, site.say)
         if found or tried == wish:
             fault, tried = found, wish if found else ""
-    live = find_live(service.load(), service)
-    say(_describe(wish, before, live))
+    live = find_live(site.target, site.place)
+    site.say(_describe(wish, before, live))
     return {**props, "live": live, "tried": tried, "fault": fault}
 
 
@@ -80,7 +78,7 @@ def _describe(wish: str, before: str, live: str) -> str:
     return f"{'moved to' if moved else 'stays at'} generation {live}" if live else "points nowhere"
 
 
-class Traffic(Resource, module="immutable-servers", name="Traffic"):
+class Traffic(PlacedResource, module="immutable-servers", name="Traffic"):
     """A service's pointer at the balancer.
 
     Attributes:
@@ -121,7 +119,6 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
             opts: The resource's options.
         """
         inputs = {
-            **place.to_inputs(),
             "generation": generation,
             "verified_launch": verified_launch,
             "launch": launch,
@@ -129,4 +126,5 @@ class Traffic(Resource, module="immutable-servers", name="Traffic"):
             "shares": shares,
             "canary": canary,
         }
-        super().__init__(TrafficProvider(), service, inputs, ("live", "tried", "fault"), opts)
+        outputs = ("live", "tried", "fault")
+        super().__init__(TrafficProvider(), service, place, inputs, outputs, opts)

@@ -21,7 +21,9 @@ CHECKS_DEADLINE = 15 * 60.0
 PROBE_WINDOW = 30 * 60
 
 
-def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: Say) -> Report:
+def verify_fleet(
+    place: Place, target: Target, props: Mapping[str, Any], report_dir: Path, say: Say
+) -> Report:
     """Run the checks on every server of the candidate, then `before_traffic` on one of them.
 
     What keeps a check from running (no health, no login) is a failed report too, with its reason.
@@ -29,7 +31,6 @@ def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: 
     Raises:
         StoppedError: This process was told to stop: that is no verdict.
     """
-    target = place.load()
     launch = Launch.from_plain(props["launch"])
     try:
         sick = wait_until_healthy(place, launch, target.answers_within)
@@ -47,7 +48,7 @@ def verify_fleet(place: Place, props: Mapping[str, Any], report_dir: Path, say: 
 
 
 def verify_fresh_server(
-    place: Place, props: Mapping[str, Any], report_dir: Path, say: Say
+    place: Place, target: Target, props: Mapping[str, Any], report_dir: Path, say: Say
 ) -> Report:
     """Run the checks on one new server of the same artifact, and remove it.
 
@@ -56,7 +57,6 @@ def verify_fresh_server(
     Raises:
         StoppedError: This process was told to stop: that is no verdict.
     """
-    target = place.load()
     try:
         spec = FleetSpec(
             scope=place.scope,
@@ -116,10 +116,10 @@ MOST_SERVERS = 3
 """Of so many servers it is said; the others failed in the same way, most likely."""
 
 
-def describe_inspection(place: Place, report: Report) -> list[str]:
+def describe_inspection(place: Place, target: Target, report: Report) -> list[str]:
     """Return lines that name the login command, until when it works, and the console log."""
     try:
-        return list(_describe(place, place.load(), report))
+        return list(_describe(place, target, report))
     except (ImmutableError, OSError):
         return []  # a hint must not hide what failed
 

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pulumi import Input, Output, ResourceOptions, dynamic
+from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.resources.dynamic import Provider, Resource
-from immutable_servers.resources.progress import start_saying
+from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.system.places import reports_dir
-from immutable_servers.targets.place import Place, read_place
+from immutable_servers.targets.place import Place
 from immutable_servers.targets.questions import find_launch, was_launched_again
 from immutable_servers.verification.candidate import (
     describe_inspection,
@@ -27,37 +26,38 @@ PASSED = "passed"
 FAILED = "failed"
 
 
-class VerificationProvider(Provider):
+class VerificationProvider(PlacedProvider):
     """Runs the checks on the fleet once, and later on one fresh server when they change."""
 
+    phase = "verify"
     updates = ("checks",)
     needs = ("retirement", "artifact")
 
-    def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
-        """Run a recorded failure again, and a verdict on servers that are no more."""
+    def _find_drift(
+        self, _site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]
+    ) -> Sequence[str]:
+        """Run a recorded failure again, and a verdict on servers that are gone."""
         passed = olds.get("verdict") == PASSED and not _has_new_servers(olds, news)
         return () if passed else ("verdict",)
 
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+    def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Verify the candidate's own servers.
 
         A generation that was verified is sealed: where the state lost this resource, a fresh server
         is verified.
         """
-        self.require(props)
-        report = _run(props, on_fleet=props.get("verified_by") is None)
-        return dynamic.CreateResult(read_place(props).scope.name, report)
+        return _run(site, props, on_fleet=props.get("verified_by") is None)
 
-    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
+    def _update(self, site: Site, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
         """Verify again: the fleet while it was never verified, else one fresh server.
 
         What passed these checks before has still passed when others were tried on it meanwhile.
         """
         if news.get("verified_by") == news["checks"]:
-            kept = {"failures": [], "verified_launch": find_launch(read_place(news))}
-            return dynamic.UpdateResult({**olds, **news, **_pass(news), **kept})
+            kept = {"failures": [], "verified_launch": find_launch(site.place)}
+            return {**olds, **news, **_pass(site), **kept}
         on_fleet = not olds.get("verified_once") or _has_new_servers(olds, news)
-        return dynamic.UpdateResult(_run(news, on_fleet=on_fleet))
+        return _run(site, news, on_fleet=on_fleet)
 
 
 def _has_new_servers(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -66,24 +66,23 @@ def _has_new_servers(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     return news.get("verified_by") is None and again
 
 
-def _run(props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
-    place = read_place(props)
-    say = start_saying("verify", place.scope)
+def _run(site: Site, props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
+    place, target, say = site.place, site.target, site.say
     report_dir = reports_dir(Path.cwd()) / f"{place.scope.stack}-{props['name']}"
     verify = verify_fleet if on_fleet else verify_fresh_server
     began = time.monotonic()
     launched_at = find_launch(place)
-    report = verify(place, props, report_dir, say)
+    report = verify(place, target, props, report_dir, say)
     failures = report.describe_failures()
     if failures and on_fleet:
-        failures += describe_inspection(place, report)
+        failures += describe_inspection(place, target, report)
     for line in list_progress(failures, report.summary()):
         say(line)
     return {
         **props,
         "verdict": FAILED,
         "passed_generation": "",
-        **(_pass(props) if report.ok else {}),
+        **(_pass(site) if report.ok else {}),
         "verified_once": report.ok or not on_fleet,
         "verified_launch": launched_at,
         "seconds": round(time.monotonic() - began, 1),
@@ -101,8 +100,8 @@ def list_progress(failures: Sequence[str], summary: str) -> Sequence[str]:
     return tuple(dict.fromkeys(text.partition("\n")[0] for text in (*failures, summary)))
 
 
-def _pass(props: Mapping[str, Any]) -> dict[str, Any]:
-    return {"verdict": PASSED, "passed_generation": read_place(props).scope.generation}
+def _pass(site: Site) -> dict[str, Any]:
+    return {"verdict": PASSED, "passed_generation": site.scope.generation}
 
 
 def _remember(report: Report, commands: Sequence[str] | None) -> dict[str, str]:
@@ -118,7 +117,7 @@ def _remember(report: Report, commands: Sequence[str] | None) -> dict[str, str]:
     return {**kept, "before_traffic": ran} if ran else kept
 
 
-class Verification(Resource, module="immutable-servers", name="Verification"):
+class Verification(PlacedResource, module="immutable-servers", name="Verification"):
     """The verdict on one generation.
 
     Attributes:
@@ -161,5 +160,5 @@ class Verification(Resource, module="immutable-servers", name="Verification"):
             "seconds",
             "report",
         )
-        every = {**place.to_inputs(), "name": name, **inputs}
-        super().__init__(VerificationProvider(), name, every, outputs, opts)
+        every = {"name": name, **inputs}
+        super().__init__(VerificationProvider(), name, place, every, outputs, opts)

@@ -3,44 +3,36 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi import Input, Output, ResourceOptions, dynamic
+from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.resources.dynamic import Provider, Resource
-from immutable_servers.resources.progress import start_saying
-from immutable_servers.targets.place import Place, read_place
+from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
+from immutable_servers.targets.place import Place
 from immutable_servers.targets.questions import refuse_launched_again, was_launched_again
 
 
-class SealProvider(Provider):
+class SealProvider(PlacedProvider):
     """Seals once the verification has passed; a failed candidate stays open for inspection."""
 
+    phase = "seal"
     needs = ("passed",)
 
-    def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
+    def _find_drift(
+        self, _site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]
+    ) -> Sequence[str]:
         """Follow the verdict: seal what passes now, and hold back what fails now."""
         follows = news["passed"] == olds["ready_generation"]
         again = was_launched_again(olds.get("launched_at"), news.get("launched_at"))
         return () if follows and not again else ("passed",)
 
-    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+    def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Seal the servers when they passed."""
-        self.require(props)
-        return dynamic.CreateResult(read_place(props).scope.name, _seal(props))
-
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
-        """Seal the servers that passed this time."""
-        return dynamic.UpdateResult(_seal(news))
+        if props["passed"]:
+            refuse_launched_again(site.place, props.get("verified_launch"))
+            site.target.close_window(site.scope, site.say)
+        return {**props, "ready_generation": props["passed"]}
 
 
-def _seal(props: dict[str, Any]) -> dict[str, Any]:
-    place = read_place(props)
-    if props["passed"]:
-        refuse_launched_again(place, props.get("verified_launch"))
-        place.load().close_window(place.scope, start_saying("seal", place.scope))
-    return {**props, "ready_generation": props["passed"]}
-
-
-class Seal(Resource, module="immutable-servers", name="Seal"):
+class Seal(PlacedResource, module="immutable-servers", name="Seal"):
     """The end of a generation's login window.
 
     Attributes:
@@ -69,6 +61,9 @@ class Seal(Resource, module="immutable-servers", name="Seal"):
             launched_at: When its servers were launched, in seconds since the epoch.
             opts: The resource's options.
         """
-        inputs = {**place.to_inputs(), "passed": passed, "launched_at": launched_at}
-        inputs["verified_launch"] = verified_launch
-        super().__init__(SealProvider(), name, inputs, ("ready_generation",), opts)
+        inputs: dict[str, Input[Any]] = {
+            "passed": passed,
+            "launched_at": launched_at,
+            "verified_launch": verified_launch,
+        }
+        super().__init__(SealProvider(), name, place, inputs, ("ready_generation",), opts)
