@@ -10,11 +10,11 @@ from immutable_servers.resources.placed import PlacedProvider, PlacedResource, S
 from immutable_servers.targets.place import Place
 
 WINDOW = 30 * 60
-"""How long a generation's login window is open after its launch, in seconds."""
+"""Seconds that a generation's login window is open after its launch."""
 
 
 class AccessProvider(PlacedProvider):
-    """Has the target make the key and keep it: the private key never enters the state."""
+    """Lets the target make and keep the key: the private key never enters the state."""
 
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Make the key, or find the one of a launch that was killed, and open the window."""

@@ -23,17 +23,20 @@ EVERYTHING = ["*"]
 
 @dataclass(frozen=True)
 class GenerationArgs:
-    """What makes a generation.
+    """Inputs of one generation.
 
     Attributes:
-        record: Its record; plain, and final but for what this run finds out.
+        record: Its record, complete but for what this run finds out.
         artifact: The id of its image: the record's, or for a fresh one the bake's output.
-        frozen: It exists: no change of program, catalog or setting touches its servers.
-        servers: How many it shall have.
-        checks: Digest of the checks that it must have passed.
+        frozen: It exists, so no change of program, catalog or setting touches its servers.
+        servers: How many servers it shall have.
+        checks: Digest of the checks that it must pass.
         folders: The checks' folders, relative to the project.
         before_traffic: Commands for one of its servers once the checks have passed.
         drain: Seconds that old connections may take.
+        place: Its place at the target.
+        balancer: The stack's balancer, declared before.
+        target: The target that declares the fleet.
     """
 
     record: Record
@@ -55,15 +58,15 @@ class GenerationArgs:
 
 
 class Generation(pulumi.ComponentResource):
-    """A fleet of identical servers with its gate and its way out.
+    """A fleet of identical servers, with its verification and its retirement.
 
     Attributes:
         ready_generation: Its id once its verification passed and it is sealed, else empty.
-        verified_launch: When the servers were launched that its verification looked at.
+        verified_launch: Launch time of the servers that its verification looked at.
         verdict: `passed` or `failed`.
         failures: One line for each failed check.
         record: Its record for the ledger, completed by this run.
-        retirement: What must be gone before its fleet is.
+        retirement: The resource that Pulumi deletes before the fleet.
     """
 
     ready_generation: Output[str]
@@ -75,6 +78,7 @@ class Generation(pulumi.ComponentResource):
     def __init__(self, args: GenerationArgs, opts: ResourceOptions | None = None) -> None:
         """Register the generation's resources."""
         super().__init__("immutable-servers:index:Generation", args.name, {}, opts)
+        # A frozen generation keeps the inputs of its launch, whatever the program says by now.
         ignored = EVERYTHING if args.frozen else None
         access = Access(args.name, args.place, self._child(ignore_changes=ignored))
         fleet = self._launch(args, access)
@@ -83,7 +87,8 @@ class Generation(pulumi.ComponentResource):
             args.place,
             args.drain,
             fleet.id,
-            # Under `--replace` it refuses before it is replaced, and not for ever after.
+            # Under `--replace` a generation that serves refuses this deletion. If the deletion came
+            # last, the state would keep it as pending, and it would be refused in every run.
             self._child(ignore_changes=ignored, delete_before_replace=True),
         )
         verification = Verification(
@@ -156,6 +161,7 @@ class Generation(pulumi.ComponentResource):
     def _complete_record(
         self, args: GenerationArgs, access: Access, verification: Verification
     ) -> Output[dict[str, Any]]:
+        # A run that verified nothing, or failed, keeps what an earlier verification has proven.
         plain = replace(args.record, servers=args.servers).to_plain()
         proven = {"checks": args.checks}
         return Output.all(

@@ -1,7 +1,7 @@
-"""`Leftovers`: deletes fleets that a run launched and died before its state knew of them.
+"""`Leftovers`: deletes fleets of runs that died before their state recorded them.
 
 Pulumi deletes what its state holds. A fleet that only the target knows, and that the source does
-not ask for any more, would stay for ever.
+not ask for any more, would otherwise stay for ever.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class LeftoversProvider(PlacedProvider):
 
 
 class Leftovers(PlacedResource, module="immutable-servers", name="Leftovers"):
-    """What the target has of a stack that neither the ledger nor this run knows."""
+    """The fleets of a stack that neither the ledger nor this run knows."""
 
     def __init__(
         self,

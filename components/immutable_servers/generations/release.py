@@ -1,4 +1,4 @@
-"""`Release <service>`: shows a plain preview that one generation replaces another."""
+"""`Release <service>`: shows in a plain preview that one generation replaces another."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class ReleaseProvider(Provider):
     replaces = ("generation",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Take the generation's name for the id."""
+        """Use the generation's name as the id."""
         return dynamic.CreateResult(f"{props['service']}-{props['generation']}", props)
 
 

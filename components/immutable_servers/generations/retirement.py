@@ -1,7 +1,7 @@
-"""`Retirement <generation>`: the way out, taken when the generation is no longer declared.
+"""`Retirement <generation>`: guards the deletion of a generation that is no longer declared.
 
-It depends on the fleet, so Pulumi deletes it first: the fleet goes only after the balancer was
-read, sends it nothing, and its connections have ended.
+It depends on the fleet, so Pulumi deletes it first. The fleet is deleted only when the balancer was
+asked, sends it no traffic, and its connections have ended.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ class RetirementProvider(PlacedProvider):
     needs = ("fleet",)
 
     def _delete(self, site: Site, props: dict[str, Any]) -> None:
-        """Refuse while it serves, then wait for its connections to end."""
+        """Refuse while the generation serves, then wait for its connections to end."""
         refuse_if_serving(site.target.find_traffic(site.scope), site.scope)
         site.target.drain(site.scope, float(props["drain"]), site.say)
 

@@ -18,15 +18,15 @@ from immutable_servers.targets.shared.bake_locks import hold_version
 
 
 def provide_image(root: Path, order: Order, say: Say) -> Artifact | None:
-    """Return the version's artifact, baking it when it is wanted and nowhere found.
+    """Return the version's artifact; bake it when it is wanted and the catalog lacks it.
 
-    Two runs that want one version bake it once: the second waits, and finds it.
+    Two runs that want the same version bake it once: the second waits, and finds it.
 
     Returns:
         None when the catalog lacks the version and this run does not need it.
 
     Raises:
-        ImageError: The bake failed, or the tree changed since the version was computed.
+        ImageError: The bake failed, or the checkout changed since the version was computed.
     """
     target = order.place.load()
     found = target.catalog.find(order.image, order.version)
@@ -67,20 +67,20 @@ def _bake(root: Path, order: Order, target: Target, say: Say) -> Artifact:
 
 
 def _stage(root: Path, order: Order, target: Target, folder: Path) -> ImageInputs:
-    """Copy the inputs and prove that they are those of the planned version."""
+    """Copy the inputs, and refuse them when they are not of the planned version."""
     staged = stage_image(root, order.settings, order.image, target, order.parent, folder)
     version = compute_version(staged)
     if version != order.version:
         raise ImageError(
             f"The inputs of image {order.image} changed while the run was under way",
-            facts=[f"Planned was version {order.version}.", f"The tree now gives {version}."],
+            facts=[f"Planned: version {order.version}", f"The checkout now: version {version}"],
             todo="Run the command again when nobody is editing the files.",
         )
     return staged
 
 
 def check_image(root: Path, order: Order) -> None:
-    """Have Packer read the template, once for each version, so that a preview fails for its faults.
+    """Let Packer check the template, once for each version, so that a preview finds its mistakes.
 
     Raises:
         ImageError: With Packer's own message and line.
@@ -91,12 +91,13 @@ def check_image(root: Path, order: Order) -> None:
     template_only = order.settings.model_copy(update={"sources": ()})
     with start_staging(root, order) as folder:
         stage_image(root, template_only, order.image, order.place.load(), None, folder)
-        named = f"packer/{order.image}"  # the copy is gone when somebody reads of it
+        # The message names the checkout's folder: the copy is removed when somebody reads it.
+        named = f"packer/{order.image}"
         check_template(folder / "template", order.settings.variables, cache=cache, named=named)
 
 
 def describe_lineage(root: Path, order: Order) -> dict[str, Any]:
-    """Return what the image will say of itself in `/etc/immutable/image.json`."""
+    """Return what the image holds about itself in `/etc/immutable/image.json`."""
     commit = read_commit(root)
     parents: dict[str, str] = {}
     if order.parent:

@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class MachineImageArgs:
-    """What an image is made from.
+    """Inputs of a machine image.
 
     Attributes:
         settings: Its section of the stack file.
@@ -50,9 +50,10 @@ class Image(PlacedResource, module="immutable-servers", name="Image"):
 def _drop_dependency(output: Output[Value]) -> Output[Value]:
     """Return the output's value without the resource that it came from.
 
-    Who waits for it still does. But no resource depends on an image in the state: images outlive
-    what is launched from them, and a targeted update that replaces an image would leave a live
-    fleet before its dependency, which the engine refuses to read ("snapshot integrity error").
+    A resource that uses the value still waits for it, but does not depend on an image in the state.
+    Images outlive what is launched from them: a targeted update that replaces an image would write
+    a live fleet before its dependency, and the engine refuses to read such a state ("snapshot
+    integrity error").
     """
     future = cast("Awaitable[Value]", output.future())
     return Output(set(), future, output.is_known(), output.is_secret())
@@ -73,7 +74,7 @@ class MachineImage(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: MachineImageArgs, opts: ResourceOptions | None = None
     ) -> None:
-        """Bake the version, or find it."""
+        """Register the image, which bakes the version or finds it."""
         super().__init__("immutable-servers:index:MachineImage", name, {}, opts)
         self.name, self.version = name, args.version
         self.wanted = args.wanted
@@ -91,7 +92,7 @@ class MachineImage(pulumi.ComponentResource):
         self.register_outputs({"version": args.version, "artifact": self.artifact})
 
     def _refuse_another(self, details: Mapping[str, Any]) -> dict[str, Any]:
-        """Pass an artifact on when it is of this version, or this run needs none.
+        """Return the artifact's details; refuse another version than this run needs.
 
         Under `--exclude` and `--target` the engine hands out what the state holds of a resource
         that it leaves out: the artifact of the version before.

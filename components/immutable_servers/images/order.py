@@ -1,4 +1,4 @@
-"""What one image resource asks for."""
+"""The inputs of one image resource, as its provider reads them back."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Order:
 
     @property
     def scope(self) -> Scope:
-        """Name it for progress lines as image and version."""
+        """The scope that progress lines name: image and version."""
         return Scope(self.place.scope.project, self.place.scope.stack, self.image, self.version)
 
 

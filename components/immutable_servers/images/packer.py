@@ -27,7 +27,7 @@ __all__ = ["PackerRun", "check_template"]
 
 KEPT_LINES = 400
 SAY_EVERY = 1.0
-"""At most one of Packer's lines in this many seconds is progress, the last one; the log has all."""
+"""Seconds between two of Packer's lines in the progress; the log has all of them."""
 INTERRUPTED = "Cleanly cancelled builds after being interrupted."
 """Packer's last line after a SIGINT or SIGTERM.
 
@@ -38,10 +38,10 @@ BUILDER = re.compile(r"^(?:==>|   ) +[a-z0-9-]+\.[a-z0-9_-]+:")
 
 
 class PackerRun(Packer):
-    """Packer on one staged template, ended with all it started when we are.
+    """Packer on one staged template; it ends with our process, and so does all that it started.
 
-    Non-secret variables are arguments. Secrets are in Packer's environment alone, and a template
-    has to declare them as sensitive.
+    Variables are arguments. Secrets are in Packer's environment alone, and a template has to
+    declare them as sensitive.
     """
 
     def __init__(self, request: BakeRequest, *, packer: str = "packer") -> None:
@@ -78,7 +78,7 @@ class PackerRun(Packer):
             manifest.unlink(missing_ok=True)
 
     def _merge(self, variables: Mapping[str, str], manifest: Path) -> dict[str, str]:
-        """Return all variables; of those that every bake has, the ones that are declared."""
+        """Return all variables; the common ones only where the template declares them."""
         request = self.request
         common = {
             "image": request.image,
@@ -144,12 +144,12 @@ class PackerRun(Packer):
         return next((line for line in reversed(list(self.lines)) if line.strip()), "nothing")
 
     def _explain_failure(self, step: str, code: int) -> ImageError:
-        """Tell a Packer that failed from one that somebody killed."""
+        """Return an error that says whether Packer failed or was killed."""
         image = self.request.image
         how, todo = f"failed with exit code {code}", f"Correct packer/{image}/, then run"
         if code < 0:
             how = f"was ended by the signal {signal.Signals(-code).name}"
-            todo = "Somebody killed it, or the kernel did for want of memory: see `dmesg`. Run"
+            todo = "Somebody killed it, or the kernel did, out of memory: see `dmesg`. Run"
         elif INTERRUPTED in self.lines:
             how, todo = "was interrupted", "Somebody sent it a signal. Run"
         return ImageError(
@@ -187,7 +187,7 @@ class PackerRun(Packer):
 
 
 class _Follower:
-    """Keeps Packer's lines, and says some of them: after a pause always the last one."""
+    """Keeps Packer's lines, and reports some as progress: after a pause the last one."""
 
     def __init__(self, lines: deque[str], say: Say | None) -> None:
         self.lines = lines
@@ -199,14 +199,14 @@ class _Follower:
     def __call__(self, line: str) -> None:
         """Take one line."""
         self.lines.append(line)
-        builder = BUILDER.match(line)  # other lines are warnings: the log has them
+        builder = BUILDER.match(line)  # Other lines are warnings: the log has them.
         text = line[builder.end() :].strip() if builder else ""
         if text:
             self.waiting = text
             self.say_waiting()
 
     def say_waiting(self) -> None:
-        """Say the last line that was not said, unless one was said just now."""
+        """Report the last line that was not reported, unless another was just now."""
         with self.turn:
             if self.say and self.waiting and time.monotonic() - self.said >= SAY_EVERY:
                 self.said = time.monotonic()

@@ -16,7 +16,7 @@ from immutable_servers.targets.place import read_place
 
 
 class ImageProvider(Provider):
-    """Bakes a version that a generation needs, or finds it; deletes nothing, ever.
+    """Bakes a version that a generation needs, or finds it; never deletes anything.
 
     Secrets for a bake are read from the configuration that the engine gives the provider's process:
     they are no input, so they are in no state, not even encrypted.
@@ -38,7 +38,7 @@ class ImageProvider(Provider):
         return dynamic.CheckResult(news, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        """Replace for another version, and for a needed artifact that the catalog has not so."""
+        """Replace for another version, or when a needed artifact is not the catalog's."""
         again = olds["version"] != news["version"] or _is_stale(olds, news)
         return dynamic.DiffResult(
             changes=again,
@@ -63,7 +63,7 @@ class ImageProvider(Provider):
 
 
 def _is_stale(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Tell whether what is needed is gone, or came from elsewhere since the last run."""
+    """Return whether a needed artifact is gone, or is another one than in the last run."""
     if not news["wanted"]:
         return False
     found = read_place(news).load().catalog.find(news["image"], news["version"])

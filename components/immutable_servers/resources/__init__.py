@@ -1,1 +1,1 @@
-"""What our dynamic resources share."""
+"""The base classes of our dynamic resources, and their progress lines."""

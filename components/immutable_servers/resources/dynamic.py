@@ -1,4 +1,4 @@
-"""What all our dynamic resources share: declared inputs, a diff over them, plain errors.
+"""The base of all our dynamic resources: declared inputs, a diff over them, plain errors.
 
 A provider class is a thin shell over plain functions. It is stored in the state by reference
 (module and name), holds no attribute, and is given all it needs as inputs.
@@ -21,7 +21,7 @@ listen()
 
 
 CALLS = {"check", "diff", "create", "read", "update", "delete"}
-"""What the engine calls."""
+"""The methods that the engine calls."""
 
 
 class Provider(dynamic.ResourceProvider):
@@ -41,17 +41,17 @@ class Provider(dynamic.ResourceProvider):
     needs: ClassVar[Sequence[str]] = ()
 
     def __init_subclass__(cls) -> None:
-        """Have each call of the engine tell a full disk as an error of ours."""
+        """Make each method that the engine calls raise our own error for a full disk."""
         super().__init_subclass__()
         for name in CALLS & vars(cls).keys():
             setattr(cls, name, tell_full_disk(vars(cls)[name]))
 
     def require(self, props: Mapping[str, Any]) -> None:
-        """Refuse to go on without what should come first.
+        """Refuse to continue without an output of the resources that come first.
 
-        Under `--exclude` and `--target` the engine leaves a resource out, and calls those that
-        depend on it all the same, without its outputs. What they then made would refer to a
-        resource that is not in the state, which the engine never reads again.
+        Under `--exclude` and `--target` the engine leaves a resource out, but still calls those
+        that depend on it, without its outputs. What they then made would refer to a resource that
+        is not in the state, and the engine can never read such a state again.
 
         Raises:
             ImmutableError: An output of what comes first is missing.
@@ -65,7 +65,7 @@ class Provider(dynamic.ResourceProvider):
         return dynamic.CheckResult(news, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        """Say what changed of the declared inputs, and of what the target says (`find_drift`)."""
+        """Compare the declared inputs, and what the target says of the resource (`find_drift`)."""
         self.require(news)
         replaces = changed(self.replaces, olds, news)
         drift = [] if replaces else self.find_drift(olds, news)
@@ -73,7 +73,7 @@ class Provider(dynamic.ResourceProvider):
         return dynamic.DiffResult(changes=changes, replaces=replaces, delete_before_replace=False)
 
     def find_drift(self, _olds: Mapping[str, Any], _news: Mapping[str, Any]) -> Sequence[str]:
-        """Return what reality no longer has of the resource; empty when all is as recorded."""
+        """Return what is no longer as the state records it; empty when everything is."""
         return ()
 
 
@@ -85,7 +85,7 @@ def changed(names: Sequence[str], olds: Mapping[str, Any], news: Mapping[str, An
 def require_new_window(olds: Mapping[str, Any], news: Mapping[str, Any]) -> None:
     """Refuse to launch a fleet again under the login window of the one that was lost.
 
-    By its window, servers are told from those that were verified before under the same id.
+    The window distinguishes servers from those that were verified before under the same id.
 
     Raises:
         ImmutableError: The window is the old one: this run leaves the generation's `Access` out.

@@ -69,7 +69,7 @@ class PlacedProvider(Provider):
         self._delete(self._visit(props), props)
 
     def find_drift(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
-        """Return what reality no longer has of the resource."""
+        """Return what is no longer as the state records it."""
         return self._find_drift(self._visit(news), olds, news)
 
     def _create(self, _site: Site, props: dict[str, Any]) -> dict[str, Any]:

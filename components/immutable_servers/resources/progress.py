@@ -7,7 +7,7 @@ from immutable_servers.contract.values import Say, Scope
 
 
 def start_saying(phase: str, scope: Scope) -> Say:
-    """Return a function that prints `verify web-3f2a9c41: 12 passed`, each line of a text so."""
+    """Return a function that prints each line of a text as `verify web-3f2a9c41: 12 passed`."""
     name = "-".join(filter(None, (scope.service, scope.generation)))
 
     def say(text: str) -> None:

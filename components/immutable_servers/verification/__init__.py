@@ -1,1 +1,1 @@
-"""The gate: testinfra's verdict on a candidate, and the seal that follows it."""
+"""Verification: testinfra's verdict on a candidate, and the seal that follows it."""

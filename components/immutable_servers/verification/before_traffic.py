@@ -1,7 +1,7 @@
 """Runs a service's `before_traffic` commands on one verified server, as a last check of it.
 
-They run over the login that testinfra has, in a process of their own under one deadline. Run as a
-program, this module runs one command and passes on its output and its exit code.
+They use testinfra's login, each in a process of its own, all under one deadline. As a program, this
+module runs one command and passes on its output and its exit code.
 """
 
 import sys
@@ -22,15 +22,15 @@ from immutable_servers.verification.report import Failure, Report, ServerResult
 
 NAME = "before_traffic"
 DEADLINE = 10 * 60.0
-"""How long all commands together may take, in seconds: the login window is open for 30 min."""
+"""Seconds that all commands together may take: the login window is open for 30 min."""
 LAST_LINES = 6
-"""So many lines of a failed command's output are shown; the log has all."""
+"""Number of lines that a failure shows of the command's output; the log has all."""
 
 
 def run_before_traffic(
     report: Report, commands: Sequence[str], login: Login, report_dir: Path, say: Say
 ) -> Report:
-    """Return a good verification's report, completed by the commands; a failed one fails it."""
+    """Run the commands until one fails; return the report, with that failure added."""
     log = report_dir / f"{NAME}.log"
     log.unlink(missing_ok=True)
     ends = time.monotonic() + DEADLINE

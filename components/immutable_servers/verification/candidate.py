@@ -1,4 +1,4 @@
-"""Verifies a candidate: healthy, nobody else in its group, reachable, and every check passed."""
+"""Verifies a candidate: healthy, alone in its group, reachable, and every check passed."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +16,10 @@ from immutable_servers.verification.report import Report
 from immutable_servers.verification.runner import run_checks
 
 CHECKS_DEADLINE = 15 * 60.0
-"""How long all checks together may take, in seconds."""
+"""Seconds that all checks together may take."""
 
 PROBE_WINDOW = 30 * 60
+"""Seconds that the login window of a fresh server is open."""
 
 
 def verify_fleet(
@@ -26,10 +27,10 @@ def verify_fleet(
 ) -> Report:
     """Run the checks on every server of the candidate, then `before_traffic` on one of them.
 
-    What keeps a check from running (no health, no login) is a failed report too, with its reason.
+    Without health or without a login no check runs: the report fails, with that as its reason.
 
     Raises:
-        StoppedError: This process was told to stop: that is no verdict.
+        StoppedError: This process was asked to stop, which is no verdict.
     """
     launch = Launch.from_plain(props["launch"])
     try:
@@ -50,12 +51,12 @@ def verify_fleet(
 def verify_fresh_server(
     place: Place, target: Target, props: Mapping[str, Any], report_dir: Path, say: Say
 ) -> Report:
-    """Run the checks on one new server of the same artifact, and remove it.
+    """Run the checks on one new server of the same artifact, and remove the server.
 
-    The generation's own servers are sealed by now, and stay so.
+    The generation's own servers are sealed by now, and stay sealed.
 
     Raises:
-        StoppedError: This process was told to stop: that is no verdict.
+        StoppedError: This process was asked to stop, which is no verdict.
     """
     try:
         spec = FleetSpec(
@@ -113,7 +114,7 @@ def _describe_expected(place: Place, props: Mapping[str, Any]) -> dict[str, Any]
 
 
 MOST_SERVERS = 3
-"""Of so many servers it is said; the others failed in the same way, most likely."""
+"""Number of servers that are described; the others most likely failed in the same way."""
 
 
 def describe_inspection(place: Place, target: Target, report: Report) -> list[str]:

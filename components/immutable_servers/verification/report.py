@@ -25,7 +25,7 @@ class ServerResult:
     """What the checks found on one server.
 
     Attributes:
-        failures: Also what kept the checks from running at all, as one failure.
+        failures: The failed checks, and what kept the checks from running at all.
         repeated: Checks marked `eventually` that did not pass at once, with how often.
     """
 
@@ -38,7 +38,7 @@ class ServerResult:
 
     @property
     def ok(self) -> bool:
-        """Checks passed, and none failed."""
+        """Whether checks passed and none failed."""
         return self.passed > 0 and not self.failed and not self.failures
 
     @classmethod
@@ -50,15 +50,15 @@ class ServerResult:
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict with its grounds.
+    """The verdict with its reasons.
 
     Attributes:
         ok: On every server checks passed and none failed.
-        reason: Why not, in one sentence; empty when it is.
+        reason: Why the verdict is bad, in one sentence; empty when it is good.
         seconds: How long it took.
         junit: Path of the JUnit file, empty when nothing ran.
         servers: In the order of their logins.
-        total: How many servers there are; more than `servers` when a sample was checked.
+        total: Number of servers that exist; more than `servers` when a sample was checked.
     """
 
     ok: bool
@@ -75,7 +75,7 @@ class Report:
 
     @classmethod
     def of(cls, servers: Sequence[ServerResult], *, seconds: float, junit: str, total: int) -> Self:
-        """Make the report of what ran."""
+        """Make the report of the servers' results."""
         reason = _find_reason(servers)
         return cls(
             ok=not reason,

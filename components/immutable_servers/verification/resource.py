@@ -1,7 +1,7 @@
 """`Verification <generation>`: runs the checks and records the verdict instead of raising.
 
-A recorded failure keeps neighbours independent and the ledger saved. It is run again by the next
-update, and `Verdict` fails the run.
+A recorded failure leaves the other services alone, and lets the ledger be saved. `Verdict` fails
+the run, and the next one verifies again.
 """
 
 import time
@@ -61,7 +61,7 @@ class VerificationProvider(PlacedProvider):
 
 
 def _has_new_servers(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Tell whether the fleet was launched again, since it was lost before a ledger knew of it."""
+    """Return whether the fleet was lost before a ledger knew of it, and launched again."""
     again = was_launched_again(olds.get("launched_at"), news.get("launched_at"))
     return news.get("verified_by") is None and again
 
@@ -71,6 +71,7 @@ def _run(site: Site, props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]
     report_dir = reports_dir(Path.cwd()) / f"{place.scope.stack}-{props['name']}"
     verify = verify_fleet if on_fleet else verify_fresh_server
     began = time.monotonic()
+    # Asked before the checks: servers that are launched again meanwhile are then not the verified.
     launched_at = find_launch(place)
     report = verify(place, target, props, report_dir, say)
     failures = report.describe_failures()
@@ -93,9 +94,10 @@ def _run(site: Site, props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]
 
 
 def list_progress(failures: Sequence[str], summary: str) -> Sequence[str]:
-    """Return what is said at once: the first line of each, as the verdict says all at the end.
+    """Return the progress lines of a verdict: the first line of each failure, then the summary.
 
-    The sum is the last one, which a row of the display shows.
+    The error at the end of the run has the failures in full. The summary comes last, since a row of
+    the display shows the last line.
     """
     return tuple(dict.fromkeys(text.partition("\n")[0] for text in (*failures, summary)))
 
@@ -105,7 +107,7 @@ def _pass(site: Site) -> dict[str, Any]:
 
 
 def _remember(report: Report, commands: Sequence[str] | None) -> dict[str, str]:
-    """Return what the ledger keeps of a good report; no commands are those of a fresh server."""
+    """Return what the ledger keeps of a good report; `commands` is None for a fresh server."""
     if not report.ok:
         return {}
     where = "a fresh server" if commands is None else "its servers"
@@ -123,11 +125,11 @@ class Verification(PlacedResource, module="immutable-servers", name="Verificatio
     Attributes:
         verdict: `passed` or `failed`.
         passed_generation: The generation's id, only when it passed; Traffic takes this.
-        verified: When and how, empty when it failed, or when nothing was run.
+        verified: When and how it passed; empty when it failed, or when nothing was run.
         failures: One line for each failed check, with its server and assertion; then how to look
             at the servers.
-        verified_launch: When the servers that it looked at were launched, in seconds since the
-            epoch; 0 where the target does not know.
+        verified_launch: Launch time of the servers that it looked at, in seconds since the epoch;
+            0 where the target does not know.
     """
 
     verdict: Output[str]

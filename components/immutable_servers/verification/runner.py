@@ -53,8 +53,8 @@ def run_checks(
 ) -> Report:
     """Run the checks on every server, or on a sample of 20, and report.
 
-    The user's own pytest settings and plugins have no part in it; a `conftest.py` beside the checks
-    has.
+    The user's own pytest settings and plugins take no part in it, but a `conftest.py` beside the
+    checks does.
 
     Args:
         checks: Folders or files of checks.
@@ -67,7 +67,7 @@ def run_checks(
 
     Raises:
         VerificationError: There are no checks at the places named.
-        StoppedError: This process was told to stop.
+        StoppedError: This process was asked to stop.
     """
     _refuse_missing(checks)
     began = time.monotonic()
@@ -100,7 +100,7 @@ def run_checks(
 
 @contextmanager
 def _start_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty private folder, also after a run that was killed; it goes at the end."""
+    """Yield an empty private folder and remove it, also one that a killed run has left."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:

@@ -57,8 +57,8 @@ class Seal(PlacedResource, module="immutable-servers", name="Seal"):
             name: The generation's name.
             place: The generation's place.
             passed: Its id when it passed, else empty.
-            verified_launch: When the servers were launched that passed, as the target has it.
-            launched_at: When its servers were launched, in seconds since the epoch.
+            verified_launch: Launch time of the servers that passed, as the target has it.
+            launched_at: Launch time of its servers, in seconds since the epoch.
             opts: The resource's options.
         """
         inputs: dict[str, Input[Any]] = {
