@@ -6,8 +6,8 @@ from typing import Any
 
 from pulumi import Output, ResourceOptions
 
-from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.targets.place import Place
+from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
 
 WINDOW = 30 * 60
 """Seconds that a generation's login window is open after its launch."""

@@ -9,8 +9,8 @@ from typing import Any
 from pulumi import Input, ResourceOptions
 
 from immutable_servers.contract.guard import refuse_if_serving
-from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.targets.place import Place
+from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
 
 
 class RetirementProvider(PlacedProvider):

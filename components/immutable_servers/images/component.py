@@ -9,9 +9,9 @@ from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.errors import LEAVE_NOTHING_OUT, ImageError
 from immutable_servers.images.provider import ImageProvider
-from immutable_servers.resources.placed import PlacedResource
 from immutable_servers.settings import ImageSettings
 from immutable_servers.targets.place import Place
+from immutable_servers.targets.placed import PlacedResource
 
 Value = TypeVar("Value")
 

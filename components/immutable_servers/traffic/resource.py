@@ -10,8 +10,8 @@ from typing import Any
 from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.contract.values import Launch
-from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.targets.place import Place
+from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.targets.questions import find_live, is_pointing
 from immutable_servers.traffic.canary import read_canary
 from immutable_servers.traffic.move import Verified, move_traffic

@@ -10,8 +10,8 @@ from typing import Any
 from pulumi import ResourceOptions
 
 from immutable_servers.contract.values import ALL
-from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.targets.place import Place
+from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
 
 
 class SharesProvider(PlacedProvider):

@@ -11,9 +11,9 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.system.places import reports_dir
 from immutable_servers.targets.place import Place
+from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.targets.questions import find_launch, was_launched_again
 from immutable_servers.verification.candidate import (
     describe_inspection,

@@ -5,8 +5,8 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.resources.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.targets.place import Place
+from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.targets.questions import refuse_launched_again, was_launched_again
 
 

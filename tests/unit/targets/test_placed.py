@@ -7,8 +7,8 @@ import pytest
 
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import ImmutableError, SettingsError
-from immutable_servers.resources.placed import PlacedProvider, Site
 from immutable_servers.targets.place import Place
+from immutable_servers.targets.placed import PlacedProvider, Site
 
 PLACE = Place("nowhere", {}, Scope("shop", "dev", "web", "3f2a9c41"))
 INPUTS = {**PLACE.to_inputs(), "fleet": "f"}
