@@ -94,7 +94,7 @@ def read_lock(template: Path) -> Lock:
 def write_lock(template: Path, lock: Lock) -> None:
     """Write the lock into a template's folder, whole or not at all."""
     text = json.dumps(lock.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
-    write_whole(template / LOCK_FILE, text.encode())
+    write_whole(template / LOCK_FILE, text)
 
 
 def _unreadable(image: str, facts: list[str]) -> SettingsError:

@@ -11,7 +11,7 @@ from pulumi import Input, ResourceOptions, dynamic
 
 from immutable_servers.errors import make_left_out
 from immutable_servers.system.engine_watch import end_with_engine
-from immutable_servers.system.files import tell_full_disk
+from immutable_servers.system.files import explain_full_disk
 from immutable_servers.system.stopping import listen
 
 # On import, since every process that runs a program or a provider of ours loads this module, and
@@ -44,7 +44,7 @@ class Provider(dynamic.ResourceProvider):
         """Make each method that the engine calls raise our own error for a full disk."""
         super().__init_subclass__()
         for name in CALLS & vars(cls).keys():
-            setattr(cls, name, tell_full_disk(vars(cls)[name]))
+            setattr(cls, name, explain_full_disk(vars(cls)[name]))
 
     def require(self, props: Mapping[str, Any]) -> None:
         """Refuse to continue without an output of the resources that come first.

@@ -1,4 +1,4 @@
-"""Writes a file whole or not at all."""
+"""Writes files whole or not at all, and explains a full disk."""
 
 import errno
 import json
@@ -14,8 +14,10 @@ from immutable_servers.errors import ImmutableError
 from immutable_servers.system import places
 
 
-def write_whole(file: Path, content: bytes, *, mode: int = 0o644) -> None:
+def write_whole(file: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     """Write beside and rename into place; a reader sees the old content or the new.
+
+    So it is after a kill and after a power cut. Nobody but this user can read what is unfinished.
 
     Raises:
         OSError: The file could not be written; nothing is left of the attempt.
@@ -24,7 +26,7 @@ def write_whole(file: Path, content: bytes, *, mode: int = 0o644) -> None:
     beside = Path(name)
     try:
         with os.fdopen(number, "wb") as stream:
-            stream.write(content)
+            stream.write(content if isinstance(content, bytes) else content.encode())
             stream.flush()
             os.fsync(stream.fileno())
         beside.chmod(mode)
@@ -41,24 +43,24 @@ T = TypeVar("T")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def tell_full_disk(function: Callable[P, T]) -> Callable[P, T]:
-    """Return the function, with a full disk told as what failed, the facts, and what to do."""
+def explain_full_disk(function: Callable[P, T]) -> Callable[P, T]:
+    """Return the function; on a full disk it raises what failed, the facts, and what to do."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
         except OSError as error:
-            told = find_full_disk(error)
-            if told is None:
+            explained = find_full_disk(error)
+            if explained is None:
                 raise
-            raise told from error
+            raise explained from error
 
     return call
 
 
 def find_full_disk(error: BaseException) -> ImmutableError | None:
-    """Return what tells a full disk better than the error does; None for any other error."""
+    """Return the error that explains a full disk; None when `error` is about something else."""
     if not isinstance(error, OSError) or error.errno not in FULL:
         return None
     folder = next(path for path in (places.data_dir(), *places.data_dir().parents) if path.exists())
@@ -67,7 +69,7 @@ def find_full_disk(error: BaseException) -> ImmutableError | None:
         f"{folder}: {shutil.disk_usage(folder).free // 2**20} MB are free",
     ]
     return ImmutableError(
-        "A file could not be written, for its disk is full",
+        "The disk is full: a file could not be written",
         facts=facts,
         todo="Free some space, then run the same command again: it goes on from what is there.",
     )
@@ -82,20 +84,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write JSON so that a reader, or a kill, sees the old file or the new one."""
-    write_private(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user can read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+def write_json(file: Path, value: object) -> None:
+    """Write JSON that only this user can read, whole or not at all; make the folder if missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, json.dumps(value, indent=2, sort_keys=True) + "\n", mode=0o600)

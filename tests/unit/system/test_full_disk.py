@@ -41,6 +41,6 @@ def test_the_driver_tells_it_without_a_traceback(
     monkeypatch.setattr(cli, "app", lambda **_options: FULL.write_text("content"))
     assert cli.run(["status"]) == 1
     said = capsys.readouterr().err
-    assert "its disk is full" in said
+    assert "The disk is full: a file could not be written" in said
     assert "What to do: Free some space" in said
     assert "traceback" not in said

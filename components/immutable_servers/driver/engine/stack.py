@@ -13,6 +13,7 @@ from immutable_servers.driver.engine.errors import find_error
 from immutable_servers.driver.project.files import PROJECT_FILE, find_stack_file
 from immutable_servers.errors import ImmutableError
 from immutable_servers.system import places
+from immutable_servers.system.files import write_whole
 
 SALT = "encryptionsalt:"
 SECRET = "secure:"  # noqa: S105 - how Pulumi marks a secret in a stack file
@@ -103,9 +104,8 @@ class Stack:
         lines = file.read_text().splitlines(keepends=True)
         copy = self.root / places.PROJECT_FOLDER / "config" / file.name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        beside = copy.with_suffix(f".{os.getpid()}")
-        beside.write_text("".join(line for line in lines if not line.startswith(SALT)))
-        return beside.replace(copy)
+        write_whole(copy, "".join(line for line in lines if not line.startswith(SALT)))
+        return copy
 
 
 def load_stack(root: Path, name: str, **more: str) -> Stack:

@@ -86,7 +86,7 @@ def _read_version(file: Path, arguments: Sequence[str]) -> str:
         known[key] = _ask_version([str(file), *arguments])
         with suppress(OSError):  # Asked again the next time, when the disk is full.
             memory.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(memory, json.dumps(known).encode())
+            write_whole(memory, json.dumps(known))
     return str(known[key])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from immutable_servers.contract.values import Login
 from immutable_servers.errors import LaunchError, SettingsError, SetupError
 from immutable_servers.system import stopping
+from immutable_servers.system.files import write_whole
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.aws.login_keys import KEY
 from immutable_servers.targets.aws.settings import AwsSettings
@@ -81,9 +82,7 @@ def write_ssh_config(
     if settings.reach == "ssh_config":
         include = [f'Include "{Path(settings.ssh_config).expanduser().resolve()}"\n']
     file = folder / "ssh_config"
-    text = "".join([*include, *hosts, "\n".join(common), "\n"])
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-        stream.write(text)
+    write_whole(file, "".join([*include, *hosts, "\n".join(common), "\n"]), mode=0o600)
     return file
 
 

@@ -57,7 +57,7 @@ class LocalCatalog(Catalog):
         folder = self.images / artifact.id
         marks = {**_read_marks(folder), key: value}
         kept = {name: text for name, text in marks.items() if text}
-        write_whole(folder / MARKS, json.dumps(kept, indent=2, sort_keys=True).encode() + b"\n")
+        write_whole(folder / MARKS, json.dumps(kept, indent=2, sort_keys=True) + "\n")
 
     def delete(self, artifact: Artifact) -> None:
         """Delete an artifact that no other artifact and no server is an overlay of.

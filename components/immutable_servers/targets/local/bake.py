@@ -17,6 +17,7 @@ from immutable_servers.contract.target import Packer
 from immutable_servers.contract.values import Artifact, BakeRequest
 from immutable_servers.errors import ImageError
 from immutable_servers.system import places
+from immutable_servers.system.files import write_whole
 from immutable_servers.system.half_folders import start_half
 from immutable_servers.targets.local.artifacts import (
     DISK,
@@ -144,8 +145,8 @@ def _start_login(half: Path, request: BakeRequest, seconds: float) -> Iterator[_
             else ("ssh.authorized_keys.root", public)
         )
         encoded = base64.b64encode(content.encode()).decode()
-        with os.fdopen(os.open(credential, os.O_WRONLY | os.O_CREAT, 0o600), "w") as stream:
-            stream.write(f"io.systemd.credential.binary:{name}={encoded}")
+        text = f"io.systemd.credential.binary:{name}={encoded}"
+        write_whole(credential, text, mode=0o600)
         yield _Login(key, (credential,))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from immutable_servers.contract.values import Answers, Route, Say, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.system.file_locks import hold_lock
-from immutable_servers.system.files import write_private
+from immutable_servers.system.files import write_whole
 from immutable_servers.system.processes import Process, end_process
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import haproxy_socket, layout
@@ -120,7 +120,7 @@ def set_traffic(scope: Scope, weights: Mapping[str, int]) -> None:
                 f"Traffic of {scope.service} cannot be set: the balancer does not run",
                 todo="Run ./immutable up again: it starts the balancer.",
             )
-        write_private(folder / MAP, render_map(pointers))
+        write_whole(folder / MAP, render_map(pointers), mode=0o600)
 
 
 def find_members(scope: Scope) -> dict[str, str]:

@@ -47,7 +47,7 @@ def verify_checksums(folder: Path) -> None:
             todo="Delete the folder; the next run that needs the image bakes it again.",
         )
     if stamp != now:
-        write_whole(folder / STAMP, json.dumps(now).encode())
+        write_whole(folder / STAMP, json.dumps(now))
 
 
 def _read_sums(folder: Path) -> dict[str, str]:

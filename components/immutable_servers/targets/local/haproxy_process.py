@@ -20,7 +20,7 @@ from pathlib import Path
 from immutable_servers.contract.values import Route
 from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.system import places
-from immutable_servers.system.files import read_json, write_json, write_private
+from immutable_servers.system.files import read_json, write_json, write_whole
 from immutable_servers.system.processes import Process, read_process, signal_process, write_process
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import haproxy_socket
@@ -73,12 +73,12 @@ def apply(
     running = find_running(folder)
     before = {route.port for route in read_parts(folder)[0]} if running else set()
     _check_ports({route.port for route in routes} - before)
-    write_private(folder / MAP, render_map(find_pointers(folder)))
+    write_whole(folder / MAP, render_map(find_pointers(folder)), mode=0o600)
     text = render_config(routes, backends, places.runtime_dir(folder) / "stats")
     _check_config(folder, text)
     config = folder / "haproxy.cfg"
     earlier = config.read_text() if config.exists() else ""
-    write_private(config, text)
+    write_whole(config, text, mode=0o600)
     try:
         if running and digest_of(text) != haproxy_socket.find_config_digest(find_master(folder)):
             signal_process(running, signal.SIGUSR2)
@@ -88,7 +88,7 @@ def apply(
             _wait_until_running(folder, digest_of(text))
     except TrafficError:
         if running:  # What runs on is the earlier configuration: the files say so too.
-            write_private(config, earlier)
+            write_whole(config, earlier, mode=0o600)
         raise
     plain = {"routes": list(map(asdict, routes)), "backends": list(map(asdict, backends))}
     write_json(folder / "balancer.json", plain)
@@ -108,7 +108,7 @@ def _check_ports(ports: set[int]) -> None:
 def _check_config(folder: Path, text: str) -> None:
     """Have HAProxy check a configuration before it takes the place of the one in use."""
     candidate = folder / "haproxy.cfg.new"
-    write_private(candidate, text)
+    write_whole(candidate, text, mode=0o600)
     done = _run(["haproxy", "-c", "-f", candidate.name], folder)
     candidate.unlink()
     if done.returncode:

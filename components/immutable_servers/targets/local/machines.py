@@ -23,7 +23,7 @@ from typing import Any
 
 from immutable_servers.errors import ImmutableError, LaunchError, SetupError
 from immutable_servers.system import places
-from immutable_servers.system.files import read_json, write_json, write_private
+from immutable_servers.system.files import read_json, write_json, write_whole
 from immutable_servers.system.processes import (
     PROC,
     Process,
@@ -289,4 +289,4 @@ def _write_credential(path: Path, name: str, value: bytes) -> None:
             todo="Make the service's env smaller.",
         )
     text = base64.b64encode(value).decode()
-    write_private(path, f"io.systemd.credential.binary:{name}={text}")
+    write_whole(path, f"io.systemd.credential.binary:{name}={text}", mode=0o600)

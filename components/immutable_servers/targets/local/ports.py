@@ -13,7 +13,7 @@ from pathlib import Path
 from immutable_servers.errors import LaunchError
 from immutable_servers.system import places
 from immutable_servers.system.file_locks import hold_lock
-from immutable_servers.system.files import write_private
+from immutable_servers.system.files import write_whole
 from immutable_servers.system.processes import PROC
 
 LOOPBACK = "127.0.0.1"
@@ -32,7 +32,7 @@ def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
     with hold_lock(folder / "lock", _LOCK_SECONDS, "the table of ports"):
         for port in range(bounds[0], bounds[1] + 1):
             if not _is_reserved(port) and is_free(port):
-                write_private(folder / str(port), str(owner))
+                write_whole(folder / str(port), str(owner), mode=0o600)
                 return port
     raise LaunchError(
         "No port is free for a server",

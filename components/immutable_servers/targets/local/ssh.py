@@ -12,7 +12,7 @@ from pathlib import Path
 from immutable_servers.contract.values import Login
 from immutable_servers.errors import LaunchError
 from immutable_servers.system import places, stopping
-from immutable_servers.system.files import write_private
+from immutable_servers.system.files import write_whole
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local.machines import Machine
 from immutable_servers.targets.local.ports import LOOPBACK
@@ -32,7 +32,7 @@ def write_ssh_config(folder: Path, machines: Mapping[str, tuple[Path, Machine]])
     """
     sockets = places.runtime_dir(folder)
     known = [f"{name} {_read_host_key(path)}\n" for name, (path, _) in machines.items()]
-    write_private(folder / "known_hosts", "".join(known))
+    write_whole(folder / "known_hosts", "".join(known), mode=0o600)
     hosts = [
         f"Host {name}\n  HostName {LOOPBACK}\n  Port {machine.ssh_port}\n  HostKeyAlias {name}\n"
         for name, (_, machine) in machines.items()
@@ -44,7 +44,7 @@ def write_ssh_config(folder: Path, machines: Mapping[str, tuple[Path, Machine]])
         "  StrictHostKeyChecking yes\n  UpdateHostKeys no\n"
         f'  ControlMaster auto\n  ControlPersist 60\n  ControlPath "{sockets}/%C"\n'
     )
-    write_private(folder / "ssh_config", "".join(hosts) + common)
+    write_whole(folder / "ssh_config", "".join(hosts) + common, mode=0o600)
     return folder / "ssh_config"
 
 

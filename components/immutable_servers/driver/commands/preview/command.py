@@ -102,7 +102,7 @@ def write_data(place: str, text: str) -> None:
         console.show(text.rstrip("\n"))
         return
     try:
-        write_whole(Path(place), text.encode())
+        write_whole(Path(place), text)
     except OSError as error:
         raise SettingsError(
             f"{place} cannot be written", facts=[str(error)], todo="Name another file."
