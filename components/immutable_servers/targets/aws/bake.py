@@ -6,13 +6,13 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.target import Packer
 from immutable_servers.contract.values import Artifact, BakeRequest
 from immutable_servers.errors import ImageError
 from immutable_servers.system import places
+from immutable_servers.system.keys import make_key_pair
 from immutable_servers.targets.aws import dead_bakes
 from immutable_servers.targets.aws.access import ADDRESS_URL, find_own_address
 from immutable_servers.targets.aws.api import Api
@@ -22,7 +22,6 @@ from immutable_servers.targets.aws.artifacts import (
     render_facts,
     render_manifest,
 )
-from immutable_servers.targets.aws.login_keys import make_key_pair
 from immutable_servers.targets.aws.names import PREFIX, name_image
 from immutable_servers.targets.aws.settings import AwsSettings
 from immutable_servers.targets.aws.upstream import find_locked
@@ -112,17 +111,17 @@ def _start_login(request: BakeRequest) -> Iterator[Mapping[str, str]]:
     folder = places.runtime_dir(request.template)
     key = folder / "key"
     try:
-        make_key_pair(key, "bake")
-        yield {"login": str(key), "user_data": _render_launch(request, key)}
+        public = make_key_pair(key, "bake")
+        yield {"login": str(key), "user_data": _render_launch(request, public)}
     finally:
         shutil.rmtree(folder)
 
 
-def _render_launch(request: BakeRequest, key: Path) -> str:
+def _render_launch(request: BakeRequest, public: str) -> str:
     launch: dict[str, Any] = {
         "service": "bake",
         "generation": request.version,
-        "login_key": key.with_suffix(".pub").read_text(encoding="ascii").strip(),
+        "login_key": public,
         "window_ends": int(time.time() + request.deadline),
     }
     return json.dumps(launch, sort_keys=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.values import FleetSpec, Login, Say
+from immutable_servers.system.keys import make_key_pair
 from immutable_servers.targets.aws import access, dead_bakes, ssh, template
 from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.login_keys import KEY, find_folder, make_key_pair
+from immutable_servers.targets.aws.login_keys import KEY, find_folder
 from immutable_servers.targets.aws.names import list_tags, make_name, make_tags, name_server
 from immutable_servers.targets.aws.network import Network, find_network
 from immutable_servers.targets.aws.userdata import render_user_data
@@ -72,8 +73,7 @@ def _launch(
     tags: Mapping[str, str],
     folder: Path,
 ) -> Mapping[str, Any]:
-    make_key_pair(folder / KEY, tags["Name"])
-    public = (folder / f"{KEY}.pub").read_text(encoding="ascii").strip()
+    public = make_key_pair(folder / KEY, tags["Name"])
     ends = int(tags[dead_bakes.PROBE_ENDS])
     if api.settings.reach != "ssm":
         access.let_in(api, group, spec.scope, ends)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from immutable_servers.contract.values import Login, Say, Scope
 from immutable_servers.errors import LaunchError
+from immutable_servers.system.keys import find_or_make_key_pair
 from immutable_servers.targets.local import layout, ssh
 from immutable_servers.targets.local.fleet_records import find_machines, read_record, seal_record
 from immutable_servers.targets.local.machines import (
@@ -11,7 +12,6 @@ from immutable_servers.targets.local.machines import (
     close_ssh_port,
     find_machine_process,
     find_qmp,
-    make_key_pair,
 )
 from immutable_servers.targets.local.qmp import remove_forward
 from immutable_servers.targets.local.settings import LocalSettings
@@ -21,10 +21,7 @@ def make_key(scope: Scope) -> str:
     """Make or find a generation's login key; return the public key."""
     folder = layout.generation_dir(scope)
     folder.mkdir(parents=True, exist_ok=True)
-    private, public = folder / "key", folder / "key.pub"
-    if not (private.exists() and public.exists()):
-        make_key_pair(private, scope.name)
-    return public.read_text().strip()
+    return find_or_make_key_pair(folder / "key", scope.name)
 
 
 def delete_key(scope: Scope) -> None:

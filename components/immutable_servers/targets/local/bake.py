@@ -19,6 +19,7 @@ from immutable_servers.errors import ImageError
 from immutable_servers.system import places
 from immutable_servers.system.files import write_whole
 from immutable_servers.system.half_folders import start_half
+from immutable_servers.system.keys import make_key_pair
 from immutable_servers.targets.local.artifacts import (
     DISK,
     FACTS,
@@ -31,7 +32,6 @@ from immutable_servers.targets.local.artifacts import (
 )
 from immutable_servers.targets.local.bake_watch import watch_bake
 from immutable_servers.targets.local.checksums import write_checksums
-from immutable_servers.targets.local.machines import make_key_pair
 from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
 from immutable_servers.targets.local.qemu import EMULATION_ARGS, KERNEL_ARGS
 from immutable_servers.targets.local.upstream import provide_upstream
@@ -136,8 +136,7 @@ def _start_login(half: Path, request: BakeRequest, seconds: float) -> Iterator[_
     folder = places.runtime_dir(half)
     key, credential = folder / "key", folder / "credential"
     try:
-        make_key_pair(key, "bake")
-        public = key.with_suffix(".pub").read_text(encoding="ascii").strip()
+        public = make_key_pair(key, "bake")
         launch = {"server": "bake", "login_key": public, "window_ends": int(time.time() + seconds)}
         name, content = (
             ("immutable.launch", json.dumps(launch))

@@ -10,10 +10,11 @@ from pathlib import Path
 from immutable_servers.contract.values import FleetSpec, Login, Say, Scope
 from immutable_servers.errors import BusyError
 from immutable_servers.system.file_locks import hold_lock
+from immutable_servers.system.keys import make_key_pair
 from immutable_servers.targets.local import layout, ssh
 from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.fleets import check_space
-from immutable_servers.targets.local.machines import make_key_pair, remove_machine
+from immutable_servers.targets.local.machines import remove_machine
 from immutable_servers.targets.local.servers import boot_servers, make_wish
 from immutable_servers.targets.local.settings import LocalSettings
 
@@ -59,8 +60,7 @@ def remove_stale_probe(folder: Path) -> bool:
 
 
 def _boot(folder: Path, spec: FleetSpec, settings: LocalSettings) -> Login:
-    make_key_pair(folder / "key", folder.name)
-    public = (folder / "key.pub").read_text().strip()
+    public = make_key_pair(folder / "key", folder.name)
     ends = int(time.time()) + _WINDOW_SECONDS
     opened = replace(spec, public_key=public, window_ends=ends)
     name = f"{layout.backend_name(spec.scope)}-probe"
