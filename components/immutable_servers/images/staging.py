@@ -26,7 +26,7 @@ from immutable_servers.identity.inputs import (
 from immutable_servers.images.order import Order
 from immutable_servers.settings.models import ImageSettings
 from immutable_servers.system.places import PROJECT_FOLDER
-from immutable_servers.system.supervisor import read_stat
+from immutable_servers.system.processes import is_maker_gone, make_maker_mark
 
 
 def stage_image(
@@ -113,8 +113,7 @@ def start_staging(root: Path, order: Order) -> Iterator[Path]:
     parent = root / PROJECT_FOLDER / "bakes"
     parent.mkdir(parents=True, exist_ok=True)
     remove_left_stagings(root)
-    stat = read_stat(os.getpid())
-    name = f"{order.image}-{order.version}.{os.getpid()}.{stat.started if stat else 0}."
+    name = f"{order.image}-{order.version}.{make_maker_mark()}."
     with tempfile.TemporaryDirectory(prefix=name, dir=parent) as folder:
         yield Path(folder)
 
@@ -127,13 +126,5 @@ def remove_left_stagings(root: Path) -> None:
 
 def find_left_stagings(root: Path) -> list[Path]:
     """Return the copies of inputs whose runs are gone; none where there is no `/proc` to ask."""
-    found: list[Path] = []
-    if read_stat(os.getpid()) is None:
-        return found
-    for folder in sorted((root / PROJECT_FOLDER / "bakes").glob("*.*.*.*")):
-        _, pid, started, _ = folder.name.rsplit(".", 3)
-        if pid.isdigit() and started.isdigit():
-            stat = read_stat(int(pid))
-            if stat is None or stat.started != int(started):
-                found.append(folder)
-    return found
+    folders = sorted((root / PROJECT_FOLDER / "bakes").glob("*.*.*.*"))
+    return [one for one in folders if is_maker_gone(".".join(one.name.split(".")[-3:-1]))]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from immutable_servers.errors import ImageError
 from immutable_servers.system import places
-from immutable_servers.system.supervisor import read_stat
+from immutable_servers.system.processes import is_maker_gone, make_maker_mark
 
 ROOM = 3 * 1024**3
 """Bytes that have to be free before anything is made: a bake that fills the disk helps nobody."""
@@ -32,8 +32,7 @@ def start_half(folder: Path) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     remove_left_halves(folder.parent)
     check_room(folder.parent)
-    stat = read_stat(os.getpid())
-    half = folder.parent / f".{folder.name}.{os.getpid()}.{stat.started if stat else 0}"
+    half = folder.parent / f".{folder.name}.{make_maker_mark()}"
     half.mkdir()
     try:
         yield half
@@ -70,12 +69,8 @@ def find_left_halves(parent: Path) -> list[Path]:
 
 
 def is_left(name: str) -> bool:
-    """Tell whether a name is a half folder's whose maker does not run any more."""
-    *first, pid, started = name.rsplit(".", 2)
-    if not (first and name.startswith(".") and pid.isdigit() and started.isdigit()):
-        return False
-    stat = read_stat(int(pid))
-    return stat is None or stat.started != int(started)
+    """Return whether a name is a half folder's whose maker does not run any more."""
+    return name.startswith(".") and is_maker_gone(".".join(name.rsplit(".", 2)[1:]))
 
 
 def sync_folder(folder: Path) -> None:

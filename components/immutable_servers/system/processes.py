@@ -12,6 +12,8 @@ import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from immutable_servers.system.supervisor import read_stat
+
 PROC = Path("/proc")
 
 
@@ -42,6 +44,21 @@ def identify_process(pid: int, marker: Path) -> Process | None:
     if start is None or not _names_marker(pid, str(marker)):
         return None
     return Process(pid, start, find_boot_id(), str(marker))
+
+
+def make_maker_mark() -> str:
+    """Return `<pid>.<start>` of this process, for the names of folders that it makes."""
+    stat = read_stat(os.getpid())
+    return f"{os.getpid()}.{stat.started if stat else 0}"
+
+
+def is_maker_gone(mark: str) -> bool:
+    """Return whether the process that made a mark is gone; where there is no `/proc` none is."""
+    pid, _, start = mark.partition(".")
+    if not (pid.isdigit() and start.isdigit() and read_stat(os.getpid())):
+        return False
+    stat = read_stat(int(pid))
+    return stat is None or stat.started != int(start)
 
 
 def find_process(process: Process | None) -> bool:
@@ -116,13 +133,8 @@ def _wait_for_end(pidfd: int, seconds: float) -> bool:
 
 
 def _find_start(pid: int) -> int | None:
-    try:
-        stat = (PROC / str(pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The command's name is in parentheses and may hold spaces and parentheses itself (proc(5)).
-    state, *fields = stat.rpartition(")")[2].split()
-    return None if state in {"Z", "X"} else int(fields[18])
+    stat = read_stat(pid)
+    return None if stat is None or stat.state in "ZX" else stat.started
 
 
 def _names_marker(pid: int, marker: str) -> bool:
