@@ -1,18 +1,18 @@
 """Samples the memory of a run beside its machines."""
 
 import os
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 EVERY = 0.5
 """Seconds between two samples."""
 NOT_COUNTED = ("qemu-system", "haproxy")
 """What serves, and what a machine is: not the run's own."""
-PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 
 @dataclass
@@ -48,21 +48,12 @@ def start_sampling(mark: str) -> Iterator[Memory]:
 
 def measure(variable: str) -> dict[str, int]:
     """Return the bytes that the processes with this variable take now, by program."""
-    wanted = b"\0" + variable.encode() + b"\0"
     parts: dict[str, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if wanted in b"\0" + (folder / "environ").read_bytes():
-                words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                if not Path(words[0]).name.startswith(NOT_COUNTED):
-                    name = f"{folder.name} {' '.join(Path(word).name for word in words[:4])}"
-                    parts[name] = read_pss(folder)
+    name, _, value = variable.partition("=")
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # It has just ended, or is another user's.
+            if process.environ().get(name) == value:
+                words = [Path(word).name for word in process.cmdline()[:4]]
+                if words and not words[0].startswith(NOT_COUNTED):
+                    parts[f"{process.pid} {' '.join(words)}"] = process.memory_full_info().pss
     return parts
-
-
-def read_pss(folder: Path) -> int:
-    """Return a process's proportional set size in bytes; 0 where the kernel does not tell."""
-    with suppress(OSError):
-        found = PSS.search((folder / "smaps_rollup").read_text())
-        return int(found[1]) * 1024 if found else 0
-    return 0

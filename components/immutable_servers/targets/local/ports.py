@@ -5,21 +5,19 @@ released, or when that folder is gone.
 """
 
 import errno
-import re
 import socket
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from immutable_servers.errors import LaunchError
 from immutable_servers.system import places
 from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.system.files import write_whole
-from immutable_servers.system.processes import PROC
 
 LOOPBACK = "127.0.0.1"
 _LOCK_SECONDS = 30.0
-_LISTEN = "0A"
-"""TCP_LISTEN in /proc/net/tcp."""
 
 
 def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
@@ -86,32 +84,16 @@ def is_free(port: int) -> bool:
 
 def find_listener(port: int) -> str:
     """Return who listens on a port, such as `pid 812 (nginx)`; empty when it cannot be seen."""
-    inodes = set(_find_inodes(port))
-    for link in PROC.glob("[0-9]*/fd/*") if inodes else ():
-        try:
-            found = re.fullmatch(r"socket:\[(\d+)\]", str(link.readlink()))
-            if found and found[1] in inodes:
-                process = link.parent.parent
-                return f"pid {process.name} ({(process / 'comm').read_text().strip()})"
-        except OSError:  # Another user's process, or one that has just ended.
-            continue
+    for one in psutil.net_connections("tcp"):
+        listens = one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port
+        if listens and one.pid:
+            with suppress(psutil.NoSuchProcess):  # It has just ended.
+                return f"pid {one.pid} ({psutil.Process(one.pid).name()})"
     return ""
 
 
 def _ports_dir() -> Path:
     return places.data_dir() / "ports"
-
-
-def _find_inodes(port: int) -> Iterator[str]:
-    for table in ("tcp", "tcp6"):
-        try:
-            lines = (PROC / "net" / table).read_text().splitlines()[1:]
-        except FileNotFoundError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                yield fields[9]
 
 
 def _is_reserved(port: int) -> bool:

@@ -7,12 +7,15 @@ commands that we render do. One of a folder that exists is that folder's matter.
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from immutable_servers.contract.values import Scope
 from immutable_servers.system.half_folders import is_left
-from immutable_servers.system.processes import PROC, end_process, identify_process
+from immutable_servers.system.processes import end_process, identify_process
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.qemu import EMULATOR
 
@@ -50,22 +53,19 @@ class Stray:
 
 def find_strays() -> Iterator[Stray]:
     """Yield the processes of ours whose folder, or whose bake, is gone."""
-    for entry in sorted(PROC.glob("[0-9]*"), key=lambda path: int(path.name)):
-        try:
-            if entry.stat().st_uid != os.getuid():
-                continue
-            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:  # it has just ended
-            continue
-        stray = _find_stray(int(entry.name), words)
+    for pid, words in _find_commands():
+        stray = _find_stray(pid, words)
         if stray:
             yield stray
 
 
 def find_bakers(half: Path) -> list[int]:
     """Return the pids of what runs on a half artifact, beside Packer and its plugins."""
-    found = (int(entry.name) for entry in PROC.glob("[0-9]*") if _bakes(entry, half))
-    return sorted(found)
+    return [
+        pid
+        for pid, (program, *words) in _find_commands()
+        if not Path(program).name.startswith("packer") and any(f"{half}/" in w for w in words)
+    ]
 
 
 def end_stray(stray: Stray) -> None:
@@ -88,12 +88,13 @@ def _find_stray(pid: int, words: list[str]) -> Stray | None:
     return None
 
 
-def _bakes(entry: Path, half: Path) -> bool:
-    try:
-        words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:  # it has just ended
-        return False
-    return not Path(words[0]).name.startswith("packer") and any(f"{half}/" in w for w in words)
+def _find_commands() -> Iterator[tuple[int, list[str]]]:
+    """Yield pid and command line of each process of this user."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # It has just ended.
+            words = process.cmdline()
+            if words and process.uids().effective == os.getuid():
+                yield process.pid, words
 
 
 def _find_half(word: str) -> Path | None:
