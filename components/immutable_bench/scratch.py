@@ -168,7 +168,7 @@ def destroy(scratch: Scratch) -> None:
             facts=[*reporter.render_errors(), *ended.told],
             todo="Look for its servers: their folder carries its name.",
         )
-    catalog = scratch.load_target().catalog
+    catalog = scratch.load_target().images
     for artifact in catalog.list():
         if was_made_of(scratch.change, catalog.find_manifest(artifact)):
             catalog.delete(artifact)

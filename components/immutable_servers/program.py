@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi import ResourceOptions
 
-from immutable_servers.contract.target import Target
+from immutable_servers.contract.graph import Graph
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import ImmutableError
 from immutable_servers.generations.leftovers import Leftovers
@@ -73,7 +73,7 @@ class ImmutableStack:
     root: Path
     settings: Settings
     place: Place
-    target: Target
+    graph: Graph
     exported: dict[str, ServiceLedger]
     request: Request
     planned: StackPlan
@@ -100,18 +100,17 @@ class ImmutableStack:
         planned = plan_stack(root, settings, place, target, exported, request=request)
         if not pulumi.runtime.is_dry_run():
             remove_left_stagings(root)
-            target.begin_update(ours, planned.declared)
+            target.ownership.begin_update(ours, planned.declared)
+        graph = target.start_graph(scope, ours)
         return cls(
             root=root,
             settings=settings,
             place=place,
-            target=target,
+            graph=graph,
             exported=request.apply_to(exported),
             request=request,
             planned=planned,
-            balancer=target.declare_balancer(
-                scope, make_routes(settings), ResourceOptions(protect=True)
-            ),
+            balancer=graph.declare_balancer(make_routes(settings), ResourceOptions(protect=True)),
         )
 
     @property
@@ -155,7 +154,7 @@ class ImmutableStack:
                 servers=self.planned.servers[name],
                 place=self.place.of(name),
                 balancer=self.balancer,
-                target=self.target,
+                graph=self.graph,
             ),
         )
         for note in plan.notes:
@@ -180,7 +179,7 @@ class ImmutableStack:
         routes = {route.service: route for route in make_routes(self.settings)}
         return {
             name: {
-                "address": self.target.declare_address(routes[name], self.place.of(name).scope),
+                "address": self.graph.declare_address(routes[name], self.place.of(name).scope),
                 "live": service.live,
                 "servers": self.planned.servers[name],
                 "images": self.planned.plans[name].desired.images,

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.contract.target import Target
+from immutable_servers.contract.graph import Graph
 from immutable_servers.generations.generation import Generation, GenerationArgs
 from immutable_servers.generations.release import Release
 from immutable_servers.ledger.records import Record, ServiceLedger, State
@@ -41,7 +41,7 @@ class ServiceArgs:
     servers: int
     place: Place
     balancer: pulumi.CustomResource
-    target: Target = field(repr=False)
+    graph: Graph = field(repr=False)
 
 
 class Service(pulumi.ComponentResource):
@@ -72,7 +72,6 @@ class Service(pulumi.ComponentResource):
             args.place,
             desired.ready_generation,
             desired.verified_launch,
-            plan.desired.launch,
             [generation.retirement.id for generation in [desired, *others]],
             shares.id,
             _describe_canary(args),
@@ -107,7 +106,7 @@ class Service(pulumi.ComponentResource):
                 drain=args.settings.drain,
                 place=args.place.at(record.generation),
                 balancer=args.balancer,
-                target=args.target,
+                graph=args.graph,
             ),
             ResourceOptions(parent=self),
         )

@@ -1,6 +1,7 @@
 """What every deletion of a fleet asks first: does the balancer still send it traffic?
 
-Called by `Retirement` and by the targets themselves; nothing here imports Pulumi.
+`Fleets.delete` asks it first, a target with locks again under its lock, and `Retirement` before it
+drains.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ def refuse_if_serving(weights: Mapping[str, int], scope: Scope) -> None:
     """Raise when the balancer sends a generation traffic.
 
     Args:
-        weights: What the balancer says now, as `Target.find_traffic` returns it.
+        weights: What the balancer says now, as `Balancer.find_weights` returns it.
         scope: The generation's.
 
     Raises:

@@ -1,12 +1,14 @@
-"""Whose things at a target are: the state that holds the stack, and what it says when it is asked.
+"""The role that knows whose a target's things are, and removes what no stack owns.
 
-Targets keep things of several checkouts and stacks. What is left over, and whose, is decided by
-asking the state, never by a name or an age alone.
+Targets keep things of several checkouts and stacks. What is left over, and whose it is, is decided
+by asking the state, never by a name or an age alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from immutable_servers.contract.values import Scope
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Owner:
 
     Attributes:
         backend: URL of the state's backend, without credentials and options; for a reader.
-        digest: Tells backends apart.
+        digest: Distinguishes backends.
         organization: As the engine names it.
         checkout: The folder of the last run, for a reader.
     """
@@ -28,7 +30,7 @@ class Owner:
     checkout: str
 
     def is_same(self, other: "Owner") -> bool:
-        """Tell whether both are one stack of one state."""
+        """Return whether both are one stack of one state."""
         mine = (self.digest, self.organization, self.project, self.stack)
         return mine == (other.digest, other.organization, other.project, other.stack)
 
@@ -72,3 +74,75 @@ class Leftover:
     why: str
     size: int = 0
     sure: bool = True
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of leftover: how it is found and removed.
+
+    Attributes:
+        find: Yields what there is now.
+        remove: Removes one by its name, after it was just found again; returns whether it did, as
+            far as it looked again under a lock of its own.
+    """
+
+    find: Callable[[Ask], Iterator[Leftover]]
+    remove: Callable[[str, Ask], bool]
+
+
+class Ownership:
+    """Whose things a target holds. A target that a single state uses needs nothing of it."""
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The kinds of leftovers by name, in the order in which they can be removed."""
+        return {}
+
+    def find_owner(self, scope: Scope) -> Owner | None:
+        """Return whose a stack's things are; None when nobody recorded it."""
+        del scope
+        return None
+
+    def begin_update(self, owner: Owner, declared: Collection[str]) -> None:
+        """Record whose the stack's things are, and tidy what earlier runs that died have left.
+
+        Called as each update begins, while no other run changes the stack. What is removed without
+        a question can be proved to serve nobody: keys without a fleet, probes and half artifacts of
+        runs that are gone. Fleets are the graph's matter.
+
+        Args:
+            owner: This run's state.
+            declared: Names of the generations that this run declares, such as `web-3f2a9c41`.
+        """
+        if self.find_owner(Scope(owner.project, owner.stack)) != owner:
+            self._write_owner(owner)
+        self._tidy(Scope(owner.project, owner.stack), declared)
+
+    def _write_owner(self, owner: Owner) -> None:
+        """Record whose a stack's things are, as far as there is a place for it yet."""
+        del owner
+
+    def _tidy(self, scope: Scope, declared: Collection[str]) -> None:
+        """Remove what dead runs left; what cannot go now fails no update."""
+        del scope, declared
+
+    def find_leftovers(self, ask: Ask) -> Sequence[Leftover]:
+        """Return what no stack owns, in the order in which it can be removed.
+
+        `ask` asks the state of an owner. What a run that is under way makes is not left over.
+        """
+        return [found for kind in self.kinds.values() for found in kind.find(ask)]
+
+    def remove_leftover(self, leftover: Leftover, ask: Ask) -> bool:
+        """Remove what `find_leftovers` returned, after a second look.
+
+        Returns:
+            Whether it was removed: False when it is gone, or is not left over any more.
+
+        Raises:
+            RetirementError: The balancer sends it traffic.
+        """
+        kind = self.kinds.get(leftover.kind)
+        if kind is None or all(found.name != leftover.name for found in kind.find(ask)):
+            return False
+        return kind.remove(leftover.name, ask)

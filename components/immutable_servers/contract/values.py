@@ -198,6 +198,19 @@ class Health(_Plain):
 
 
 @dataclass(frozen=True)
+class Member(_Plain):
+    """A server in the balancer's group for a generation.
+
+    Attributes:
+        up: The balancer sends it requests, when its group has traffic.
+        detail: What the balancer says of it.
+    """
+
+    up: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class Drift(_Plain):
     """What somebody changed by hand of a fleet, or what went with the machine that it ran on.
 

@@ -18,7 +18,7 @@ class AccessProvider(PlacedProvider):
 
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Make the key, or find the one of a launch that was killed, and open the window."""
-        public_key = site.target.make_key(site.scope)
+        public_key = site.target.access.make_key(site.scope)
         return {**props, "public_key": public_key, "window_ends": int(time.time()) + WINDOW}
 
     def _find_drift(
@@ -28,12 +28,12 @@ class AccessProvider(PlacedProvider):
 
         A fleet that is launched later would otherwise have a public key that fits no private one.
         """
-        fleets = site.target.find_fleets(site.scope)
+        fleets = site.target.fleets.find(site.scope)
         return () if site.scope.generation in fleets else ("public_key",)
 
     def _delete(self, site: Site, _props: dict[str, Any]) -> None:
         """Delete what is left of the key."""
-        site.target.delete_key(site.scope)
+        site.target.access.delete_key(site.scope)
 
 
 class Access(PlacedResource, module="immutable-servers", name="Access"):

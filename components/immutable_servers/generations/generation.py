@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.contract.target import Target
+from immutable_servers.contract.graph import Graph
 from immutable_servers.generations.access import Access
 from immutable_servers.generations.retirement import Retirement
 from immutable_servers.ledger.records import Record
@@ -49,7 +49,7 @@ class GenerationArgs:
     drain: float
     place: Place
     balancer: pulumi.CustomResource
-    target: Target = field(repr=False)
+    graph: Graph = field(repr=False)
 
     @property
     def name(self) -> str:
@@ -134,7 +134,7 @@ class Generation(pulumi.ComponentResource):
             "public_key": access.public_key,
             "window_ends": access.window_ends,
         }
-        return args.target.declare_fleet(
+        return args.graph.declare_fleet(
             args.name,
             spec,
             frozen=args.frozen,

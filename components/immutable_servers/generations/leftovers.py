@@ -34,10 +34,10 @@ class LeftoversProvider(PlacedProvider):
         for service, generations in props["generations"].items():
             for generation in generations:
                 at = site.of(service, generation)
-                refuse_if_serving(at.target.find_traffic(at.scope), at.scope)
-                at.target.drain(at.scope, float(props["drains"][service]), at.say)
-                at.target.delete_fleet(at.scope)
-                at.target.delete_key(at.scope)
+                refuse_if_serving(at.target.balancer.find_weights(at.scope), at.scope)
+                at.target.balancer.drain(at.scope, float(props["drains"][service]), at.say)
+                at.target.fleets.delete(at.scope)
+                at.target.access.delete_key(at.scope)
         return props
 
 

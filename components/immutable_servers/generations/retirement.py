@@ -21,8 +21,8 @@ class RetirementProvider(PlacedProvider):
 
     def _delete(self, site: Site, props: dict[str, Any]) -> None:
         """Refuse while the generation serves, then wait for its connections to end."""
-        refuse_if_serving(site.target.find_traffic(site.scope), site.scope)
-        site.target.drain(site.scope, float(props["drain"]), site.say)
+        refuse_if_serving(site.target.balancer.find_weights(site.scope), site.scope)
+        site.target.balancer.drain(site.scope, float(props["drain"]), site.say)
 
 
 class Retirement(PlacedResource, module="immutable-servers", name="Retirement"):

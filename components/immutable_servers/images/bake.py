@@ -29,7 +29,7 @@ def provide_image(root: Path, order: Order, say: Say) -> Artifact | None:
         ImageError: The bake failed, or the checkout changed since the version was computed.
     """
     target = order.place.load()
-    found = target.catalog.find(order.image, order.version)
+    found = target.images.find(order.image, order.version)
     if found:
         say("found")
         return found
@@ -37,7 +37,7 @@ def provide_image(root: Path, order: Order, say: Say) -> Artifact | None:
         say("not baked: nothing needs it in this run")
         return None
     with hold_version(order.place.target, order.image, order.version, say):
-        return target.catalog.find(order.image, order.version) or _bake(root, order, target, say)
+        return target.images.find(order.image, order.version) or _bake(root, order, target, say)
 
 
 def _bake(root: Path, order: Order, target: Target, say: Say) -> Artifact:
@@ -61,7 +61,7 @@ def _bake(root: Path, order: Order, target: Target, say: Say) -> Artifact:
             say=say,
         )
         say(f"bakes, the full log is {log.relative_to(root)}")
-        artifact = target.bake(request, PackerRun(request))
+        artifact = target.images.bake(request, PackerRun(request))
     say(f"baked in {time.monotonic() - began:.0f} s")
     return artifact
 

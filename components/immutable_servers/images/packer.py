@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.contract.target import Packer
+from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import BakeRequest, Say
 from immutable_servers.errors import ImageError
 from immutable_servers.images.template import (

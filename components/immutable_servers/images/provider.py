@@ -66,5 +66,5 @@ def _is_stale(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """Return whether a needed artifact is gone, or is another one than in the last run."""
     if not news["wanted"]:
         return False
-    found = read_place(news).load().catalog.find(news["image"], news["version"])
+    found = read_place(news).load().images.find(news["image"], news["version"])
     return found is None or found.id != olds.get("artifact")

@@ -32,10 +32,10 @@ def ask_target(
     """Ask the target what exists and what serves."""
     scopes = {name: place.of(name).scope for name in settings.services}
     return Seen(
-        fleets={name: target.find_fleets(scope) for name, scope in scopes.items()},
-        traffic={name: target.find_traffic(scope) for name, scope in scopes.items()},
+        fleets={name: target.fleets.find(scope) for name, scope in scopes.items()},
+        traffic={name: target.balancer.find_weights(scope) for name, scope in scopes.items()},
         baked={
-            name: target.catalog.find(name, version.version) for name, version in versions.items()
+            name: target.images.find(name, version.version) for name, version in versions.items()
         },
     )
 

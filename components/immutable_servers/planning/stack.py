@@ -119,7 +119,7 @@ def plan_stack(
     for name, service in settings.services.items():
         ledgers[name] = complete(known[name], seen.fleets[name], seen.traffic[name])
         digest = digest_checks([root / folder for folder in service.checks])
-        gone = () if offline else find_gone(ledgers[name], seen.fleets[name], target.catalog)
+        gone = () if offline else find_gone(ledgers[name], seen.fleets[name], target.images)
         wish = replace(
             make_wish(name, settings, target, versions, digest, commit, request),
             gone=frozenset({*gone, *unbaked}),
@@ -129,7 +129,7 @@ def plan_stack(
         if request.retire and plan.desired.state is not State.LIVE:
             continue  # it never served, and this run launches nothing
         if plan.fresh and plan.desired.artifact and not offline:
-            artifact = find_usable(plan.desired, target.catalog)
+            artifact = find_usable(plan.desired, target.images)
             plan = replace(plan, desired=replace(plan.desired, artifact=artifact))
         notes = [*plan.notes, *find_lost(known[name], seen.fleets[name])]
         if plan.proves and wish.version in wish.gone:
@@ -147,7 +147,11 @@ def refuse_unnamed(services: Collection[str], place: Place, target: Target) -> N
     Raises:
         SettingsError: It does.
     """
-    serving = [name for name in services if any(target.find_traffic(place.of(name).scope).values())]
+    serving = [
+        name
+        for name in services
+        if any(target.balancer.find_weights(place.of(name).scope).values())
+    ]
     if serving:
         stack = place.scope.stack
         raise SettingsError(

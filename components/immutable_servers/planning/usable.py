@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from immutable_servers.contract.target import Catalog
+from immutable_servers.contract.images import Images
 from immutable_servers.contract.values import Artifact, Fleet
 from immutable_servers.errors import ImageError
 from immutable_servers.ledger.records import Record, ServiceLedger
@@ -11,7 +11,7 @@ REVOKED = "revoked"
 """The mark of an artifact that nothing is launched from any more; its value is the reason."""
 
 
-def find_usable(record: Record, catalog: Catalog) -> str:
+def find_usable(record: Record, catalog: Images) -> str:
     """Return the artifact that another round of a generation is launched from.
 
     It is of the same version, and need not be the recorded one: that may have been baked again.
@@ -31,7 +31,7 @@ def find_usable(record: Record, catalog: Catalog) -> str:
     return artifact.id
 
 
-def find_image_fault(record: Record, catalog: Catalog, *, launched: bool) -> str:
+def find_image_fault(record: Record, catalog: Images, *, launched: bool) -> str:
     """Say why a generation's image must not be used, or nothing; `launched` needs the image."""
     return _judge(record, catalog.find(record.image, record.version), launched=launched)
 
@@ -44,9 +44,7 @@ def _judge(record: Record, artifact: Artifact | None, *, launched: bool) -> str:
     return f"image {record.image} {record.version} is revoked ({reason})" if reason else ""
 
 
-def find_gone(
-    ledger: ServiceLedger, fleets: Mapping[str, Fleet], catalog: Catalog
-) -> Iterator[str]:
+def find_gone(ledger: ServiceLedger, fleets: Mapping[str, Fleet], catalog: Images) -> Iterator[str]:
     """Yield the versions of fleets that are not whole, and of which nothing can be launched."""
     for generation, fleet in fleets.items():
         record = ledger.generations[generation]

@@ -44,7 +44,7 @@ def claim(target: Target, ours: Owner, warn: Callable[[str], None]) -> None:
     Raises:
         SettingsError: Another state holds the stack, or cannot be asked.
     """
-    found = target.find_owner(Scope(ours.project, ours.stack))
+    found = target.ownership.find_owner(Scope(ours.project, ours.stack))
     if found is not None and not found.is_same(ours):
         if not is_gone(found) and os.environ.get(VARIABLE) != ours.stack:
             raise _is_held(found, ours)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from operator import not_
 from typing import Any
 
-from immutable_servers.contract.target import Target
-from immutable_servers.contract.values import ALL, Health, Launch
+from immutable_servers.contract.values import Health
 from immutable_servers.errors import LEAVE_NOTHING_OUT, TrafficError, make_left_out
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.place import Place
@@ -14,7 +13,7 @@ INTERVAL = 0.5
 """Seconds between two rounds of questions."""
 
 
-def wait_until_healthy(place: Place, launch: Launch, deadline: float) -> Sequence[Health]:
+def wait_until_healthy(place: Place, deadline: float) -> Sequence[Health]:
     """Return the servers that still do not answer, or do not belong, after `deadline` seconds.
 
     Empty means that every server of the generation answered, and that the balancer's group for it
@@ -26,7 +25,7 @@ def wait_until_healthy(place: Place, launch: Launch, deadline: float) -> Sequenc
     target = place.load()
 
     def ask() -> list[Health]:
-        answers = target.find_health(place.scope, launch)
+        answers = target.fleets.find_health(place.scope)
         if not answers:
             return [Health(place.scope.name, ok=False, detail="it has no servers")]
         return [answer for answer in answers if not (answer.ok and answer.serving)]
@@ -40,7 +39,7 @@ def find_launch(place: Place) -> int:
 
     As the target has it; 0 for no fleet, and where nobody knows.
     """
-    fleet = place.load().find_fleets(place.scope).get(place.scope.generation)
+    fleet = place.load().fleets.find(place.scope).get(place.scope.generation)
     return int(fleet.record.get("launched_at") or 0) if fleet else 0
 
 
@@ -75,21 +74,10 @@ def refuse_not_whole(place: Place) -> None:
     Raises:
         TrafficError: One is missing, or the fleet is being deleted.
     """
-    fleet = place.load().find_fleets(place.scope).get(place.scope.generation)
+    fleet = place.load().fleets.find(place.scope).get(place.scope.generation)
     if fleet is None or fleet.leaving or not fleet.whole:
         raise TrafficError(
             f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"
             " whole",
             todo=LEAVE_NOTHING_OUT,
         )
-
-
-def find_live(target: Target, place: Place) -> str:
-    """Return the generation with the most traffic, empty when there is none."""
-    weights = target.find_traffic(place.scope)
-    return max(weights, key=lambda generation: weights[generation], default="")
-
-
-def is_pointing(target: Target, place: Place) -> bool:
-    """Tell whether the balancer sends all traffic to the place's generation."""
-    return dict(target.find_traffic(place.scope)) == {place.scope.generation: ALL}

@@ -7,7 +7,7 @@ killed in it leaves shares behind, which the next run ends first: see `traffic/s
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from immutable_servers.contract.values import ALL, Answers, Launch, Say
+from immutable_servers.contract.values import ALL, Answers, Say
 from immutable_servers.errors import TrafficError
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.place import Place
@@ -66,7 +66,7 @@ class Watch:
         return self.seen
 
     def _count(self) -> dict[str, Answers]:
-        now = dict(self.target.find_answers(self.scope))
+        now = dict(self.target.balancer.find_answers(self.scope))
         if not now:
             raise TrafficError("The balancer has no numbers of it")
         return now
@@ -88,14 +88,16 @@ def try_canary(place: Place, live: str, canary: Canary, say: Say) -> str:
     except TrafficError as error:
         return f"before its canary began, {_tell(error)}"
     try:
-        target.set_traffic(place.scope, {live: ALL - canary.weight, candidate: canary.weight})
+        target.balancer.set_traffic(
+            place.scope, {live: ALL - canary.weight, candidate: canary.weight}
+        )
         say(f"canary: {canary.weight} % to generation {candidate} for {canary.watch:.0f} s")
         fault = find_fault(watch, canary.watch, canary)
     except BaseException:
-        target.set_traffic(place.scope, {live: ALL})
+        target.balancer.set_traffic(place.scope, {live: ALL})
         raise
     if fault:
-        target.set_traffic(place.scope, {live: ALL})
+        target.balancer.set_traffic(place.scope, {live: ALL})
         say(f"canary: {fault}; all traffic is back at generation {live}")
         return f"as a canary of {canary.weight} %: {fault}"
     say(f"canary: {watch.seen.requests} requests, {watch.seen.errors} errors")
@@ -156,15 +158,14 @@ def _go_back(place: Place, generation: str) -> str:
     """Give all traffic to an earlier generation that is whole and answers; say why not."""
     target, back = place.load(), place.at(generation)
     try:
-        fleet = target.find_fleets(back.scope).get(generation) if generation else None
+        fleet = target.fleets.find(back.scope).get(generation) if generation else None
         if fleet is None or fleet.leaving or not fleet.whole:
             return f"no whole generation is left to go back to, so {place.scope.generation} serves"
-        launch = Launch.from_plain(fleet.record["launch"])
-        sick = wait_until_healthy(back, launch, BACK_DEADLINE)
+        sick = wait_until_healthy(back, BACK_DEADLINE)
         if sick:
             ill = ", ".join(f"{health.server} {health.detail}" for health in sick)
             return f"generation {generation} does not answer ({ill}), so traffic stays"
-        target.set_traffic(back.scope, {generation: ALL})
+        target.balancer.set_traffic(back.scope, {generation: ALL})
     except TrafficError as error:
         return f"going back to generation {generation} failed ({error.what})"
     return ""

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from immutable_servers.contract.values import ALL, Launch, Say
+from immutable_servers.contract.values import ALL, Say
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.place import Place
 from immutable_servers.targets.questions import (
-    find_live,
-    is_pointing,
     refuse_launched_again,
     refuse_not_whole,
     wait_until_healthy,
@@ -20,13 +18,11 @@ class Verified:
     """A generation that its verification and seal let through.
 
     Attributes:
-        launch: Its launch spec, for the health check.
         launched_at: When the servers were launched that were verified, in seconds since the epoch;
             0 where a state does not say.
     """
 
     place: Place
-    launch: Launch
     launched_at: int
 
 
@@ -53,29 +49,29 @@ def move_traffic(wished: Verified, trial: Canary | None, before: str, say: Say) 
     """
     place = wished.place
     target, wish = place.load(), place.scope.generation
-    live = find_live(target, place)
-    if not is_pointing(target, place):
-        refuse_sick(place, wished.launch)
+    live = target.balancer.find_live(place.scope)
+    if not target.balancer.is_pointing(place.scope):
+        refuse_sick(place)
         refuse_launched_again(place, wished.launched_at)
         refuse_not_whole(place)
         if trial and live not in ("", wish):
             fault = try_canary(place, live, trial, say)
             if fault:
                 return fault
-        target.set_traffic(place.scope, {wish: ALL})
+        target.balancer.set_traffic(place.scope, {wish: ALL})
     back = before if live in ("", wish) else live
     if trial and trial.watch_after and back:
         return watch_all(place, "" if back == wish else back, trial, say)
     return ""
 
 
-def refuse_sick(place: Place, launch: Launch) -> None:
+def refuse_sick(place: Place) -> None:
     """Wait until every server answers.
 
     Raises:
         TrafficError: One does not.
     """
-    sick = wait_until_healthy(place, launch, place.load().answers_within)
+    sick = wait_until_healthy(place, place.load().answers_within)
     if sick:
         raise TrafficError(
             f"Traffic of {place.scope.service} stays: generation {place.scope.generation} is not"

@@ -9,10 +9,8 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.contract.values import Launch
 from immutable_servers.targets.place import Place
 from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
-from immutable_servers.targets.questions import find_live, is_pointing
 from immutable_servers.traffic.canary import read_canary
 from immutable_servers.traffic.move import Verified, move_traffic
 
@@ -29,10 +27,11 @@ class TrafficProvider(PlacedProvider):
         """Compare the wish with the balancer, not with the last run."""
         wish, place = news["generation"], site.place
         if not wish or has_failed(olds, news):  # It stays; the last run may have died after a move.
-            return () if olds.get("live") == find_live(site.target, place) else ("live",)
+            live = site.target.balancer.find_live(site.scope)
+            return () if olds.get("live") == live else ("live",)
         if olds.get("live") != wish or olds.get("tried") == wish:
             return ("generation",)
-        return () if is_pointing(site.target, place.at(wish)) else ("live",)
+        return () if site.target.balancer.is_pointing(site.place.at(wish).scope) else ("live",)
 
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Point the service for the first time."""
@@ -44,7 +43,7 @@ class TrafficProvider(PlacedProvider):
 
     def _delete(self, site: Site, _props: dict[str, Any]) -> None:
         """Point the service nowhere, so that its generations can go."""
-        site.target.set_traffic(site.scope, {})
+        site.target.balancer.set_traffic(site.scope, {})
 
 
 def has_failed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -61,14 +60,13 @@ def _point(site: Site, olds: Mapping[str, Any], props: dict[str, Any]) -> dict[s
     wish, before = props["generation"], olds.get("live") or ""
     fault, tried = str(olds.get("fault") or ""), str(olds.get("tried") or "")
     if wish and not has_failed(olds, props):
-        launch = Launch.from_plain(props["launch"])
         # Who had the traffic when the last run ended is not on trial, unless it was told so.
         trial = None if wish == before != tried else read_canary(props.get("canary"))
-        verified = Verified(site.place.at(wish), launch, int(props.get("verified_launch") or 0))
+        verified = Verified(site.place.at(wish), int(props.get("verified_launch") or 0))
         found = move_traffic(verified, trial, before, site.say)
         if found or tried == wish:
             fault, tried = found, wish if found else ""
-    live = find_live(site.target, site.place)
+    live = site.target.balancer.find_live(site.scope)
     site.say(_describe(wish, before, live))
     return {**props, "live": live, "tried": tried, "fault": fault}
 
@@ -97,7 +95,6 @@ class Traffic(PlacedResource, module="immutable-servers", name="Traffic"):
         place: Place,
         generation: Input[str],
         verified_launch: Input[int],
-        launch: Mapping[str, Any],
         retirements: Sequence[Input[str]],
         shares: Input[str],
         canary: Mapping[str, Any] | None,
@@ -111,7 +108,6 @@ class Traffic(PlacedResource, module="immutable-servers", name="Traffic"):
             generation: What the generation's verification and seal let through: its id when it
                 passed and is sealed, else empty.
             verified_launch: When the servers were launched that it looked at, as the target has it.
-            launch: The generation's launch spec, for the health check.
             retirements: Ids of every declared generation's retirement, so that a destroy takes
                 the traffic away first.
             shares: The id of the service's `Shares`, which come first.
@@ -121,7 +117,6 @@ class Traffic(PlacedResource, module="immutable-servers", name="Traffic"):
         inputs = {
             "generation": generation,
             "verified_launch": verified_launch,
-            "launch": launch,
             "retirements": retirements,
             "shares": shares,
             "canary": canary,

@@ -28,14 +28,14 @@ class SharesProvider(PlacedProvider):
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Send all traffic back to the generation that served before, if it is split."""
         if _is_split(site, props):
-            site.target.set_traffic(site.scope, {props["live"]: ALL})
+            site.target.balancer.set_traffic(site.scope, {props["live"]: ALL})
             site.say(f"a canary was cut short: all is back at generation {props['live']}")
         return props
 
 
 def _is_split(site: Site, props: Mapping[str, Any]) -> bool:
     """Return whether more than one generation has traffic, one of which served before."""
-    return bool(props["live"]) and len(site.target.find_traffic(site.scope)) > 1
+    return bool(props["live"]) and len(site.target.balancer.find_weights(site.scope)) > 1
 
 
 class Shares(PlacedResource, module="immutable-servers", name="Shares"):

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from immutable_servers.contract.images import Images
 from immutable_servers.contract.plain import restore_numbers
-from immutable_servers.contract.target import Catalog, Target
+from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import FleetSpec, Launch, Login, Say
 from immutable_servers.errors import ImmutableError, LaunchError, StoppedError
 from immutable_servers.targets.place import Place
@@ -32,13 +33,12 @@ def verify_fleet(
     Raises:
         StoppedError: This process was asked to stop, which is no verdict.
     """
-    launch = Launch.from_plain(props["launch"])
     try:
-        sick = wait_until_healthy(place, launch, target.answers_within)
+        sick = wait_until_healthy(place, target.answers_within)
         if sick:
             lines = [f"{health.server}: {health.detail}" for health in sick]
-            return Report.failed("\n".join([*lines, *target.find_trouble(place.scope)]))
-        logins = target.find_logins(place.scope)
+            return Report.failed("\n".join([*lines, *target.fleets.find_trouble(place.scope)]))
+        logins = target.access.open_logins(place.scope)
         report = _check(place, logins, props, report_dir, say)
     except StoppedError:
         raise
@@ -61,13 +61,13 @@ def verify_fresh_server(
     try:
         spec = FleetSpec(
             scope=place.scope,
-            artifact=_find_artifact(target.catalog, props),
+            artifact=_find_artifact(target.images, props),
             launch=Launch.from_plain(props["launch"]),
             servers=1,
             record={},
             window_ends=int(time.time()) + PROBE_WINDOW,
         )
-        with target.start_probe(spec, say) as login:
+        with target.access.start_probe(spec, say) as login:
             return _check(place, [login], props, report_dir, say)
     except StoppedError:
         raise
@@ -75,7 +75,7 @@ def verify_fresh_server(
         return Report.failed(str(error))
 
 
-def _find_artifact(catalog: Catalog, props: Mapping[str, Any]) -> str:
+def _find_artifact(catalog: Images, props: Mapping[str, Any]) -> str:
     """Return the artifact's id; it may have been baked again since the generation's launch."""
     image, version = props["image"], props["images"][props["image"]]
     found = catalog.find(image, version)
@@ -127,10 +127,10 @@ def describe_inspection(place: Place, target: Target, report: Report) -> list[st
 
 def _describe(place: Place, target: Target, report: Report) -> Iterator[str]:
     bad = [server.server for server in report.servers if not server.ok]
-    names = bad or [server.name for server in target.find_servers(place.scope)]
-    logins = {login.server: login.command for login in target.describe_logins(place.scope)}
-    consoles = target.find_consoles(place.scope)
-    fleet = target.find_fleets(place.scope).get(place.scope.generation)
+    names = bad or [server.name for server in target.fleets.find_servers(place.scope)]
+    logins = {login.server: login.command for login in target.access.describe_logins(place.scope)}
+    consoles = target.fleets.find_consoles(place.scope)
+    fleet = target.fleets.find(place.scope).get(place.scope.generation)
     ends = int(fleet.record.get("window_ends") or 0) if fleet else 0
     until = time.strftime("%H:%M UTC", time.gmtime(ends))
     for name in names[:MOST_SERVERS]:

@@ -28,7 +28,7 @@ class SealProvider(PlacedProvider):
         """Seal the servers when they passed."""
         if props["passed"]:
             refuse_launched_again(site.place, props.get("verified_launch"))
-            site.target.close_window(site.scope, site.say)
+            site.target.access.close_window(site.scope, site.say)
         return {**props, "ready_generation": props["passed"]}
 
 

@@ -57,9 +57,9 @@ def test_no_capacity(shared: Cloud, world: World) -> None:
     shared.set_fault("launch", "InsufficientInstanceCapacity", message=said, times=100)
     world.make_fleet(scope)
     target = make_target()
-    (health,) = target.find_health(scope, Launch("small", PORT, "/healthz"))
+    (health,) = target.fleets.find_health(scope, Launch("small", PORT, "/healthz"))
     assert (health.ok, health.detail.startswith("0 of 2 servers exist: " + said)) == (False, True)
-    assert f"launch: {said} Launching EC2 instance failed." in target.find_trouble(scope)
+    assert f"launch: {said} Launching EC2 instance failed." in target.fleets.find_trouble(scope)
     shared.set_fault("launch", "", times=0)
     assert [h.ok for h in find_health_when(target, scope, "healthy")] == [True, True]
 
@@ -70,18 +70,18 @@ def test_answers_are_counted(shared: Cloud, world: World) -> None:
     world.make_fleet(scope)
     target = make_target()
     find_health_when(target, scope, "healthy")
-    target.set_traffic(scope, {scope.generation: 100})
+    target.balancer.set_traffic(scope, {scope.generation: 100})
     route = Route(WEB.service, 8080)
-    client = Client(target.find_address(route, scope))
-    before = add_up(target.find_answers(scope))
+    client = Client(target.balancer.find_address(route, scope))
+    before = add_up(target.balancer.find_answers(scope))
     client.ask()
     (shared.folder / "sick-").touch()
     client.ask()
     (shared.folder / "sick-").unlink()
     assert (client.answers, client.failures) == (1, ["HTTP Error 500: Internal Server Error"])
-    after = add_up(target.find_answers(scope))
+    after = add_up(target.balancer.find_answers(scope))
     assert (after.requests - before.requests, after.errors - before.errors) == (2, 1)
-    target.set_traffic(scope, {})
+    target.balancer.set_traffic(scope, {})
 
 
 def add_up(answers: Mapping[str, Answers]) -> Answers:
@@ -99,12 +99,12 @@ def test_servers_that_answer_with_errors(shared: Cloud, world: World) -> None:
     target = make_target()
     sick = find_health_when(target, scope, "[500]")
     assert [h.ok for h in sick] == [False, False]
-    trouble = "\n".join(target.find_trouble(scope))
+    trouble = "\n".join(target.fleets.find_trouble(scope))
     assert all(f"{h.server}: running" in trouble for h in sick)
-    before = target.find_traffic(scope)
+    before = target.balancer.find_weights(scope)
     with pytest.raises(TrafficError, match="no healthy"):
-        target.set_traffic(scope, {scope.generation: 100})
-    assert target.find_traffic(scope) == before
+        target.balancer.set_traffic(scope, {scope.generation: 100})
+    assert target.balancer.find_weights(scope) == before
     (shared.folder / "sick-").unlink()
 
 

@@ -29,7 +29,7 @@ class BalancerProvider(Provider):
         return dynamic.UpdateResult(news)
 
 
-class InstantBalancer(Resource, module="immutable-servers", name="InstantBalancer"):
+class InstantBalancerFile(Resource, module="immutable-servers", name="InstantBalancer"):
     """The balancer."""
 
     def __init__(self, place: Place, routes: Sequence[Any], opts: pulumi.ResourceOptions) -> None:
@@ -47,30 +47,32 @@ class FleetProvider(Provider):
         """Compare the folder with what it should hold."""
         place = read_place(news)
         target, generation = place.load(), place.scope.generation
-        fleet = target.find_fleets(place.scope).get(generation)
-        drift = [one for one in target.find_drift(place.scope) if one.generation == generation]
+        fleet = target.fleets.find(place.scope).get(generation)
+        drift = [
+            one for one in target.fleets.find_drift(place.scope) if one.generation == generation
+        ]
         return () if fleet and not drift else ("servers",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch, or adopt what a killed launch left."""
         self.require(props)
         spec, handle = FleetSpec.from_plain(props), secrets.token_hex(4)
-        _find_target(props).launch(spec, handle)
+        _find_target(props).world.launch(spec, handle)
         return dynamic.CreateResult(spec.scope.name, {**props, "handle": handle})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Bring it to its count."""
         spec, target = FleetSpec.from_plain(news), _find_target(news)
-        if spec.scope.generation not in target.find_fleets(spec.scope):
+        if spec.scope.generation not in target.fleets.find(spec.scope):
             require_new_window(olds, news)
-        target.launch(spec)
+        target.world.launch(spec)
         return dynamic.UpdateResult({**news, "handle": olds.get("handle")})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Delete to the end, unless another resource has adopted it since."""
         target, scope = _find_target(props), read_place(props).scope
-        if target.find_handle(scope) in ("", props["handle"]):
-            target.delete(scope)
+        if target.world.find_handle(scope) in ("", props["handle"]):
+            target.world.delete(scope)
 
 
 def _find_target(props: Mapping[str, Any]) -> "InstantTarget":

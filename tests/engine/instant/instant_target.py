@@ -5,30 +5,36 @@ sibling. Everything it does is written to `journal.jsonl`; what `faults.json` na
 """
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pulumi
-from instant_owners import InstantOwners, find_drift
-from instant_resources import InstantBalancer, InstantFleet
+from instant_owners import InstantOwnership
+from instant_resources import InstantBalancerFile, InstantFleet
+from instant_world import World
 from pydantic import BaseModel
 
-from harness.engine.faults import Faults
-from immutable_servers.contract.guard import refuse_if_serving
-from immutable_servers.contract.target import Catalog, Packer, Target
+from immutable_servers.contract.access import Access
+from immutable_servers.contract.balancer import Balancer
+from immutable_servers.contract.fleets import Fleets
+from immutable_servers.contract.graph import Graph
+from immutable_servers.contract.images import Images, Packer
+from immutable_servers.contract.ownership import Owner
+from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import (
     ALL,
     Answers,
     Artifact,
     BakeRequest,
+    Drift,
     Fleet,
     FleetSpec,
     Health,
     Launch,
     Login,
+    Member,
     Route,
     Say,
     Scope,
@@ -45,75 +51,7 @@ class InstantSettings(BaseModel):
     code: str = "1"
 
 
-class World:
-    """The files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def note(self, event: str, **facts: Any) -> None:  # noqa: ANN401 - plain values
-        """Append to the journal."""
-        with (self.folder / "journal.jsonl").open("a") as journal:
-            journal.write(json.dumps({"event": event, **facts}) + "\n")
-
-    def meet(self, moment: str) -> None:
-        """Let what a test wants to go wrong at a moment go wrong."""
-        Faults(self.folder).meet(moment)
-
-    def write(self, file: Path, value: object) -> None:
-        """Write a file so that its readers see the old one or the new."""
-        beside = file.with_name(f"{file.name}.new")
-        beside.write_text(json.dumps(value))
-        beside.replace(file)
-
-    def path(self, *parts: str) -> Path:
-        """Return a path below the folder, its parent made."""
-        path = self.folder.joinpath(*parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def fleet_folder(self, scope: Scope) -> Path:
-        """Return the folder of one generation's fleet."""
-        return self.path("fleets", f"{scope.service}-{scope.generation}")
-
-    def pointer(self, service: str) -> Path:
-        """Return the file that holds a service's pointer."""
-        return self.path("traffic", f"{service}.json")
-
-
-class InstantCatalog(Catalog):
-    """Images are files."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def find(self, image: str, version: str) -> Artifact | None:
-        """Read the file."""
-        self.world.note("catalog", image=image)
-        file = self.world.path("images", f"{image}-{version}.json")
-        return Artifact.from_plain(json.loads(file.read_text())) if file.exists() else None
-
-    def list(self) -> Sequence[Artifact]:
-        """Read all files."""
-        files = sorted(self.world.path("images", "_").parent.glob("*.json"))
-        return [Artifact.from_plain(json.loads(file.read_text())) for file in files]
-
-    def mark(self, artifact: Artifact, key: str, value: str) -> None:
-        """Write a mark among the facts."""
-        facts = {**artifact.facts, "marks": {**artifact.marks, key: value}}
-        self.write(Artifact(**{**artifact.to_plain(), "facts": facts}))
-
-    def delete(self, artifact: Artifact) -> None:
-        """Remove the file."""
-        self.world.path("images", f"{artifact.image}-{artifact.version}.json").unlink()
-
-    def write(self, artifact: Artifact) -> None:
-        """Keep an artifact."""
-        file = self.world.path("images", f"{artifact.image}-{artifact.version}.json")
-        self.world.write(file, artifact.to_plain())
-
-
-class InstantTarget(InstantOwners, Target):
+class InstantTarget(Target):
     """The toy."""
 
     name = "instant"
@@ -125,40 +63,11 @@ class InstantTarget(InstantOwners, Target):
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.settings = dict(settings)
         self.world = World(Path(self.settings["folder"]))
-
-    @property
-    def catalog(self) -> InstantCatalog:
-        """The images."""
-        return InstantCatalog(self.world)
-
-    def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
-        """Look at a file."""
-        say("looks at a file")
-        return {"release": self.world.path("upstream").read_text(), **image_settings["upstream"]}
-
-    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
-        """Write a file; Packer runs in the tests of images and in those of the local target.
-
-        It holds what the servers will answer: the text of all sources.
-        """
-        self.world.meet("before bake")
-        sources = sorted(file for file in request.sources.rglob("*") if file.is_file())
-        lengths = {name: len(value) for name, value in request.secrets.items()}
-        self.world.note("bake", image=request.image, version=request.version, secrets=lengths)
-        parents = dict(request.lineage["parents"])
-        artifact = Artifact(
-            image=request.image,
-            version=request.version,
-            id=f"{request.image}/{request.version}",
-            parents=parents,
-            facts={
-                "manifest": dict(request.manifest),
-                "answer": "".join(file.read_text() for file in sources),
-            },
-        )
-        self.catalog.write(artifact)
-        self.world.meet("after bake")
-        return artifact
+        self.images = InstantImages(self.world)
+        self.balancer = InstantBalancer(self.world)
+        self.fleets = InstantFleets(self.world, self.balancer)
+        self.access = InstantAccess(self.world)
+        self.ownership = InstantOwnership(self.world, self)
 
     def resolve_size(self, size: str) -> dict[str, Any]:
         """Know three sizes."""
@@ -170,60 +79,91 @@ class InstantTarget(InstantOwners, Target):
         """Depend on `code`, so that a test can upgrade the program."""
         return {**self.resolve_size(launch.size), "code": self.settings["code"]}
 
-    def declare_balancer(
-        self, scope: Scope, routes: Sequence[Route], opts: pulumi.ResourceOptions
-    ) -> pulumi.CustomResource:
-        """Declare the file."""
-        place = Place(self.name, self.settings, scope)
-        return InstantBalancer(place, [route.to_plain() for route in routes], opts)
+    def start_graph(self, scope: Scope, owner: Owner) -> Graph:
+        """Need no owner: that is a file."""
+        del owner
+        return InstantGraph(Place(self.name, self.settings, scope), self.balancer)
 
-    def declare_fleet(
-        self,
-        name: str,
-        spec: Mapping[str, pulumi.Input[Any]],
-        *,
-        frozen: bool,
-        opts: pulumi.ResourceOptions,
-    ) -> pulumi.CustomResource:
-        """Declare the folder."""
-        place = Place(self.name, self.settings, Scope.from_plain(spec["scope"]))  # type: ignore[arg-type]
-        return InstantFleet(name, place, spec, frozen=frozen, opts=opts)
 
-    # what exists and serves
-    def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
-        """Read every folder of the service."""
-        self.world.meet("before question")
-        found = {}
-        for file in self.world.path("fleets", "_").parent.glob(f"{scope.service}-*/spec.json"):
-            spec = FleetSpec.from_plain(json.loads(file.read_text()))
-            servers = len(list(file.parent.glob("server-*")))
-            found[spec.scope.generation] = Fleet(
-                generation=spec.scope.generation,
-                record=spec.record,
-                servers=spec.servers,
-                whole=not any(drift.kind == "missing" for drift in find_drift(file)),
-                running=servers,
-                leaving=(file.parent / "leaving").exists(),
-            )
-        return found
+class InstantCloud(InstantTarget):
+    """The toy as a target whose servers are paid for."""
 
-    def find_traffic(self, scope: Scope) -> Mapping[str, int]:
+    name = "instant-cloud"
+    costs_money = True
+
+
+class InstantImages(Images):
+    """Images are files."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def find(self, image: str, version: str) -> Artifact | None:
+        """Read the file."""
+        self.world.note("catalog", image=image)
+        file = self.world.artifact_file(f"{image}/{version}")
+        return self.world.read_artifact(file) if file.exists() else None
+
+    def list(self) -> Sequence[Artifact]:
+        """Read all files."""
+        files = sorted(self.world.folder.glob("images/*.json"))
+        return [self.world.read_artifact(file) for file in files]
+
+    def mark(self, artifact: Artifact, key: str, value: str) -> None:
+        """Write a mark among the facts."""
+        marks = {name: text for name, text in {**artifact.marks, key: value}.items() if text}
+        plain = {**artifact.to_plain(), "facts": {**artifact.facts, "marks": marks}}
+        self.world.write(self.world.artifact_file(artifact.id), plain)
+
+    def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
+        """Look at a file."""
+        say("looks at a file")
+        return {"release": self.world.path("upstream").read_text(), **image_settings["upstream"]}
+
+    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+        """Write a file with what the servers will answer: the text of all sources.
+
+        Packer runs in the tests of images and in those of the local target.
+        """
+        del packer
+        self.world.meet("before bake")
+        sources = sorted(file for file in request.sources.rglob("*") if file.is_file())
+        lengths = {name: len(value) for name, value in request.secrets.items()}
+        self.world.note("bake", image=request.image, version=request.version, secrets=lengths)
+        answer = "".join(file.read_text() for file in sources)
+        artifact = Artifact(
+            image=request.image,
+            version=request.version,
+            id=f"{request.image}/{request.version}",
+            parents=dict(request.lineage["parents"]),
+            facts={"manifest": dict(request.manifest), "answer": answer},
+        )
+        self.world.write(self.world.artifact_file(artifact.id), artifact.to_plain())
+        self.world.meet("after bake")
+        return artifact
+
+    def _find_users(self, artifact: Artifact) -> Sequence[str]:
+        """Name the fleets of the artifact."""
+        fleets = self.world.list_fleets()
+        return [f"{path.name} runs it" for path, spec in fleets if spec.artifact == artifact.id]
+
+    def _delete(self, artifact: Artifact) -> None:
+        self.world.artifact_file(artifact.id).unlink(missing_ok=True)
+
+
+class InstantBalancer(Balancer):
+    """Pointers are files."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def find_weights(self, scope: Scope) -> Mapping[str, int]:
         """Read the pointer."""
-        file = self.world.pointer(scope.service)
-        return json.loads(file.read_text()) if file.exists() else {}
+        return self.world.read_weights(scope.service)
 
-    def find_servers(self, scope: Scope) -> Sequence[Server]:
-        """Read the folder."""
-        files = sorted(self.world.fleet_folder(scope).glob("server-*"))
-        return [Server(f"{scope.service}-{scope.generation}-{f.name[7:]}", f"{f}") for f in files]
-
-    def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
-        """Read a fault: `sick` servers do not answer."""
-        sick = (self.world.folder / f"sick-{scope.generation}").exists()
-        return [
-            Health(server.name, ok=not sick, detail="500" if sick else "200")
-            for server in self.find_servers(scope)
-        ]
+    def find_members(self, scope: Scope) -> Mapping[str, Member]:
+        """Hold each server of the folder."""
+        return {name: Member(up=True) for name in self.world.find_servers(scope)}
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
         """Read a file that a test writes: what a share is answered, and all of it `after`.
@@ -232,7 +172,7 @@ class InstantTarget(InstantOwners, Target):
         """
         file, begun = self.world.folder / "answers.json", self.world.folder / "begun"
         answers = json.loads(file.read_text()) if file.exists() else {}
-        weight = self.find_traffic(scope).get(scope.generation, 0)
+        weight = self.find_weights(scope).get(scope.generation, 0)
         if weight == ALL:
             self.world.meet("in watch")
         if not weight or (weight == ALL and not begun.exists()):
@@ -241,19 +181,84 @@ class InstantTarget(InstantOwners, Target):
         found = answers.get("after", {}) if weight == ALL else answers.get("share", {})
         return {"one": Answers(**found)} if found else {}
 
-    def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
-        """Name the servers' files."""
-        return {server.name: Path(server.url) for server in self.find_servers(scope)}
+    def find_address(self, route: Route, scope: Scope) -> str:
+        """Name the pointer."""
+        return f"instant://{scope.service}:{route.port}"
+
+    def _point(self, scope: Scope, weights: Mapping[str, int]) -> None:
+        """Write the pointer, whole at every moment."""
+        self.world.meet("before traffic")
+        self.world.write(self.world.pointer(scope.service), dict(weights))
+        (self.world.folder / "begun").unlink(missing_ok=True)
+        self.world.note("traffic", service=scope.service, weights=dict(weights))
+        self.world.meet("after traffic")
+
+    def _count_open(self, scope: Scope) -> int:
+        """Hold no connection."""
+        self.world.meet("before drain")
+        self.world.note("drain", service=scope.service, generation=scope.generation)
+        self.world.meet("after drain")
+        return 0
+
+
+class InstantFleets(Fleets):
+    """Fleets are folders, servers are files."""
+
+    def __init__(self, world: World, balancer: Balancer) -> None:
+        super().__init__(balancer)
+        self.world = world
+
+    def find(self, scope: Scope) -> Mapping[str, Fleet]:
+        """Read every folder of the service."""
+        self.world.meet("before question")
+        return {
+            spec.scope.generation: Fleet(
+                generation=spec.scope.generation,
+                record=spec.record,
+                servers=spec.servers,
+                whole=not any(drift.kind == "missing" for drift in self.world.find_drift(spec)),
+                running=len(self.world.find_servers(spec.scope)),
+                leaving=(folder / "leaving").exists(),
+            )
+            for folder, spec in self.world.list_fleets()
+            if spec.scope.service == scope.service
+        }
+
+    def find_servers(self, scope: Scope) -> Sequence[Server]:
+        """Read the folder."""
+        return [Server(name, str(file)) for name, file in self.world.find_servers(scope).items()]
+
+    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
+        """Read a fault: `sick` servers do not answer."""
+        sick = (self.world.folder / f"sick-{scope.generation}").exists()
+        detail = "500" if sick else "200"
+        return [Health(name, ok=not sick, detail=detail) for name in members]
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         """Name the folder."""
         return [f"console of {scope.name}: nothing to see"]
 
-    def find_address(self, route: Route, scope: Scope) -> str:
-        """Name the pointer."""
-        return f"instant://{scope.service}:{route.port}"
+    def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
+        """Name the servers' files."""
+        return self.world.find_servers(scope)
 
-    # acting
+    def find_drift(self, scope: Scope) -> Sequence[Drift]:
+        """Compare the folders with their specs."""
+        specs = [
+            spec for _, spec in self.world.list_fleets() if spec.scope.service == scope.service
+        ]
+        return [drift for spec in specs for drift in self.world.find_drift(spec)]
+
+    def _delete(self, scope: Scope) -> None:
+        self.world.delete(scope)
+
+
+class InstantAccess(Access):
+    """Keys are files, and whoever reads one is in."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
     def make_key(self, scope: Scope) -> str:
         """Write a file."""
         self.world.meet("before key")
@@ -265,26 +270,27 @@ class InstantTarget(InstantOwners, Target):
         """Remove the file."""
         self.world.path("keys", scope.name).unlink(missing_ok=True)
 
-    def find_logins(self, scope: Scope) -> Sequence[Login]:
-        """Hand out testinfra's local backend while a key exists."""
+    def open_logins(self, scope: Scope) -> Sequence[Login]:
+        """Hand out testinfra's local backend while the key is there."""
         self.world.meet("before login")
         if not self.world.path("keys", scope.name).exists():
             raise LaunchError(f"The servers of {scope.generation} are sealed")
-        return [Login(server.name, "local://") for server in self.find_servers(scope)]
+        return [Login(name, "local://") for name in self.world.find_servers(scope)]
 
     def describe_logins(self, scope: Scope) -> Sequence[Login]:
         """Name the key while it exists."""
         key = self.world.path("keys", scope.name)
-        servers = self.find_servers(scope) if key.exists() else ()
-        return [Login(server.name, f"ssh://{server.name}", str(key)) for server in servers]
+        servers = self.world.find_servers(scope) if key.exists() else ()
+        return [Login(name, f"ssh://{name}", str(key)) for name in servers]
 
     @contextmanager
     def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
-        """Write what it would answer, and say so in the journal."""
+        """Write what it would answer, and record it in the journal."""
+        del say
         scope = spec.scope
         self.world.note("probe", service=scope.service, generation=scope.generation)
         file = self.world.path("probes", f"{scope.service}-{scope.generation}")
-        file.write_text(self.read_answer(spec.artifact))
+        file.write_text(self.world.read_answer(spec.artifact))
         try:
             yield Login("probe", "local://")
         finally:
@@ -293,85 +299,38 @@ class InstantTarget(InstantOwners, Target):
 
     def close_window(self, scope: Scope, say: Say) -> None:
         """Remove the key."""
+        del say
         self.world.meet("before seal")
         self.world.note("seal", service=scope.service, generation=scope.generation)
         self.delete_key(scope)
         self.world.meet("after seal")
 
-    def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
-        """Write the pointer, whole at every moment."""
-        self.world.meet("before traffic")
-        self.world.write(self.world.pointer(scope.service), dict(weights))
-        (self.world.folder / "begun").unlink(missing_ok=True)
-        self.world.note("traffic", service=scope.service, weights=dict(weights))
-        self.world.meet("after traffic")
 
-    def delete_fleet(self, scope: Scope) -> None:
-        """Remove the folder, unless it serves."""
-        refuse_if_serving(self.find_traffic(scope), scope)
-        self.delete(scope)
+class InstantGraph(Graph):
+    """Declares the files as resources."""
 
-    def drain(self, scope: Scope, seconds: float, say: Say) -> None:
-        """Wait for nothing."""
-        self.world.meet("before drain")
-        self.world.note("drain", service=scope.service, generation=scope.generation)
-        self.world.meet("after drain")
+    def __init__(self, place: Place, balancer: Balancer) -> None:
+        self.place, self.balancer = place, balancer
 
-    # what the resources call
-    def launch(self, spec: FleetSpec, handle: str = "") -> None:
-        """Make the folder and its servers, each with what it answers; note who asked first."""
-        self.world.meet("before launch")
-        folder = self.world.fleet_folder(spec.scope)
-        folder.mkdir(exist_ok=True)
-        if handle:
-            (folder / "handle").write_text(handle)
-        self.world.write(folder / "spec.json", spec.to_plain())
-        where = {"service": spec.scope.service, "generation": spec.scope.generation}
-        answer = self.read_answer(spec.artifact)
-        for number in range(spec.servers):
-            server = folder / f"server-{number}"
-            if not server.exists():
-                server.write_text(answer)
-                self.world.note("boot", server=number, **where)
-            self.world.meet("half launch")
-        for server in folder.glob("server-*"):
-            if int(server.name[7:]) >= spec.servers:
-                server.unlink()
-        self.world.note("launch", servers=spec.servers, **where)
-        self.world.meet("after launch")
+    def declare_balancer(
+        self, routes: Sequence[Route], opts: pulumi.ResourceOptions
+    ) -> pulumi.CustomResource:
+        """Declare the file."""
+        return InstantBalancerFile(self.place, [route.to_plain() for route in routes], opts)
 
-    def find_handle(self, scope: Scope) -> str:
-        """Return the handle of the resource that made or adopted a fleet last."""
-        file = self.world.fleet_folder(scope) / "handle"
-        return file.read_text() if file.exists() else ""
+    def declare_fleet(
+        self,
+        name: str,
+        spec: Mapping[str, pulumi.Input[Any]],
+        *,
+        frozen: bool,
+        opts: pulumi.ResourceOptions,
+    ) -> pulumi.CustomResource:
+        """Declare the folder."""
+        scope = Scope.from_plain(spec["scope"])  # type: ignore[arg-type]
+        place = self.place.of(scope.service, scope.generation)
+        return InstantFleet(name, place, spec, frozen=frozen, opts=opts)
 
-    def read_answer(self, artifact: str) -> str:
-        """Return what a server of an artifact answers."""
-        file = self.world.path("images", f"{artifact.replace('/', '-')}.json")
-        if not file.exists():
-            raise LaunchError(f"There is no artifact {artifact}", todo="Bake it again.")
-        answer: str = json.loads(file.read_text())["facts"]["answer"]
-        return answer
-
-    def delete(self, scope: Scope) -> None:
-        """Remove the folder, and note whether it served: that must never happen."""
-        self.world.meet("before delete")
-        folder = self.world.fleet_folder(scope)
-        if not folder.exists():
-            return
-        (folder / "leaving").touch()
-        serving = bool(self.find_traffic(scope).get(scope.generation))
-        where = {"service": scope.service, "generation": scope.generation}
-        self.world.note("delete", serving=serving, **where)
-        for server in folder.glob("server-*"):
-            server.unlink()
-            self.world.meet("half delete")
-        shutil.rmtree(folder)
-        self.world.meet("after delete")
-
-
-class InstantCloud(InstantTarget):
-    """The toy as a target whose servers are paid for."""
-
-    name = "instant-cloud"
-    costs_money = True
+    def declare_address(self, route: Route, scope: Scope) -> str:
+        """Name the pointer."""
+        return self.balancer.find_address(route, scope)

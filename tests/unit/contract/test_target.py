@@ -54,23 +54,23 @@ def test_a_target_is_found_by_its_name(target: Target) -> None:
 
 def test_an_empty_world_is_no_error(target: Target) -> None:
     """Where nothing was ever launched or baked, every question has an empty answer."""
-    assert dict(target.find_fleets(SCOPE)) == {}
-    assert dict(target.find_traffic(SCOPE)) == {}
-    assert [*target.find_servers(SCOPE)] == []
-    assert [*target.find_health(SCOPE, LAUNCH)] == []
-    assert target.catalog.find("app", "000000000000") is None
-    assert [*target.catalog.list()] == []
-    assert [*target.find_drift(SCOPE)] == []
-    assert [*target.find_leftovers(lambda _owner: Holdings())] == []
-    assert target.find_owner(SCOPE) is None
+    assert dict(target.fleets.find(SCOPE)) == {}
+    assert dict(target.balancer.find_weights(SCOPE)) == {}
+    assert [*target.fleets.find_servers(SCOPE)] == []
+    assert [*target.fleets.find_health(SCOPE, LAUNCH)] == []
+    assert target.images.find("app", "000000000000") is None
+    assert [*target.images.list()] == []
+    assert [*target.fleets.find_drift(SCOPE)] == []
+    assert [*target.ownership.find_leftovers(lambda _owner: Holdings())] == []
+    assert target.ownership.find_owner(SCOPE) is None
 
 
 def test_what_is_not_there_can_be_taken_away(target: Target) -> None:
     """Deletions are for retries: a fleet, a key and a pointer that are gone are no error."""
-    target.delete_fleet(SCOPE)
-    target.delete_key(SCOPE)
-    target.set_traffic(SCOPE, {})
-    target.drain(SCOPE, 0, lambda _line: None)
+    target.fleets.delete(SCOPE)
+    target.access.delete_key(SCOPE)
+    target.balancer.set_traffic(SCOPE, {})
+    target.balancer.drain(SCOPE, 0, lambda _line: None)
 
 
 def test_the_owner_of_a_stack_is_remembered(target: Target) -> None:
@@ -78,14 +78,14 @@ def test_the_owner_of_a_stack_is_remembered(target: Target) -> None:
 
     What is gone already is not removed a second time.
     """
-    target.begin_update(OWNER, ())
-    found = target.find_owner(SCOPE)
+    target.ownership.begin_update(OWNER, ())
+    found = target.ownership.find_owner(SCOPE)
     assert found is None or found == OWNER
-    assert target.find_owner(Scope("project", "another")) is None
+    assert target.ownership.find_owner(Scope("project", "another")) is None
     alive = Holdings(exists=True)
-    assert [*target.find_leftovers(lambda _owner: alive)] == []
+    assert [*target.ownership.find_leftovers(lambda _owner: alive)] == []
     gone = Leftover("fleet", "project/stack/web-3f2a9c41", "")
-    assert not target.remove_leftover(gone, lambda _owner: alive)
+    assert not target.ownership.remove_leftover(gone, lambda _owner: alive)
 
 
 def test_the_shape_is_plain_and_steady(target: Target) -> None:
@@ -105,11 +105,11 @@ def test_an_unknown_size_is_a_settings_error(target: Target) -> None:
 
 def test_a_key_is_made_once_and_stays_with_the_target(target: Target) -> None:
     """Asked twice, the same public key is found, as after a launch that was killed."""
-    public = target.make_key(SCOPE)
+    public = target.access.make_key(SCOPE)
     assert public.startswith("ssh-")
     assert "PRIVATE" not in public
-    assert target.make_key(SCOPE) == public
-    target.delete_key(SCOPE)
+    assert target.access.make_key(SCOPE) == public
+    target.access.delete_key(SCOPE)
 
 
 def test_no_target_imports_a_sibling(target: Target) -> None:

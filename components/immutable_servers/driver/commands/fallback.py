@@ -53,7 +53,7 @@ def find_fault(stack: KnownStack, service: KnownService, record: Record) -> str:
     if record.fault:
         return f"failed under traffic ({record.fault})"
     launched = needs_launch(service, record)
-    fault = find_image_fault(record, stack.target.catalog, launched=launched)
+    fault = find_image_fault(record, stack.target.images, launched=launched)
     return f"cannot be used: {fault}" if fault else ""
 
 

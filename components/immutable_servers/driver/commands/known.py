@@ -125,5 +125,7 @@ def read_known(root: Path, stack: str) -> KnownStack:
 
 
 def _ask(scope: Scope, ledger: ServiceLedger, target: Target) -> KnownService:
-    fleets = target.find_fleets(scope)
-    return KnownService(scope.service, complete(ledger, fleets, target.find_traffic(scope)), fleets)
+    fleets = target.fleets.find(scope)
+    return KnownService(
+        scope.service, complete(ledger, fleets, target.balancer.find_weights(scope)), fleets
+    )

@@ -85,12 +85,12 @@ def run_logs(root: Path, stack: str, service: str, generation: str, *, follow: b
 
 def find_consoles(chosen: Chosen, generation: str) -> Mapping[str, Path]:
     """Return the log of each server of a generation, of all of them where none is named."""
-    return chosen.target.find_consoles(replace(chosen.place.scope, generation=generation))
+    return chosen.target.fleets.find_consoles(replace(chosen.place.scope, generation=generation))
 
 
 def choose_generation(chosen: Chosen) -> str:
     """Return the live generation, else the one whose log was written last; empty without any."""
-    traffic = chosen.target.find_traffic(chosen.place.scope)
+    traffic = chosen.target.balancer.find_weights(chosen.place.scope)
     consoles = find_consoles(chosen, "")
     newest = sorted(consoles, key=lambda server: consoles[server].stat().st_mtime)
     heaviest = sorted(traffic, key=lambda generation: traffic[generation])

@@ -48,7 +48,7 @@ def provide_chain(root: Path, chosen: Chosen) -> Artifact:
 
     def provide(image: str) -> Artifact:
         version, settings = versions[image].version, chosen.settings.images[image]
-        found = chosen.target.catalog.find(image, version)
+        found = chosen.target.images.find(image, version)
         if found:
             console.say(f"image {image} {version}: found")
             return found
@@ -83,7 +83,7 @@ def start_server(chosen: Chosen, artifact: Artifact, *, healthy: bool) -> Iterat
         record={},
         window_ends=int(time.time()) + PROBE_WINDOW,
     )
-    with chosen.target.start_probe(spec, say_of("probe")) as login:
+    with chosen.target.access.start_probe(spec, say_of("probe")) as login:
         try:
             yield login
         finally:

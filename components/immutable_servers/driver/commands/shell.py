@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from immutable_servers.contract.target import Catalog
+from immutable_servers.contract.images import Images
 from immutable_servers.contract.values import Artifact, Login
 from immutable_servers.driver.commands.open_server import (
     ending_on_signals,
@@ -42,7 +42,7 @@ def run_shell(root: Path, stack: str, what: str, command: Sequence[str], *, yes:
     """
     image, _, version = what.partition("@")
     chosen = choose_user(root, stack, image)
-    artifact = find_version(chosen.target.catalog, image, version) if version else None
+    artifact = find_version(chosen.target.images, image, version) if version else None
     prepare(root, stack, f"shell {what} {stack}", yes=yes)
     with ending_on_signals():
         artifact = artifact or provide_chain(root, chosen)
@@ -77,7 +77,7 @@ def choose_user(root: Path, stack: str, image: str) -> Chosen:
     return choose_service(root, stack, users[0])
 
 
-def find_version(catalog: Catalog, image: str, start: str) -> Artifact:
+def find_version(catalog: Images, image: str, start: str) -> Artifact:
     """Return the artifact whose version begins so.
 
     Raises:

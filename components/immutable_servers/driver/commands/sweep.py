@@ -31,12 +31,16 @@ class Sweep:
 
     def find(self) -> list[Leftover]:
         """Return what is left over, at the target first."""
-        return [*self.target.find_leftovers(self.ask), *find_in_project(self.root)]
+        return [*self.target.ownership.find_leftovers(self.ask), *find_in_project(self.root)]
 
     def remove(self, leftover: Leftover) -> bool:
         """Remove one after a second look; say whether it was removed."""
         removed = remove_from_project(self.root, leftover)
-        return self.target.remove_leftover(leftover, self.ask) if removed is None else removed
+        return (
+            self.target.ownership.remove_leftover(leftover, self.ask)
+            if removed is None
+            else removed
+        )
 
 
 def run_sweep(root: Path, name: str, also: Sequence[str], *, dry_run: bool, yes: bool) -> int:

@@ -71,7 +71,7 @@ def update_lock(
         yield f"rebuild {old.rebuild} -> {new.rebuild}"
     plain = settings.images[image].to_plain()
     if settings.images[image].parent is None:
-        entry = target.find_upstream(plain, lambda line: console.say(f"{image}: {line}"))
+        entry = target.images.find_upstream(plain, lambda line: console.say(f"{image}: {line}"))
         new = new.with_entry(target.name, target.architecture, entry, datetime.now(UTC))
         before = old.entries.get(target.name, {}).get(target.architecture, {})
         yield from _compare(before, entry)

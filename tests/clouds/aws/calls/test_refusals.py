@@ -184,23 +184,23 @@ def test_a_server_that_came_after_the_checks_is_ended(
     monkeypatch.setattr(ssh, "run_remote", run_remote)
     target = make_target(verify_from=["203.0.113.7/32"])
     make_key(GENERATION)
-    verified = {login.server for login in target.find_logins(GENERATION)}
+    verified = {login.server for login in target.access.open_logins(GENERATION)}
     scaling, name = world.client("autoscaling"), make_name(GENERATION)
     scaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=3, DesiredCapacity=3)
     (late,) = find_servers(target) - verified
     said: list[str] = []
-    target.close_window(GENERATION, said.append)
+    target.access.close_window(GENERATION, said.append)
     assert said[0] == f"ends {late}: it came when the others had been checked"
     after = find_servers(target)
     assert (verified <= after, late in after, len(after)) == (True, False, 3)
     assert not find_folder(GENERATION).exists()
-    target.close_window(GENERATION, said.append)  # a sealed fleet is left as it is
+    target.access.close_window(GENERATION, said.append)  # a sealed fleet is left as it is
     assert find_servers(target) == after
 
 
 def find_servers(target: Any) -> set[str]:  # noqa: ANN401 - the target
     """Return the names of the generation's servers."""
-    return {one.name for one in target.find_servers(GENERATION)}
+    return {one.name for one in target.fleets.find_servers(GENERATION)}
 
 
 @pytest.mark.parametrize("name", ["sg", "sg-x", "sgx", "web"])

@@ -81,14 +81,14 @@ def find_open_ports(world: World) -> set[int]:
 def test_a_fleet_says_what_it_is(world: World) -> None:
     """Record, count and wholeness come from the group, and a missing server shows."""
     target = make_target()
-    fleet = target.find_fleets(WEB)["3f2a9c41"]
+    fleet = target.fleets.find(WEB)["3f2a9c41"]
     assert fleet.record == RECORD
     assert (fleet.servers, fleet.running, fleet.whole, fleet.leaving) == (2, 2, True, False)
     name = make_name(GENERATION)
     world.client("autoscaling").update_auto_scaling_group(
         AutoScalingGroupName=name, MinSize=0, DesiredCapacity=0
     )
-    assert target.find_fleets(WEB)["3f2a9c41"].leaving
+    assert target.fleets.find(WEB)["3f2a9c41"].leaving
 
 
 def test_a_record_that_cannot_be_read_is_an_error(world: World) -> None:
@@ -103,7 +103,7 @@ def test_a_record_that_cannot_be_read_is_an_error(world: World) -> None:
 def test_health_is_the_balancers(world: World) -> None:
     """Every server of the group is asked, a stranger and a server that is missing are said."""
     target = make_target()
-    found = target.find_health(GENERATION, LAUNCH)
+    found = target.fleets.find_health(GENERATION, LAUNCH)
     assert [(one.ok, one.serving) for one in found] == [(True, True)] * 2
     elb = world.client("elbv2")
     group = elb.describe_target_groups(Names=[make_name(GENERATION)])["TargetGroups"][0]
@@ -118,11 +118,13 @@ def test_health_is_the_balancers(world: World) -> None:
     stranger = world.client("ec2").run_instances(ImageId=ami, MinCount=1, MaxCount=1)["Instances"]
     strange = stranger[0]["InstanceId"]
     elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": strange}])
-    said = {one.server.split("-i-")[-1]: one for one in target.find_health(GENERATION, LAUNCH)}
+    said = {
+        one.server.split("-i-")[-1]: one for one in target.fleets.find_health(GENERATION, LAUNCH)
+    }
     assert not said[mine[0][2:]].serving
     assert said[mine[1][2:]].ok
     assert "the fleet does not" in said[strange[2:]].detail
-    assert [one.url for one in target.find_servers(GENERATION)]
+    assert [one.url for one in target.fleets.find_servers(GENERATION)]
 
 
 @pytest.mark.usefixtures("world")
@@ -148,7 +150,7 @@ def test_trouble_names_state_checks_and_console() -> None:
 def test_the_way_is_open_from_launch_to_seal(world: World) -> None:
     """The key lets in while the window is open; the seal leaves no rule, no key, and healing on."""
     target = make_target()
-    target.make_key(GENERATION)
+    target.access.make_key(GENERATION)
     (folder,) = (find_folder(GENERATION),)
     assert (folder / "key").stat().st_mode & 0o777 == 0o600
     autoscaling = world.client("autoscaling")
@@ -156,14 +158,14 @@ def test_the_way_is_open_from_launch_to_seal(world: World) -> None:
     autoscaling.suspend_processes(
         AutoScalingGroupName=name, ScalingProcesses=["ReplaceUnhealthy", "AZRebalance"]
     )
-    logins = target.find_logins(GENERATION)
+    logins = target.access.open_logins(GENERATION)
     assert [login.server for login in logins] == [
-        server.name for server in target.find_servers(GENERATION)
+        server.name for server in target.fleets.find_servers(GENERATION)
     ]
     assert find_open_ports(world) == {22}
-    assert target.find_logins(GENERATION) == logins  # again, and still one rule
+    assert target.access.open_logins(GENERATION) == logins  # again, and still one rule
     said: list[str] = []
-    target.close_window(GENERATION, said.append)
+    target.access.close_window(GENERATION, said.append)
     assert find_open_ports(world) == set()
     assert not folder.exists()
     (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
@@ -171,20 +173,20 @@ def test_the_way_is_open_from_launch_to_seal(world: World) -> None:
     ]
     assert group["SuspendedProcesses"] == []
     assert said[0].startswith("sealed web-3f2a9c41-i-")
-    assert target.describe_logins(GENERATION) == []
+    assert target.access.describe_logins(GENERATION) == []
     with pytest.raises(LaunchError, match="closed"):
-        target.find_logins(GENERATION)
-    target.close_window(GENERATION, said.append)  # a sealed one is no error
+        target.access.open_logins(GENERATION)
+    target.access.close_window(GENERATION, said.append)  # a sealed one is no error
 
 
 @pytest.mark.usefixtures("ssh")
 def test_a_server_that_comes_after_the_seal_boots_sealed(world: World) -> None:
     """Its launch data has neither key nor window, which is open still, and all else as before."""
     target, ec2 = make_target(), world.client("ec2")
-    target.make_key(GENERATION)
+    target.access.make_key(GENERATION)
     before = read_launch(ec2, make_name(GENERATION), "1")
     for _ in range(2):  # a sealed fleet is left as it is
-        target.close_window(GENERATION, lambda _line: None)
+        target.access.close_window(GENERATION, lambda _line: None)
     group = fleets.find_group(target.api, GENERATION)
     assert group is not None
     after = read_launch(ec2, make_name(GENERATION), group["LaunchTemplate"]["Version"])
@@ -208,11 +210,11 @@ def read_launch(ec2: Any, name: str, version: str) -> dict[str, Any]:  # noqa: A
 def test_a_server_that_does_not_seal_is_an_error(tmp_path: Path) -> None:
     """Whatever the seal's command said, a login that still works holds the candidate back."""
     target = make_target()
-    target.make_key(GENERATION)
-    target.find_logins(GENERATION)
+    target.access.make_key(GENERATION)
+    target.access.open_logins(GENERATION)
     (tmp_path / "bin" / "ssh").write_text("#!/bin/sh\n")
     with pytest.raises(LaunchError, match="did not seal itself"):
-        target.close_window(GENERATION, lambda _line: None)
+        target.access.close_window(GENERATION, lambda _line: None)
 
 
 def test_a_way_that_a_killed_run_left_is_closed(world: World) -> None:
@@ -245,8 +247,8 @@ def test_a_way_that_a_killed_run_left_is_closed(world: World) -> None:
 def test_through_session_manager_no_port_is_opened(world: World) -> None:
     """SSH goes through the session, to the instance's id, and the group has no rule for it."""
     target = make_target(verify_through="ssm", instance_profile="web", profile="")
-    target.make_key(GENERATION)
-    (login, _) = target.find_logins(GENERATION)
+    target.access.make_key(GENERATION)
+    (login, _) = target.access.open_logins(GENERATION)
     config = Path(login.ssh_config).read_text()
     assert "ProxyCommand aws ssm start-session --region eu-central-1 --target %h" in config
     assert f"HostName {login.server.removeprefix('web-3f2a9c41-')}" in config

@@ -65,9 +65,9 @@ def know(*names: str, exists: bool = True, run: Any = "none") -> Any:  # noqa: A
 def sweep(ask: Any) -> list[str]:  # noqa: ANN401 - an Ask
     """Remove all that is surely left over; return its names."""
     target = make_target()
-    sure = [one for one in target.find_leftovers(ask) if one.sure]
-    assert all(target.remove_leftover(one, ask) for one in sure)
-    assert not any(target.remove_leftover(one, ask) for one in sure)
+    sure = [one for one in target.ownership.find_leftovers(ask) if one.sure]
+    assert all(target.ownership.remove_leftover(one, ask) for one in sure)
+    assert not any(target.ownership.remove_leftover(one, ask) for one in sure)
     return [one.name for one in sure]
 
 
@@ -135,13 +135,13 @@ def test_half_artifacts_go_only_by_name_and_orphaned_snapshots_go() -> None:
         for tags in ({f"{PREFIX}image": "app"}, OTHER)
     )
     target = make_target()
-    assert {one.name: one.sure for one in target.find_leftovers(know())} == {
+    assert {one.name: one.sure for one in target.ownership.find_leftovers(know())} == {
         half: False,
         ours: True,
     }
     assert sweep(know()) == [ours]
-    assert target.remove_leftover(Leftover("half artifact", half, ""), know())
-    assert not target.remove_leftover(Leftover("half artifact", whole, ""), know())
+    assert target.ownership.remove_leftover(Leftover("half artifact", half, ""), know())
+    assert not target.ownership.remove_leftover(Leftover("half artifact", whole, ""), know())
     assert [one["ImageId"] for one in ec2.describe_images(Owners=["self"])["Images"]] == [whole]
     left = {one["SnapshotId"] for one in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
     assert others in left
@@ -173,38 +173,40 @@ def test_a_fleet_that_its_state_does_not_know_goes() -> None:
         DefaultActions=[{"Type": "forward", "TargetGroupArn": groups[live]}],
     )
     target, asked = make_target(), []
-    target.begin_update(OWNER, [])
+    target.ownership.begin_update(OWNER, [])
 
     def ask(owner: Owner | None) -> Holdings:
         asked.append(owner)
         return Holdings(exists=True, names=frozenset(("web-aaaaaaaa",)))
 
-    found = {one.name: one.sure for one in target.find_leftovers(ask)}
+    found = {one.name: one.sure for one in target.ownership.find_leftovers(ask)}
     assert found == {"project/dev/web-bbbbbbbb": True, "project/dev/web-cccccccc": False}
     assert asked == [OWNER]
-    assert target.find_leftovers(know("web-aaaaaaaa", run="under way")) == []
-    unsure = target.find_leftovers(lambda _owner: Holdings(unasked="its state is elsewhere"))
+    assert target.ownership.find_leftovers(know("web-aaaaaaaa", run="under way")) == []
+    unsure = target.ownership.find_leftovers(
+        lambda _owner: Holdings(unasked="its state is elsewhere")
+    )
     assert [one.sure for one in unsure] == [False, False, False]
     with pytest.raises(RetirementError, match="still serves"):
-        target.remove_leftover(Leftover("fleet", "project/dev/web-cccccccc", ""), ask)
-    assert target.find_fleets(WEB).keys() == {"aaaaaaaa", "bbbbbbbb", "cccccccc"}
+        target.ownership.remove_leftover(Leftover("fleet", "project/dev/web-cccccccc", ""), ask)
+    assert target.fleets.find(WEB).keys() == {"aaaaaaaa", "bbbbbbbb", "cccccccc"}
 
 
 def test_the_owner_is_kept_with_the_load_balancer() -> None:
     """It is what the last update wrote; none before the first, and none from damaged tags."""
     world, target = World(), make_target()
-    target.begin_update(OWNER, [])
-    assert target.find_owner(STACK) is None
+    target.ownership.begin_update(OWNER, [])
+    assert target.ownership.find_owner(STACK) is None
     world.make_balancer()
-    target.begin_update(OWNER, [])
-    assert target.find_owner(STACK) == OWNER
+    target.ownership.begin_update(OWNER, [])
+    assert target.ownership.find_owner(STACK) == OWNER
     moved = Owner("s3://state", "ffff", "organization", "project", "dev", "/é (new)/" + "x" * 900)
-    target.begin_update(moved, [])
-    assert target.find_owner(STACK) == moved
-    target.begin_update(OWNER, [])
-    assert target.find_owner(STACK) == OWNER
-    assert target.find_owner(Scope("other", "dev")) is None
+    target.ownership.begin_update(moved, [])
+    assert target.ownership.find_owner(STACK) == moved
+    target.ownership.begin_update(OWNER, [])
+    assert target.ownership.find_owner(STACK) == OWNER
+    assert target.ownership.find_owner(Scope("other", "dev")) is None
     world.client("elbv2").add_tags(
         ResourceArns=[world.balancer], Tags=[{"Key": f"{PREFIX}owner-00", "Value": "damaged"}]
     )
-    assert target.find_owner(STACK) is None
+    assert target.ownership.find_owner(STACK) is None

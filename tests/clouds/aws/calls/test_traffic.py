@@ -36,8 +36,8 @@ def test_traffic_is_moved_by_weights_and_read_back(world: World) -> None:
     world.make_fleet(OLD)
     world.make_fleet(NEW)
     for weights in ({"11111111": 100}, {"11111111": 90, "22222222": 10}, {"22222222": 100}, {}):
-        target.set_traffic(WEB, weights)
-        assert target.find_traffic(WEB) == weights
+        target.balancer.set_traffic(WEB, weights)
+        assert target.balancer.find_weights(WEB) == weights
 
 
 def test_one_move_is_one_change_of_the_listener(
@@ -54,7 +54,7 @@ def test_one_move_is_one_change_of_the_listener(
         return original(api, service, operation, **arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(target.api), "call", record)
-    target.set_traffic(WEB, {"11111111": 100})
+    target.balancer.set_traffic(WEB, {"11111111": 100})
     assert [one for one in called if not one.startswith("describe_")] == ["modify_listener"]
 
 
@@ -62,13 +62,13 @@ def test_a_group_without_a_healthy_server_gets_no_traffic(world: World) -> None:
     """A missing group, an empty one and one whose servers are all sick are refused."""
     target = make_target()
     world.make_fleet(OLD)
-    target.set_traffic(WEB, {"11111111": 100})
+    target.balancer.set_traffic(WEB, {"11111111": 100})
     with pytest.raises(TrafficError, match="missing or empty"):
-        target.set_traffic(WEB, {"22222222": 100})
+        target.balancer.set_traffic(WEB, {"22222222": 100})
     world.make_fleet(NEW, servers=0)
     with pytest.raises(TrafficError, match="no healthy server"):
-        target.set_traffic(WEB, {"22222222": 100})
-    assert target.find_traffic(WEB) == {"11111111": 100}
+        target.balancer.set_traffic(WEB, {"22222222": 100})
+    assert target.balancer.find_weights(WEB) == {"11111111": 100}
 
 
 def test_a_strange_group_is_an_error(world: World) -> None:
@@ -97,10 +97,10 @@ def test_services_by_host_name_have_rules(world: World) -> None:
     )
     target = make_target()
     world.make_fleet(replace(api, generation="11111111"))
-    assert target.find_traffic(api) == {}
-    target.set_traffic(api, {"11111111": 100})
-    assert target.find_traffic(api) == {"11111111": 100}
-    assert target.find_traffic(WEB) == {}
+    assert target.balancer.find_weights(api) == {}
+    target.balancer.set_traffic(api, {"11111111": 100})
+    assert target.balancer.find_weights(api) == {"11111111": 100}
+    assert target.balancer.find_weights(WEB) == {}
 
 
 def test_another_stack_is_not_seen(world: World) -> None:
@@ -109,22 +109,22 @@ def test_another_stack_is_not_seen(world: World) -> None:
     make_target().set_traffic(WEB, {"11111111": 100})
     for other in (replace(WEB, stack="prod"), replace(WEB, project="else")):
         target = make_target()
-        assert target.find_traffic(other) == {}
-        assert target.find_fleets(other) == {}
-        assert target.find_servers(replace(other, generation="11111111")) == []
+        assert target.balancer.find_weights(other) == {}
+        assert target.fleets.find(other) == {}
+        assert target.fleets.find_servers(replace(other, generation="11111111")) == []
 
 
 def test_what_serves_is_not_deleted(world: World) -> None:
     """A fleet with traffic is refused; without it group, rule, template and firewall go."""
     target = make_target()
     world.make_fleet(OLD)
-    target.set_traffic(WEB, {"11111111": 100})
+    target.balancer.set_traffic(WEB, {"11111111": 100})
     with pytest.raises(RetirementError, match="100 %"):
-        target.delete_fleet(OLD)
-    assert len(target.find_servers(OLD)) == 2
-    target.set_traffic(WEB, {})
-    target.delete_fleet(OLD)
-    assert target.find_fleets(WEB) == {}
+        target.fleets.delete(OLD)
+    assert len(target.fleets.find_servers(OLD)) == 2
+    target.balancer.set_traffic(WEB, {})
+    target.fleets.delete(OLD)
+    assert target.fleets.find(WEB) == {}
     elb, ec2 = world.client("elbv2"), world.client("ec2")
     assert elb.describe_target_groups()["TargetGroups"] == []
     assert len(elb.describe_rules(ListenerArn=world.listener)["Rules"]) == 1
@@ -138,12 +138,12 @@ def test_a_drained_fleet_is_leaving(world: World) -> None:
     target = make_target()
     group = world.make_fleet(OLD)
     said: list[str] = []
-    target.drain(OLD, 5, said.append)
+    target.balancer.drain(OLD, 5, said.append)
     elb = world.client("elbv2")
     assert elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"] == []
     attributes = elb.describe_target_group_attributes(TargetGroupArn=group)["Attributes"]
     assert {"Key": "deregistration_delay.timeout_seconds", "Value": "5"} in attributes
-    assert target.find_fleets(WEB)["11111111"].leaving
+    assert target.fleets.find(WEB)["11111111"].leaving
     assert said == ["drained"]
 
 
@@ -154,19 +154,19 @@ def test_a_scaled_fleet_keeps_its_count_as_a_standby(world: World) -> None:
     """
     target = make_target(scaling={"cpu": 50, "most": 8})
     world.make_fleet(OLD, servers=2)
-    target.set_traffic(WEB, {"11111111": 100})
+    target.balancer.set_traffic(WEB, {"11111111": 100})
     autoscaling = world.client("autoscaling")
     name = make_name(OLD)
     autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=8, DesiredCapacity=4)
     assert fleets.count_live(target.api, NEW) == 4
     world.make_fleet(NEW, servers=4)
-    target.set_traffic(WEB, {"22222222": 100})
+    target.balancer.set_traffic(WEB, {"22222222": 100})
     assert find_counts(world, OLD) == (4, 4)
-    target.set_traffic(WEB, {"11111111": 50, "22222222": 50})
-    target.set_traffic(WEB, {"11111111": 100})
+    target.balancer.set_traffic(WEB, {"11111111": 50, "22222222": 50})
+    target.balancer.set_traffic(WEB, {"11111111": 100})
     assert find_counts(world, OLD) == (2, 4)
     autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, DesiredCapacity=3)
-    target.set_traffic(WEB, {"22222222": 100})
+    target.balancer.set_traffic(WEB, {"22222222": 100})
     assert find_counts(world, OLD) == (3, 3)
 
 

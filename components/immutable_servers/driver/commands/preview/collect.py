@@ -121,7 +121,7 @@ def _plan_online(root: Path, name: str, values: Mapping[str, Any]) -> StackPrevi
     planned = plan_stack(root, settings, place, target, exported, request=request)
     routes = {route.service: route for route in make_routes(settings)}
     addresses = {
-        service: target.find_address(routes[service], place.of(service).scope)
+        service: target.balancer.find_address(routes[service], place.of(service).scope)
         for service in settings.services
     }
     return _describe(root, place, planned, target, addresses, ())
@@ -168,7 +168,7 @@ def _describe(
         offline=target is None,
         commit=planned.commit.id,
         clean=planned.commit.clean,
-        images=preview_images(root, planned, target.catalog if target else None),
+        images=preview_images(root, planned, target.images if target else None),
         services=preview_services(planned, addresses, find_past_updates(root, place.scope.stack)),
         notes=notes,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from immutable_servers.contract.target import Catalog
+from immutable_servers.contract.images import Images
 from immutable_servers.driver.commands.preview.models import Fate, ImagePreview
 from immutable_servers.identity import explain_change
 from immutable_servers.identity.inputs import skip_for
@@ -17,14 +17,14 @@ UNREADABLE = "the old version's list of files cannot be read: its files may diff
 
 
 def preview_images(
-    root: Path, planned: StackPlan, catalog: Catalog | None
+    root: Path, planned: StackPlan, catalog: Images | None
 ) -> tuple[ImagePreview, ...]:
     """Return all images, parents before their children."""
     return tuple(_preview_image(root, planned, catalog, name) for name in planned.versions)
 
 
 def _preview_image(
-    root: Path, planned: StackPlan, catalog: Catalog | None, name: str
+    root: Path, planned: StackPlan, catalog: Images | None, name: str
 ) -> ImagePreview:
     new = planned.versions[name]
     live = _find_live(planned, name)
@@ -53,7 +53,7 @@ def _find_live(planned: StackPlan, image: str) -> Record | None:
     return max(live, key=lambda record: record.order, default=None)
 
 
-def _find_manifest(catalog: Catalog | None, name: str, version: str) -> Mapping[str, Any]:
+def _find_manifest(catalog: Images | None, name: str, version: str) -> Mapping[str, Any]:
     found = catalog.find(name, version) if catalog else None
     return catalog.find_manifest(found) if catalog and found else {}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.target import Target
-from immutable_servers.contract.values import Fleet, Health, Launch
+from immutable_servers.contract.values import Fleet, Health
 from immutable_servers.driver.commands.preview.services import preview_services
 from immutable_servers.driver.commands.preview.words import word_move
 from immutable_servers.driver.commands.status.drift import find_unbalanced, list_drift
@@ -88,7 +88,7 @@ def collect(
             for name, one in asked.items()
         ),
         images=list_images(
-            target.catalog, {name: one.there for name, one in asked.items()}, planned, now
+            target.images, {name: one.there for name, one in asked.items()}, planned, now
         ),
         locks=list_locks(root, settings, target, now),
         notes=notes,
@@ -101,13 +101,12 @@ def ask_service(place: Place, target: Target, known: ServiceLedger) -> Asked:
     Raises:
         ImmutableError: The target cannot be asked.
     """
-    fleets, traffic = target.find_fleets(place.scope), target.find_traffic(place.scope)
+    fleets, traffic = target.fleets.find(place.scope), target.balancer.find_weights(place.scope)
     asked = Asked(known, complete(known, fleets, traffic), fleets, traffic)
     there = [record for record in asked.there if not fleets[record.generation].leaving]
 
     def ask(record: Record) -> list[Health]:
-        launch = Launch.from_plain(record.launch)
-        return list(target.find_health(place.at(record.generation).scope, launch))
+        return list(target.fleets.find_health(place.at(record.generation).scope))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(ask, there))
@@ -140,7 +139,7 @@ def _describe(asked: Asked, record: Record) -> GenerationStatus:
 def _list_drift(
     place: Place, target: Target, asked: Asked, plan: Plan | None
 ) -> tuple[DriftStatus, ...]:
-    found = target.find_drift(place.scope)
+    found = target.fleets.find_drift(place.scope)
     unbalanced = (
         drift
         for record in asked.there

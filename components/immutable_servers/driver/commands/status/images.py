@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from immutable_servers.contract.target import Catalog, Target
+from immutable_servers.contract.images import Images
+from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Artifact
 from immutable_servers.driver.commands.status.models import ImageStatus, LockStatus
 from immutable_servers.driver.commands.update import OLD
@@ -15,7 +16,7 @@ from immutable_servers.settings import Settings
 
 
 def list_images(
-    catalog: Catalog,
+    catalog: Images,
     there: Mapping[str, Sequence[Record]],
     planned: StackPlan | None,
     now: datetime,
