@@ -6,6 +6,9 @@ from contextlib import AbstractContextManager
 
 from immutable_servers.contract.values import FleetSpec, Login, Say, Scope
 
+LOGIN_WINDOW = 30 * 60
+"""Seconds for which a login window is open, from the launch of the servers."""
+
 
 class Access(ABC):
     """Login keys, login windows and probes of a target."""

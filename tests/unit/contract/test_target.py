@@ -57,7 +57,7 @@ def test_an_empty_world_is_no_error(target: Target) -> None:
     assert dict(target.fleets.find(SCOPE)) == {}
     assert dict(target.balancer.find_weights(SCOPE)) == {}
     assert [*target.fleets.find_servers(SCOPE)] == []
-    assert [*target.fleets.find_health(SCOPE, LAUNCH)] == []
+    assert [*target.fleets.find_health(SCOPE)] == []
     assert target.images.find("app", "000000000000") is None
     assert [*target.images.list()] == []
     assert [*target.fleets.find_drift(SCOPE)] == []

@@ -26,10 +26,10 @@ from immutable_bench.load_servers.target import ANSWERER
 from immutable_bench.memory import measure, start_sampling
 from immutable_bench.runs import Rollback, Runs, Timing, find_address
 from immutable_bench.scratch import MARK, Scratch, choose_settings, make_environment, was_made_of
-from immutable_servers.driver.engine.phases import Timeline
 from immutable_servers.driver.engine.reporter import Reporter
 from immutable_servers.driver.engine.run import Ended
 from immutable_servers.driver.engine.stack import Stack
+from immutable_servers.driver.phases import Timeline
 from immutable_servers.driver.project.files import read_values
 from immutable_servers.errors import ImmutableError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from immutable_servers.driver.engine.phases import Timeline
+from immutable_servers.driver.phases import Timeline
 from immutable_servers.driver.terminal.plain import Expected
 from immutable_servers.system.places import PROJECT_FOLDER
 

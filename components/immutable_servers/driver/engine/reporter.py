@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from immutable_servers.driver.engine.errors import ECHO, clean, find_error
-from immutable_servers.driver.engine.phases import Timeline, Work, find_kind
+from immutable_servers.driver.phases import Timeline, Work, find_kind
 from immutable_servers.driver.terminal.console import render_error
 from immutable_servers.driver.terminal.display import Plain
 from immutable_servers.driver.terminal.words import render_seconds

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from immutable_servers.driver.engine.errors import clean, find_error
-from immutable_servers.driver.engine.phases import Work
 from immutable_servers.driver.engine.reporter import Reporter
 from immutable_servers.driver.engine.results import Outcome, make_outcome
 from immutable_servers.driver.engine.run import Ended, run_engine
 from immutable_servers.driver.engine.stack import Stack, load_stack
+from immutable_servers.driver.phases import Work
 from immutable_servers.driver.terminal.display import Plain
 from immutable_servers.errors import ImmutableError, StoppedError
 from immutable_servers.planning.requests import VARIABLE, Request

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from immutable_servers.driver.engine.phases import Work
+from immutable_servers.driver.phases import Work
 from immutable_servers.driver.terminal.plain import Expected, Plain
 
 

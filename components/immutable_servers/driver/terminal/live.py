@@ -8,7 +8,7 @@ from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
-from immutable_servers.driver.engine.phases import Work
+from immutable_servers.driver.phases import Work
 from immutable_servers.driver.terminal.plain import Expected, Plain, render_clock
 
 

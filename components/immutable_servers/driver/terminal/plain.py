@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from immutable_servers.driver.engine.phases import Work
+from immutable_servers.driver.phases import Work
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.words import render_seconds
 

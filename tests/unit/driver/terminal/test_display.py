@@ -11,10 +11,10 @@ from rich.console import Console
 
 from immutable_servers.driver.commands import up
 from immutable_servers.driver.engine.past_runs import find_expected
-from immutable_servers.driver.engine.phases import PHASES, Work, find_work
 from immutable_servers.driver.engine.reporter import Reporter
 from immutable_servers.driver.engine.results import find_serving, make_outcome
 from immutable_servers.driver.engine.updates import LEFT, describe_interrupt
+from immutable_servers.driver.phases import PHASES, Work, find_work
 from immutable_servers.driver.terminal import display
 from immutable_servers.driver.terminal.groups import GITHUB, GITLAB, Groups, Marks
 from immutable_servers.driver.terminal.live import Live

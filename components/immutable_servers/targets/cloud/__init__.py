@@ -1,0 +1,1 @@
+"""Mechanics of account-wide APIs, which the cloud targets share."""
