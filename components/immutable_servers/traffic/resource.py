@@ -25,7 +25,7 @@ class TrafficProvider(PlacedProvider):
         self, site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]
     ) -> Sequence[str]:
         """Compare the wish with the balancer, not with the last run."""
-        wish, place = news["generation"], site.place
+        wish = news["generation"]
         if not wish or has_failed(olds, news):  # It stays; the last run may have died after a move.
             live = site.target.balancer.find_live(site.scope)
             return () if olds.get("live") == live else ("live",)
