@@ -45,7 +45,8 @@ class Access(ABC):
     def start_probe(self, spec: FleetSpec, say: Say) -> AbstractContextManager[Login]:
         """Boot one open server of an artifact that serves nobody; remove it at the end.
 
-        With an empty `spec.launch.health` it may be sick: only its login is waited for.
+        It has a login key of its own, and its window opens now, whatever `spec` says. With an empty
+        `spec.launch.health` it may be sick: only its login is waited for.
         """
 
     @abstractmethod

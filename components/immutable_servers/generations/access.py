@@ -6,11 +6,9 @@ from typing import Any
 
 from pulumi import Output, ResourceOptions
 
+from immutable_servers.contract.access import LOGIN_WINDOW
 from immutable_servers.targets.place import Place
 from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
-
-WINDOW = 30 * 60
-"""Seconds that a generation's login window is open after its launch."""
 
 
 class AccessProvider(PlacedProvider):
@@ -19,7 +17,7 @@ class AccessProvider(PlacedProvider):
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Make the key, or find the one of a launch that was killed, and open the window."""
         public_key = site.target.access.make_key(site.scope)
-        return {**props, "public_key": public_key, "window_ends": int(time.time()) + WINDOW}
+        return {**props, "public_key": public_key, "window_ends": int(time.time()) + LOGIN_WINDOW}
 
     def _find_drift(
         self, site: Site, _olds: Mapping[str, Any], _news: Mapping[str, Any]
@@ -55,4 +53,4 @@ class Access(PlacedResource, module="immutable-servers", name="Access"):
     @property
     def launched_at(self) -> Output[int]:
         """When the window opened, in seconds since the epoch; 0 in a run that leaves it out."""
-        return self.window_ends.apply(lambda ends: int(ends) - WINDOW if ends else 0)
+        return self.window_ends.apply(lambda ends: int(ends) - LOGIN_WINDOW if ends else 0)

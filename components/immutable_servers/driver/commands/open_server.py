@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +22,6 @@ from immutable_servers.images.bake import provide_image
 from immutable_servers.images.order import Order
 from immutable_servers.planning.wish import make_launch
 from immutable_servers.system import stopping
-from immutable_servers.verification.candidate import PROBE_WINDOW
 
 DIGITS = 8
 """A probe's generation is the start of its version: it belongs to none that exists."""
@@ -81,7 +79,6 @@ def start_server(chosen: Chosen, artifact: Artifact, *, healthy: bool) -> Iterat
         launch=launch if healthy else replace(launch, health=""),
         servers=1,
         record={},
-        window_ends=int(time.time()) + PROBE_WINDOW,
     )
     with chosen.target.access.start_probe(spec, say_of("probe")) as login:
         try:
