@@ -25,7 +25,8 @@ def find_free_port() -> int:
 def start_server(answer: str) -> Iterator[int]:
     """Yield the port of a server that answers every GET with one word.
 
-    `/slow` is answered only after `/release` was asked for, `/wait` only once `/slow` is here.
+    `/slow` is answered only after `/release` was asked for, `/wait` only once `/slow` is here, and
+    `/moved` with a redirect.
     """
     release, waiting = threading.Event(), threading.Event()
 
@@ -40,7 +41,7 @@ def start_server(answer: str) -> Iterator[int]:
                 waiting.wait(30)
             if self.path == "/release":
                 release.set()
-            self.send_response(200)
+            self.send_response(302 if self.path == "/moved" else 200)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer.encode())

@@ -13,8 +13,9 @@ import pytest
 from harness.haproxy_world import find_free_port
 from harness.local_stack import LocalStack, World
 from immutable_servers.contract.values import Route, Scope
-from immutable_servers.targets.local import balancer
+from immutable_servers.targets.local import LocalTarget
 
+BALANCER = LocalTarget({}).balancer
 HOME = "IMMUTABLE_TEST_WORLD"
 """A developer's own folder for the world: its images are kept, and found by the next session."""
 
@@ -30,9 +31,9 @@ def balancer_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[i
     stack, route = Scope("demo", "dev"), Route("web", find_free_port())
     with tempfile.TemporaryDirectory(prefix="sockets-") as short:
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
-        balancer.start_balancer(stack, [route])
+        BALANCER.start(stack, [route])
         yield route.port
-        balancer.stop_balancer(stack)
+        BALANCER.stop(stack)
 
 
 @pytest.fixture(scope="session")

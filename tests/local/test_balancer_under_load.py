@@ -10,10 +10,11 @@ import pytest
 
 from harness.haproxy_world import Client, find_free_port, start_server
 from immutable_servers.contract.values import Route, Scope
-from immutable_servers.targets.local import balancer
+from immutable_servers.targets.local import LocalTarget
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is missing")
 
+BALANCER = LocalTarget({}).balancer
 STACK = Scope("demo", "dev")
 ROUNDS = 5
 ANSWERS = 50
@@ -36,8 +37,8 @@ def test_no_request_fails_while_generations_come_and_go(
     with ExitStack() as stack:
         short = stack.enter_context(tempfile.TemporaryDirectory(prefix="sockets-"))
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
-        balancer.start_balancer(STACK, [route])
-        stack.callback(balancer.stop_balancer, STACK)
+        BALANCER.start(STACK, [route])
+        stack.callback(BALANCER.stop, STACK)
         ports = [stack.enter_context(start_server(scope.generation)) for scope in scopes]
         _add(scopes[0], ports[0])
         clients = [Client(route.port, RATE, keep_alive=bool(n % 2)) for n in range(CLIENTS)]
@@ -48,8 +49,8 @@ def test_no_request_fails_while_generations_come_and_go(
                 _add(new, port)
                 for client in clients:
                     client.wait_for(new.generation, ANSWERS)
-                balancer.drain(old, 30, said.append)
-                balancer.remove_backend(old)
+                BALANCER.drain(old, 30, said.append)
+                BALANCER.remove(old)
         finally:
             for client in clients:
                 answers += client.stop()
@@ -58,5 +59,5 @@ def test_no_request_fails_while_generations_come_and_go(
 
 
 def _add(scope: Scope, port: int) -> None:
-    balancer.register_backend(scope, "/", {f"web-{scope.generation}-0": port})
-    balancer.set_traffic(scope, {scope.generation: 100})
+    BALANCER.register(scope, "/", {f"web-{scope.generation}-0": port})
+    BALANCER.set_traffic(scope, {scope.generation: 100})

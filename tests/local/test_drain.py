@@ -13,9 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from harness.haproxy_world import ask, start_server
 from immutable_servers.contract.values import Scope
-from immutable_servers.targets.local import balancer
+from immutable_servers.targets.local import LocalTarget
 from immutable_servers.targets.local.ports import LOOPBACK
 
+BALANCER = LocalTarget({}).balancer
 OLD, NEW = (Scope("demo", "dev", "web", f"{number:08x}") for number in (1, 2))
 CHUNK = b"x" * 100_000
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -121,7 +122,7 @@ def test_a_download_and_a_websocket_that_began_before_the_move_complete(balancer
             assert upgraded.echo("before") == "before"
             _point(NEW, quick)
             assert ask(balancer_port) == (200, "new")
-            draining = threading.Thread(target=balancer.drain, args=(OLD, 30, said.append))
+            draining = threading.Thread(target=BALANCER.drain, args=(OLD, 30, said.append))
             draining.start()
             assert upgraded.echo("after") == "after"
             finish.set()
@@ -132,7 +133,7 @@ def test_a_download_and_a_websocket_that_began_before_the_move_complete(balancer
             assert draining.is_alive()
         draining.join(30)
         assert said == ["drained"]
-        balancer.remove_backend(OLD)
+        BALANCER.remove(OLD)
         assert ask(balancer_port) == (200, "new")
 
 
@@ -146,10 +147,10 @@ def test_a_connection_that_never_ends_is_waited_for_as_long_as_drain(
         with closing(Upgraded(balancer_port)) as upgraded:
             assert upgraded.echo("before") == "before"
             _point(NEW, quick)
-            balancer.drain(OLD, 1, said.append)
+            BALANCER.drain(OLD, 1, said.append)
     assert said == ["waited for 1 s, connections left: 1"]
 
 
 def _point(scope: Scope, port: int) -> None:
-    balancer.register_backend(scope, "/", {f"web-{scope.generation}-0": port})
-    balancer.set_traffic(scope, {scope.generation: 100})
+    BALANCER.register(scope, "/", {f"web-{scope.generation}-0": port})
+    BALANCER.set_traffic(scope, {scope.generation: 100})

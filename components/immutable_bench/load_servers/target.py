@@ -15,8 +15,11 @@ from typing import Any
 import pulumi
 from pulumi import dynamic
 
-from immutable_servers.contract.guard import refuse_if_serving
-from immutable_servers.contract.target import Catalog, Packer
+from immutable_servers.contract.access import Access
+from immutable_servers.contract.fleets import Fleets
+from immutable_servers.contract.graph import Graph
+from immutable_servers.contract.images import Packer
+from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.values import (
     Artifact,
     BakeRequest,
@@ -25,6 +28,7 @@ from immutable_servers.contract.values import (
     Health,
     Launch,
     Login,
+    Member,
     Say,
     Scope,
     Server,
@@ -34,7 +38,12 @@ from immutable_servers.resources.dynamic import Provider, Resource
 from immutable_servers.system.files import read_json, write_json
 from immutable_servers.system.processes import Process, end_process, find_process, identify_process
 from immutable_servers.system.waiting import wait_until
-from immutable_servers.targets.local import LocalTarget, balancer, layout
+from immutable_servers.targets.local import LocalTarget, layout
+from immutable_servers.targets.local.balancer import LocalBalancer
+from immutable_servers.targets.local.fleets import LocalFleets
+from immutable_servers.targets.local.graph import LocalGraph
+from immutable_servers.targets.local.images import LocalImages
+from immutable_servers.targets.local.resources import BALANCER
 
 NAME = "processes"
 ANSWERER = Path(__file__).with_name("answerer.py")
@@ -42,42 +51,46 @@ START_SECONDS = 20.0
 END_SECONDS = 5.0
 
 
-class ProcessCatalog(Catalog):
-    """Holds every image: there is nothing to bake."""
+class ProcessTarget(LocalTarget):
+    """Servers are processes of this machine."""
+
+    name = NAME
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__(settings)
+        self.images = ProcessImages(self.settings)
+        self.fleets = ProcessFleets(self.balancer, self.settings)
+        self.access = ProcessAccess(self.fleets)
+
+    def describe_shape(self, launch: Launch) -> dict[str, Any]:
+        """Have one shape."""
+        return self.resolve_size(launch.size)
+
+    def start_graph(self, scope: Scope, owner: Owner) -> Graph:
+        """Declare processes in the place of machines."""
+        del owner
+        return ProcessGraph(scope, self.settings)
+
+
+class ProcessImages(LocalImages):
+    """Has every image: there is nothing to bake."""
 
     def find(self, image: str, version: str) -> Artifact | None:
-        """Say that it is there."""
+        """Find it, whatever it is."""
         return Artifact(image, version, f"{image}/{version}")
 
     def list(self) -> Sequence[Artifact]:
         """Keep nothing."""
         return ()
 
-    def mark(self, artifact: Artifact, key: str, value: str) -> None:
-        """Keep nothing."""
-
-    def delete(self, artifact: Artifact) -> None:
-        """Keep nothing."""
-
-
-class ProcessTarget(LocalTarget):
-    """Servers are processes of this machine."""
-
-    name = NAME
-
-    @property
-    def catalog(self) -> Catalog:
-        """All images."""
-        return ProcessCatalog()
-
     def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
-        """Find it in the catalog, which has all."""
+        """Bake nothing."""
         del packer
         return Artifact(request.image, request.version, f"{request.image}/{request.version}")
 
-    def describe_shape(self, launch: Launch) -> dict[str, Any]:
-        """Have one shape."""
-        return self.resolve_size(launch.size)
+
+class ProcessGraph(LocalGraph):
+    """The stack's HAProxy, and processes for each generation."""
 
     def declare_fleet(
         self,
@@ -91,7 +104,11 @@ class ProcessTarget(LocalTarget):
         del frozen
         return ProcessFleet(name, spec, opts)
 
-    def find_fleets(self, scope: Scope) -> Mapping[str, Fleet]:
+
+class ProcessFleets(LocalFleets):
+    """Fleets are folders with processes."""
+
+    def find(self, scope: Scope) -> Mapping[str, Fleet]:
         """Read the service's folders."""
         found = {}
         for folder in layout.generations_dir(scope).glob(f"{scope.service}-*"):
@@ -113,29 +130,36 @@ class ProcessTarget(LocalTarget):
         ports = find_ports(layout.generation_dir(scope))
         return [Server(name, f"http://127.0.0.1:{port}") for name, port in ports.items()]
 
-    def find_health(self, scope: Scope, launch: Launch) -> Sequence[Health]:
+    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
         """Believe HAProxy, which asks each of them."""
-        del launch
-        return [
-            Health(name, ok=state.startswith("UP"), detail=state)
-            for name, state in balancer.find_members(scope).items()
-        ]
+        del scope
+        return [Health(name, member.up, member.detail) for name, member in members.items()]
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         """Have no console."""
         del scope
         return ()
 
+    def _delete(self, scope: Scope) -> None:
+        delete(self.balancer, scope)
+
+
+class ProcessAccess(Access):
+    """Needs no key and has no window: the servers are on this machine."""
+
+    def __init__(self, fleets: Fleets) -> None:
+        self.fleets = fleets
+
     def make_key(self, scope: Scope) -> str:
-        """Need none: this is the machine itself."""
+        """Return what is no key."""
         return f"ssh-ed25519 none {scope.name}"
 
     def delete_key(self, scope: Scope) -> None:
-        """Need none."""
+        """Have none."""
 
-    def find_logins(self, scope: Scope) -> Sequence[Login]:
+    def open_logins(self, scope: Scope) -> Sequence[Login]:
         """Hand out testinfra's local backend."""
-        return [Login(server.name, "local://") for server in self.find_servers(scope)]
+        return [Login(server.name, "local://") for server in self.fleets.find_servers(scope)]
 
     @contextmanager
     def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
@@ -145,11 +169,6 @@ class ProcessTarget(LocalTarget):
 
     def close_window(self, scope: Scope, say: Say) -> None:
         """Have none."""
-
-    def delete_fleet(self, scope: Scope) -> None:
-        """End the processes."""
-        refuse_if_serving(self.find_traffic(scope), scope)
-        delete(scope)
 
 
 class ProcessFleetProvider(Provider):
@@ -161,12 +180,12 @@ class ProcessFleetProvider(Provider):
         """Start them, and tell the balancer."""
         self.require(props)
         spec = FleetSpec.from_plain(props)
-        launch(spec)
+        launch(BALANCER, spec)
         return dynamic.CreateResult(spec.scope.name, props)
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """End them."""
-        delete(Scope.from_plain(props["scope"]))
+        delete(BALANCER, Scope.from_plain(props["scope"]))
 
 
 class ProcessFleet(Resource, module="immutable-servers", name="ProcessFleet"):
@@ -179,7 +198,7 @@ class ProcessFleet(Resource, module="immutable-servers", name="ProcessFleet"):
         super().__init__(ProcessFleetProvider(), name, spec, (), opts)
 
 
-def launch(spec: FleetSpec) -> None:
+def launch(balancer: LocalBalancer, spec: FleetSpec) -> None:
     """Start a generation's processes, and have the balancer ask for their health.
 
     Raises:
@@ -189,13 +208,13 @@ def launch(spec: FleetSpec) -> None:
     for number in range(spec.servers):
         start_process(folder / "servers" / str(number), spec.scope, number)
     write_json(folder / "spec.json", spec.to_plain())
-    balancer.register_backend(spec.scope, spec.launch.health, find_ports(folder))
+    balancer.register(spec.scope, spec.launch.health, find_ports(folder))
 
 
-def delete(scope: Scope) -> None:
+def delete(balancer: LocalBalancer, scope: Scope) -> None:
     """End a generation's processes; none is no error."""
     folder = layout.generation_dir(scope)
-    balancer.remove_backend(scope)
+    balancer.remove(scope)
     for process in find_processes(folder):
         end_process(process, END_SECONDS)
     shutil.rmtree(folder, ignore_errors=True)
@@ -220,8 +239,8 @@ def start_process(folder: Path, scope: Scope, number: int) -> None:
     )
     (folder / "name").write_text(server)
     (folder / "pid").write_text(str(process.pid))
-    what, file = f"the start of {server}", folder / "port"
-    if not wait_until(what, START_SECONDS, file.exists, every=0.02):
+    there = wait_until(f"waiting for {server}", START_SECONDS, (folder / "port").exists, every=0.02)
+    if not there:
         raise LaunchError(f"The server {server} did not start", facts=[str(folder)])
 
 

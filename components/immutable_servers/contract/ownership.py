@@ -6,6 +6,7 @@ by asking the state, never by a name or an age alone.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from immutable_servers.contract.values import Scope
@@ -129,8 +130,10 @@ class Ownership:
     def find_leftovers(self, ask: Ask) -> Sequence[Leftover]:
         """Return what no stack owns, in the order in which it can be removed.
 
-        `ask` asks the state of an owner. What a run that is under way makes is not left over.
+        `ask` asks the state of an owner, here once for each. What a run that is under way makes is
+        not left over.
         """
+        ask = cache(ask)
         return [found for kind in self.kinds.values() for found in kind.find(ask)]
 
     def remove_leftover(self, leftover: Leftover, ask: Ask) -> bool:
@@ -143,6 +146,6 @@ class Ownership:
             RetirementError: The balancer sends it traffic.
         """
         kind = self.kinds.get(leftover.kind)
-        if kind is None or all(found.name != leftover.name for found in kind.find(ask)):
+        if kind is None or all(found.name != leftover.name for found in kind.find(cache(ask))):
             return False
         return kind.remove(leftover.name, ask)

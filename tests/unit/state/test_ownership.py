@@ -50,7 +50,7 @@ def take(owner: Owner) -> list[str]:
     """Begin an update as this owner; return the warnings."""
     warnings: list[str] = []
     claim(TARGET, owner, warnings.append)
-    TARGET.begin_update(owner, ())
+    TARGET.ownership.begin_update(owner, ())
     return warnings
 
 
@@ -117,7 +117,7 @@ def test_a_stack_whose_state_is_gone_is_taken_over_with_a_warning(
     remote = make_owner(tmp_path / "ours", "organization", STACK)
     with pytest.raises(SettingsError, match="s3://bucket"):
         take(remote)
-    TARGET.begin_update(remote, ())
+    TARGET.ownership.begin_update(remote, ())
     with pytest.raises(SettingsError, match="with its state in s3://bucket"):
         take(ours)
 

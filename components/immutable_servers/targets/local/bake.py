@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -13,13 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.contract.target import Packer
-from immutable_servers.contract.values import Artifact, BakeRequest
-from immutable_servers.errors import ImageError
+from immutable_servers.contract.images import Packer
+from immutable_servers.contract.values import BakeRequest
 from immutable_servers.system import places
-from immutable_servers.system.files import write_whole
 from immutable_servers.system.half_folders import start_half
-from immutable_servers.system.keys import make_key_pair
+from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.artifacts import (
     DISK,
     FACTS,
@@ -27,14 +24,17 @@ from immutable_servers.targets.local.artifacts import (
     INITRD,
     KERNEL,
     MANIFEST,
-    LocalCatalog,
     verify_artifact,
 )
 from immutable_servers.targets.local.bake_watch import watch_bake
 from immutable_servers.targets.local.checksums import write_checksums
 from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
-from immutable_servers.targets.local.qemu import EMULATION_ARGS, KERNEL_ARGS
+from immutable_servers.targets.local.qemu import ARCHITECTURE, EMULATION_ARGS, KERNEL_ARGS
+from immutable_servers.targets.local.servers import choose_accelerator
+from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.targets.local.upstream import provide_upstream
+from immutable_servers.targets.shared.launch_data import describe_bake, render_launch
+from immutable_servers.targets.shared.login_keys import KEY, make_key
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,18 @@ class _Login:
     credentials: tuple[Path, ...]
 
 
-def bake_image(
-    request: BakeRequest, packer: Packer, images_dir: Path, accelerator: str
-) -> Artifact:
-    """Bake a version and return its whole artifact; nothing is left of a bake that failed.
-
-    Args:
-        request: What to bake.
-        packer: Runs Packer on the request's template.
-        images_dir: The folder of all images.
-        accelerator: `kvm` or `tcg`.
+def bake_image(request: BakeRequest, packer: Packer, settings: LocalSettings) -> None:
+    """Bake a version into its folder; leave nothing of a bake that failed.
 
     Raises:
         ImageError: The disk is nearly full, what it starts from is damaged, or Packer failed.
     """
     began = time.monotonic()
-    start = _find_start(request, images_dir)
+    start = _find_start(request)
+    accelerator = choose_accelerator(start.folder / KERNEL, settings)
     lineage = {**request.lineage, "archives": dict(start.archives)}
     left = request.deadline - (time.monotonic() - began)
-    with start_half(images_dir / request.image / request.version) as half:
+    with start_half(layout.images_dir() / request.image / request.version) as half:
         with _start_login(half, request, left) as login:
             variables = _render_variables(start.folder, half, login, accelerator)
             packer.build(
@@ -84,25 +77,17 @@ def bake_image(
                 partial(watch_bake, half),
             )
         _finish(request, start.folder, half, lineage)
-    artifact = LocalCatalog(images_dir).find(request.image, request.version)
-    if artifact is None:
-        raise ImageError(
-            f"The bake of image {request.image} left no whole artifact",
-            facts=[f"Folder: {images_dir / request.image / request.version}"],
-            todo="Run the same command again; its parent may have been deleted meanwhile.",
-        )
-    return artifact
 
 
-def _find_start(request: BakeRequest, images_dir: Path) -> Start:
+def _find_start(request: BakeRequest) -> Start:
     """Return what the guest starts from: the parent's artifact, or the lock's upstream disk."""
     if request.parent:
-        verify_artifact(images_dir, request.parent.id)
-        return Start(images_dir / request.parent.id, {})
+        verify_artifact(layout.images_dir(), request.parent.id)
+        return Start(layout.artifact_dir(request.parent.id), {})
     upstream = provide_upstream(
-        images_dir.parent / "upstream",
+        layout.images_dir().parent / "upstream",
         request.lock,
-        platform.machine(),
+        ARCHITECTURE,
         log=request.log,
         deadline=request.deadline,
         say=request.say,
@@ -134,19 +119,18 @@ def _start_login(half: Path, request: BakeRequest, seconds: float) -> Iterator[_
     takes systemd's own credential (systemd.system-credentials(7)).
     """
     folder = places.runtime_dir(half)
-    key, credential = folder / "key", folder / "credential"
+    credential = folder / "credential"
     try:
-        public = make_key_pair(key, "bake")
-        launch = {"server": "bake", "login_key": public, "window_ends": int(time.time() + seconds)}
+        public = make_key(folder, "bake")
         name, content = (
-            ("immutable.launch", json.dumps(launch))
+            ("immutable.launch", render_launch(describe_bake(request.version, public, seconds)))
             if request.parent
             else ("ssh.authorized_keys.root", public)
         )
         encoded = base64.b64encode(content.encode()).decode()
-        text = f"io.systemd.credential.binary:{name}={encoded}"
-        write_whole(credential, text, mode=0o600)
-        yield _Login(key, (credential,))
+        with os.fdopen(os.open(credential, os.O_WRONLY | os.O_CREAT, 0o600), "w") as stream:
+            stream.write(f"io.systemd.credential.binary:{name}={encoded}")
+        yield _Login(folder / KEY, (credential,))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

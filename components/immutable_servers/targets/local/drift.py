@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from immutable_servers.contract.values import Drift, Scope
+from immutable_servers.contract.balancer import Balancer
+from immutable_servers.contract.values import Drift, FleetSpec, Scope
 from immutable_servers.errors import TrafficError
-from immutable_servers.targets.local import balancer, layout
+from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.artifacts import DISK
 from immutable_servers.targets.local.fleet_records import (
     FleetRecord,
@@ -23,22 +24,20 @@ from immutable_servers.targets.local.machines import (
 from immutable_servers.targets.local.qcow2 import read_backing_file
 
 
-def find_drift(scope: Scope) -> list[Drift]:
+def find_drift(scope: Scope, balancer: Balancer) -> list[Drift]:
     """Return what differs of a service's fleets from what was made."""
     return [
         drift
-        for generation, (folder, record) in find_record_folders(scope).items()
+        for folder, record in find_record_folders(scope).values()
         if not record.leaving
-        for drift in _find_in_fleet(folder, record, generation)
+        for drift in (*_find_in_fleet(folder, record), *_find_in_group(record.spec, balancer))
     ]
 
 
-def _find_in_fleet(folder: Path, record: FleetRecord, generation: str) -> Iterator[Drift]:
-    scope = record.spec.scope
-    names: set[str] = set()
+def _find_in_fleet(folder: Path, record: FleetRecord) -> Iterator[Drift]:
+    scope, generation = record.spec.scope, record.spec.scope.generation
     for number in range(record.spec.servers):
         name, path = name_server(scope, number), server_folder(folder, number)
-        names.add(name)
         if find_machine(path) is None:
             yield Drift(generation, "missing", name, "its folder, or its disk, is gone")
         else:
@@ -46,7 +45,6 @@ def _find_in_fleet(folder: Path, record: FleetRecord, generation: str) -> Iterat
     for path in find_extra(folder, record.spec.servers):
         runs = "it runs" if find_machine_process(path) else "it does not run"
         yield Drift(generation, "added", name_server(scope, int(path.name)), runs)
-    yield from _find_in_group(scope, generation, names)
 
 
 def _find_in_server(path: Path, record: FleetRecord, generation: str, name: str) -> Iterator[Drift]:
@@ -64,11 +62,13 @@ def _find_in_server(path: Path, record: FleetRecord, generation: str, name: str)
         yield Drift(generation, "paused", name, why)
 
 
-def _find_in_group(scope: Scope, generation: str, names: set[str]) -> Iterator[Drift]:
+def _find_in_group(spec: FleetSpec, balancer: Balancer) -> Iterator[Drift]:
     """Yield the servers that the running balancer has and the fleet has not."""
     try:
-        members = balancer.find_members(scope)
-    except TrafficError:  # status says by itself that the balancer cannot be asked
+        members = balancer.find_members(spec.scope)
+    except TrafficError:  # status reports by itself that the balancer cannot be asked
         return
-    for name in sorted(set(members) - names):
-        yield Drift(generation, "group", name, f"the balancer sees it {members[name].lower()}")
+    names = {name_server(spec.scope, number) for number in range(spec.servers)}
+    for name in sorted(members.keys() - names):
+        detail = f"the balancer sees it {members[name].detail.lower()}"
+        yield Drift(spec.scope.generation, "group", name, detail)

@@ -98,7 +98,7 @@ def _render_backend(backend: Backend) -> str:
     lines = [
         f"backend {backend.name}",
         f"    option httpchk GET {backend.health}",
-        "    http-check expect status 200-399",
+        "    http-check expect status 200-299",
         "    http-request disable-l7-retry unless METH_GET",
     ]
     lines += [

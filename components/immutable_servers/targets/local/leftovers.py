@@ -5,92 +5,41 @@ In the order in which they can be removed: a bake's machine before its half arti
 
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from immutable_servers.contract.ownership import Ask, Leftover
-from immutable_servers.contract.values import Scope
-from immutable_servers.errors import ImmutableError, RetirementError
+from immutable_servers.contract.balancer import Balancer
+from immutable_servers.contract.ownership import Ask, Kind, Leftover
 from immutable_servers.system import places
 from immutable_servers.system.file_locks import is_unheld, remove_unheld
 from immutable_servers.system.half_folders import find_left_halves, remove_half
 from immutable_servers.targets.local import consoles, layout, ports, probes
-from immutable_servers.targets.local.fleet_records import read_record
-from immutable_servers.targets.local.left_stacks import (
-    BALANCER,
-    FLEET,
-    STACK,
-    find_left_stacks,
-    find_weight,
-    measure,
-    remove_from_stack,
-)
-from immutable_servers.targets.local.strays import Stray, end_stray, find_strays
+from immutable_servers.targets.local.layout import measure
+from immutable_servers.targets.local.strays import end_stray, find_strays
+from immutable_servers.targets.shared.leftovers import find_weight, make_serving_error
 
 _DAY = 24 * 3600
 """Longer than any bake or run of checks may take."""
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of leftover that needs no state to be asked.
-
-    Attributes:
-        find: Yields what there is now.
-        remove: Removes one that was just found again; says whether it did.
-    """
-
-    find: Callable[[], Iterator[Leftover]]
-    remove: Callable[[str], bool]
-
-
-def find_leftovers(ask: Ask) -> list[Leftover]:
-    """Return what no stack owns, in the order in which it can be removed."""
-    unowned = [one for kind in KINDS.values() for one in kind.find()]
-    return [*unowned, *find_left_stacks(ask)]
+def make_kinds(balancer: Balancer) -> Mapping[str, Kind]:
+    """Return the kinds of leftovers that need no state to be asked."""
+    return {
+        "machine": Kind(partial(_find_machines, balancer), partial(_remove_machine, balancer)),
+        "probe": Kind(_find_probes, _remove_probe),
+        "half artifact": Kind(_find_halves, _remove_half),
+        "port": Kind(_find_ports, lambda name, _ask: ports.drop_left_port(name)),
+        "lock": Kind(_find_locks, _remove_lock),
+        "sockets": Kind(_find_sockets, _remove_sockets),
+        "console log": Kind(_find_consoles, _remove_console),
+    }
 
 
-def remove_leftover(leftover: Leftover, ask: Ask) -> bool:
-    """Remove one after a second look; say whether it was there, and left over still.
-
-    Raises:
-        RetirementError: The balancer sends it traffic.
-    """
-    if leftover.kind in {STACK, FLEET, BALANCER}:
-        return remove_from_stack(leftover, ask)
-    kind = KINDS[leftover.kind]
-    again = next((one for one in kind.find() if one.name == leftover.name), None)
-    return kind.remove(leftover.name) if again else False
-
-
-def tidy(scope: Scope, declared: Collection[str]) -> None:
-    """Remove what dead runs have left and what is proved to serve nobody; nobody is asked.
-
-    Of the stack's own: login keys of generations that `declared` does not name and that have no
-    fleet.
-    """
-    # What cannot go now goes another time: an update does not fail for it.
-    with suppress(OSError):
-        _remove_keys(scope, declared)
-    for kind in KINDS.values():
-        with suppress(OSError, ImmutableError):
-            for leftover in kind.find():
-                if leftover.sure:
-                    kind.remove(leftover.name)
-
-
-def _remove_keys(scope: Scope, declared: Collection[str]) -> None:
-    for folder in layout.generations_dir(scope).glob("*/"):
-        is_empty = read_record(folder) is None and not (folder / "servers").exists()
-        if is_empty and folder.name not in declared:
-            layout.remove_folder(folder)
-
-
-def _find_machines() -> Iterator[Leftover]:
+def _find_machines(balancer: Balancer, _ask: Ask) -> Iterator[Leftover]:
     for stray in find_strays():
-        weight = find_weight(stray.scope) if stray.scope and not stray.bakes else 0
+        weight = find_weight(balancer, stray.scope) if stray.scope and not stray.bakes else 0
         what = "of a bake that is dead" if stray.bakes else f"its folder {stray.folder} is gone"
         why = f"{stray.program}, {what}"
         if weight:
@@ -101,21 +50,17 @@ def _find_machines() -> Iterator[Leftover]:
         yield Leftover("machine", str(stray.pid), why, sure=not serves)
 
 
-def _remove_machine(name: str) -> bool:
-    found: Stray | None = next((one for one in find_strays() if str(one.pid) == name), None)
-    if found is None:
+def _remove_machine(balancer: Balancer, name: str, _ask: Ask) -> bool:
+    stray = next((stray for stray in find_strays() if str(stray.pid) == name), None)
+    if stray is None:
         return False
-    if found.scope and find_weight(found.scope):
-        raise RetirementError(
-            f"The machine {name} serves, so it is not ended",
-            facts=[f"{found.program} of {found.folder}"],
-            todo="Run ./immutable up on its stack: it makes a new generation first.",
-        )
-    end_stray(found)
+    if stray.scope and find_weight(balancer, stray.scope):
+        raise make_serving_error(Leftover("machine", name, f"{stray.program} of {stray.folder}"))
+    end_stray(stray)
     return True
 
 
-def _find_probes() -> Iterator[Leftover]:
+def _find_probes(_ask: Ask) -> Iterator[Leftover]:
     for folder in sorted(layout.stacks_dir().glob("*/*/probes/*/")):
         lock = folder / "lock"
         if not lock.exists() or is_unheld(lock):
@@ -123,7 +68,7 @@ def _find_probes() -> Iterator[Leftover]:
             yield Leftover("probe", name, "its run has ended", measure(folder))
 
 
-def _remove_probe(name: str) -> bool:
+def _remove_probe(name: str, _ask: Ask) -> bool:
     folder = layout.stacks_dir() / name
     removed = probes.remove_stale_probe(folder)
     for parent in list(folder.parents)[:4]:
@@ -132,36 +77,36 @@ def _remove_probe(name: str) -> bool:
     return removed
 
 
-def _find_halves() -> Iterator[Leftover]:
+def _find_halves(_ask: Ask) -> Iterator[Leftover]:
     parents = [*layout.images_dir().glob("*/"), places.data_dir() / "upstream"]
-    for half in (one for parent in parents for one in find_left_halves(parent)):
+    for half in (half for parent in parents for half in find_left_halves(parent)):
         name = str(half.relative_to(places.data_dir()))
         yield Leftover("half artifact", name, "who made it is gone", measure(half))
 
 
-def _remove_half(name: str) -> bool:
+def _remove_half(name: str, _ask: Ask) -> bool:
     remove_half(places.data_dir() / name)
     return True
 
 
-def _find_ports() -> Iterator[Leftover]:
+def _find_ports(_ask: Ask) -> Iterator[Leftover]:
     for file in ports.find_left_ports():
         whose = ports.find_owner(int(file.name)) or "a folder that nobody named"
         yield Leftover("port", file.name, f"reserved for {whose}, which is gone")
 
 
-def _find_locks() -> Iterator[Leftover]:
+def _find_locks(_ask: Ask) -> Iterator[Leftover]:
     folder = places.data_dir() / "locks"
     for file in sorted(path for path in folder.glob("*/*") if path.is_file()):
         if is_unheld(file):
             yield Leftover("lock", str(file.relative_to(folder)), "its holder is gone")
 
 
-def _remove_lock(name: str) -> bool:
+def _remove_lock(name: str, _ask: Ask) -> bool:
     return remove_unheld(places.data_dir() / "locks" / name)
 
 
-def _find_sockets() -> Iterator[Leftover]:
+def _find_sockets(_ask: Ask) -> Iterator[Leftover]:
     for folder in sorted(places.runtime_root().glob("*/")):
         link = folder / places.OWNER_LINK
         rest = {path.name for path in folder.iterdir()} - {places.OWNER_LINK}
@@ -176,33 +121,22 @@ def _find_sockets() -> Iterator[Leftover]:
             yield Leftover("sockets", name, "of a run of more than a day ago", measure(folder))
 
 
-def _remove_sockets(name: str) -> bool:
+def _remove_sockets(name: str, _ask: Ask) -> bool:
     shutil.rmtree(places.runtime_root() / name, ignore_errors=True)
     return True
 
 
-def _find_consoles() -> Iterator[Leftover]:
+def _find_consoles(_ask: Ask) -> Iterator[Leftover]:
     for file in consoles.find_old():
         name = str(file.relative_to(places.data_dir()))
         size = file.stat().st_size
         yield Leftover("console log", name, "its server is gone for more than a week", size)
 
 
-def _remove_console(name: str) -> bool:
+def _remove_console(name: str, _ask: Ask) -> bool:
     consoles.remove_log(places.data_dir() / name)
     return True
 
 
 def _is_old(path: Path, seconds: float) -> bool:
     return time.time() - path.stat().st_mtime >= seconds
-
-
-KINDS: Mapping[str, Kind] = {
-    "machine": Kind(_find_machines, _remove_machine),
-    "probe": Kind(_find_probes, _remove_probe),
-    "half artifact": Kind(_find_halves, _remove_half),
-    "port": Kind(_find_ports, ports.drop_left_port),
-    "lock": Kind(_find_locks, _remove_lock),
-    "sockets": Kind(_find_sockets, _remove_sockets),
-    "console log": Kind(_find_consoles, _remove_console),
-}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from immutable_servers.targets.local.ports import LOOPBACK
 
-EMULATOR = "qemu-system-x86_64"
+ARCHITECTURE = "x86_64"
+EMULATOR = f"qemu-system-{ARCHITECTURE}"
 MACHINE = "q35"
 """The machine type of new machines."""
 KERNEL_ARGS = (

@@ -10,9 +10,14 @@ from immutable_servers.contract.plain import restore_numbers
 from immutable_servers.contract.values import FleetSpec, Route, Scope
 from immutable_servers.resources.dynamic import Provider, Resource, require_new_window
 from immutable_servers.resources.progress import start_saying
-from immutable_servers.targets.local import balancer, fleet_records, fleets, layout, probes
+from immutable_servers.targets.local import fleet_records, layout
+from immutable_servers.targets.local.balancer import LocalBalancer
+from immutable_servers.targets.local.fleets import LocalFleets
+from immutable_servers.targets.local.probes import remove_stale_probes
 from immutable_servers.targets.local.settings import LocalSettings
 
+BALANCER = LocalBalancer(LocalSettings())
+"""Its routes come with their ports, so it needs no settings of the stack."""
 SPEC_FIELDS = ("scope", "artifact", "launch", "record", "public_key", "window_ends")
 """What shapes a fleet beside its number of servers: never changed once it exists."""
 
@@ -24,7 +29,7 @@ class BalancerProvider(Provider):
 
     def find_drift(self, _olds: Mapping[str, Any], news: Mapping[str, Any]) -> Sequence[str]:
         """Ask whether it runs: the machine may have been restarted."""
-        return () if balancer.find_balancer(_read_scope(news)) else ("routes",)
+        return () if BALANCER.find_process(_read_scope(news)) else ("routes",)
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Start it, or take over the one that a killed run started."""
@@ -39,8 +44,8 @@ class BalancerProvider(Provider):
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """End it."""
         scope = _read_scope(props)
-        probes.remove_stale_probes(scope)
-        balancer.stop_balancer(scope)
+        remove_stale_probes(scope)
+        BALANCER.stop(scope)
 
 
 class Balancer(Resource, module="immutable-servers", name="Balancer"):
@@ -70,19 +75,19 @@ class LocalFleetProvider(Provider):
         self.require(props)
         spec, handle = FleetSpec.from_plain(restore_numbers(props)), secrets.token_hex(4)
         say = start_saying("launch", spec.scope)
-        fleets.launch_fleet(spec, _read_settings(props), say, handle)
+        _find_fleets(props).launch(spec, say, handle)
         found = {**props, **_refer(spec.scope, props), "handle": handle}
         return dynamic.CreateResult(spec.scope.name, found)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Bring it to its number of servers, all of them running."""
-        scope, settings = _read_scope(news), _read_settings(news)
+        scope, fleets = _read_scope(news), _find_fleets(news)
         say = start_saying("repair", scope)
         if fleet_records.read_record(layout.generation_dir(scope)):
-            fleets.resize_fleet(scope, int(news["servers"]), settings, say)
+            fleets.resize(scope, int(news["servers"]), say)
         else:  # The whole folder is gone: its servers are others, so their window is another too.
             require_new_window(olds, news)
-            fleets.launch_fleet(FleetSpec.from_plain(restore_numbers(news)), settings, say)
+            fleets.launch(FleetSpec.from_plain(restore_numbers(news)), say)
         found = {**news, **_refer(scope, news), "handle": olds.get("handle", "")}
         return dynamic.UpdateResult(found)
 
@@ -96,8 +101,8 @@ class LocalFleetProvider(Provider):
         found = fleet_records.read_record(layout.generation_dir(scope))
         if found and found.handle and found.handle != props.get("handle", ""):
             return
-        probes.remove_stale_probes(scope)
-        fleets.delete_fleet(scope)
+        remove_stale_probes(scope)
+        LocalFleets(BALANCER, LocalSettings()).delete(scope)
 
 
 class LocalFleet(Resource, module="immutable-servers", name="LocalFleet"):
@@ -127,15 +132,16 @@ class LocalFleet(Resource, module="immutable-servers", name="LocalFleet"):
 
 def _start_balancer(props: Mapping[str, Any]) -> None:
     routes = [Route.from_plain(route) for route in restore_numbers(props["routes"])]
-    balancer.start_balancer(_read_scope(props), routes)
+    BALANCER.start(_read_scope(props), routes)
 
 
 def _read_scope(props: Mapping[str, Any]) -> Scope:
     return Scope.from_plain(props["scope"])
 
 
-def _read_settings(props: Mapping[str, Any]) -> LocalSettings:
-    return LocalSettings.model_validate(restore_numbers(props["settings"]))
+def _find_fleets(props: Mapping[str, Any]) -> LocalFleets:
+    settings = LocalSettings.model_validate(restore_numbers(props["settings"]))
+    return LocalFleets(BALANCER, settings)
 
 
 def _refer(scope: Scope, props: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,16 @@
-"""Boots servers side by side and waits until each answers its health check."""
+"""Boots servers side by side, asks them for their health, and reads their consoles."""
 
 import http.client
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from immutable_servers.contract.values import FleetSpec, Health
 from immutable_servers.errors import LaunchError
+from immutable_servers.system import places
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.accelerator import Accelerator, find_accelerator
@@ -22,10 +23,14 @@ from immutable_servers.targets.local.machines import (
 )
 from immutable_servers.targets.local.ports import LOOPBACK
 from immutable_servers.targets.local.settings import LocalSettings, Size
+from immutable_servers.targets.shared.launch_data import describe_launch
 
 AT_ONCE = 16
 _ANSWER_SECONDS = 5.0
 _SUCCESS = 2
+_FREE_FOR_ALL = 512 * 2**20
+_FREE_FOR_EACH = 256 * 2**20
+"""Bytes that must be free: an overlay starts empty and grows with what its server writes."""
 _CONSOLE_LINES = 25
 _CONSOLE_BYTES = 64 * 1024
 """Where the last lines are looked for: a log may be long."""
@@ -46,7 +51,9 @@ def make_wish(spec: FleetSpec, name: str, size: Size, settings: LocalSettings) -
         memory=size.memory,
         cpus=size.cpus,
         ports=settings.port_range,
-        launch=_render_launch(spec, name),
+        launch=describe_launch(
+            spec.scope, spec.launch.env, spec.public_key, spec.window_ends, server=name
+        ),
         open=is_open,
     )
 
@@ -101,24 +108,27 @@ def ask_health(machine: Machine, health: str) -> Health:
     return Health(machine.name, ok=is_ok, detail=f"{answer.status} {answer.reason}")
 
 
-def find_health(
-    machines: Sequence[Machine], health: str, members: Mapping[str, str]
-) -> list[Health]:
-    """Ask servers side by side; `members` is what the balancer's group holds, with its state.
-
-    A server that the group holds and the fleet does not is in the answer too: as one that fails.
-    """
+def ask_all(machines: Sequence[Machine], health: str) -> list[Health]:
+    """Ask servers for their health side by side."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda machine: ask_health(machine, health), machines))
-    found = [
-        replace(answer, serving=members.get(answer.server, "").startswith(("UP", "no check")))
-        for answer in answers
-    ]
-    strange = set(members) - {machine.name for machine in machines}
-    return found + [
-        Health(name, ok=False, detail="the balancer's group holds it, the fleet does not")
-        for name in sorted(strange)
-    ]
+        return list(pool.map(lambda machine: ask_health(machine, health), machines))
+
+
+def check_space(servers: int) -> None:
+    """Refuse to start servers on a disk that is nearly full.
+
+    Raises:
+        LaunchError: Too little is free.
+    """
+    folder = places.data_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    free, wanted = shutil.disk_usage(folder).free, _FREE_FOR_ALL + servers * _FREE_FOR_EACH
+    if free < wanted:
+        raise LaunchError(
+            "The disk is nearly full, so no server is started",
+            facts=[f"{folder}: {free // 2**20} MB are free, wanted {wanted // 2**20} MB"],
+            todo="Free some space, or move the folder: set XDG_DATA_HOME.",
+        )
 
 
 def read_console(folder: Path) -> Sequence[str]:
@@ -161,17 +171,5 @@ def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: f
                 *read_console(folder),
                 f"console log: {folder / 'console.log'}",
             ],
-            todo="The servers stay for inspection. Mend the image, or run the update again.",
+            todo="The servers stay for inspection. Correct the image, or run the update again.",
         )
-
-
-def _render_launch(spec: FleetSpec, name: str) -> dict[str, Any]:
-    """Return the launch data that a server is handed (see `packer/base`)."""
-    return {
-        "server": name,
-        "service": spec.scope.service,
-        "generation": spec.scope.generation,
-        "login_key": spec.public_key,
-        "window_ends": spec.window_ends,
-        "env": spec.launch.env,
-    }

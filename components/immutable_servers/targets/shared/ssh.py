@@ -122,7 +122,8 @@ def _wait_until_login(login: Login, seconds: float, todo: str) -> None:
         failure = run_remote(Path(login.ssh_config), login.server, "true")
         return not failure
 
-    if not wait_until(f"a login to {login.server}", seconds, takes_login, every=_POLL_SECONDS):
+    what = f"waiting for a login to {login.server}"
+    if not wait_until(what, seconds, takes_login, every=_POLL_SECONDS):
         raise LaunchError(
             f"The server {login.server} takes no login",
             facts=[failure, f"tried for {seconds:.0f} s: {login.command}"],

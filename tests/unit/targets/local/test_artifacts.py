@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from immutable_servers.contract.target import Packer
+from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import Artifact, BakeRequest
 from immutable_servers.errors import ImageError
+from immutable_servers.targets.local import LocalTarget, layout
 from immutable_servers.targets.local import bake as bake_module
-from immutable_servers.targets.local.artifacts import LocalCatalog, verify_artifact
-from immutable_servers.targets.local.bake import bake_image
+from immutable_servers.targets.local.artifacts import verify_artifact
 from immutable_servers.targets.local.qcow2 import read_backing_file
 from immutable_servers.targets.local.upstream import Upstream
 
@@ -56,8 +56,8 @@ class World:
 
     def __init__(self, tmp_path: Path) -> None:
         self.root = tmp_path
-        self.images = tmp_path / "data" / "images"
-        self.catalog = LocalCatalog(self.images)
+        self.images = layout.images_dir()
+        self.catalog = LocalTarget({"accelerator": "tcg"}).images
         self.said: list[str] = []
 
     def request(self, image: str, version: str, parent: Artifact | None = None) -> BakeRequest:
@@ -86,8 +86,8 @@ class World:
 
     def bake_both(self) -> tuple[Artifact, Artifact]:
         """Bake a base and an app on top of it."""
-        base = bake_image(self.request("base", BASE), FakePacker(), self.images, "tcg")
-        app = bake_image(self.request("app", APP, base), FakePacker(), self.images, "tcg")
+        base = self.catalog.bake(self.request("base", BASE), FakePacker())
+        app = self.catalog.bake(self.request("app", APP, base), FakePacker())
         return base, app
 
 
@@ -97,6 +97,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     upstream.mkdir(parents=True)
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     make_disk(upstream / "disk.qcow2")
     for name in ("vmlinuz", "initrd.img"):
         (upstream / name).write_text(name)
@@ -131,11 +132,9 @@ def test_app_lies_on_its_parent_by_a_relative_path(world: World) -> None:
 def test_nothing_is_left_of_a_failed_bake(world: World) -> None:
     """No artifact, no half, no key stays when Packer fails."""
     with pytest.raises(ImageError, match="exit code 3"):
-        bake_image(
+        world.catalog.bake(
             world.request("base", BASE),
             FakePacker(ImageError("`packer build` failed with exit code 3")),
-            world.images,
-            "tcg",
         )
     assert list((world.images / "base").iterdir()) == []
     assert [path for path in (world.root / "run").rglob("*") if path.is_file()] == []
@@ -145,8 +144,8 @@ def test_nothing_is_left_of_a_failed_bake(world: World) -> None:
 def test_login_of_a_bake_is_its_own_and_goes(world: World) -> None:
     """An upstream guest gets systemd's credential, a sealed one an open window; no key is kept."""
     base_packer, app_packer = FakePacker(), FakePacker()
-    base = bake_image(world.request("base", BASE), base_packer, world.images, "tcg")
-    bake_image(world.request("app", APP, base), app_packer, world.images, "tcg")
+    base = world.catalog.bake(world.request("base", BASE), base_packer)
+    world.catalog.bake(world.request("app", APP, base), app_packer)
     assert "ssh.authorized_keys.root=" in base_packer.credential
     assert "immutable.launch=" in app_packer.credential
     for packer in (base_packer, app_packer):
@@ -161,7 +160,7 @@ def test_damaged_parent_is_not_baked_on(world: World) -> None:
         file.write(b"x")
     packer = FakePacker()
     with pytest.raises(ImageError, match=r"disk\.qcow2"):
-        bake_image(world.request("app", "a99000000002", base), packer, world.images, "tcg")
+        world.catalog.bake(world.request("app", "a99000000002", base), packer)
     assert packer.variables == {}
 
 
@@ -203,7 +202,7 @@ def test_marks_are_kept_beside(world: World) -> None:
 def test_parent_of_an_artifact_is_not_deleted(world: World) -> None:
     """Deleting what another disk lies on is refused, and named."""
     base, app = world.bake_both()
-    with pytest.raises(ImageError, match=f"{app.id} is an overlay of it"):
+    with pytest.raises(ImageError, match=f"{app.id} was baked from it"):
         world.catalog.delete(base)
     world.catalog.delete(app)
     world.catalog.delete(base)
@@ -211,7 +210,7 @@ def test_parent_of_an_artifact_is_not_deleted(world: World) -> None:
 
 
 def test_artifact_of_a_server_is_not_deleted(world: World) -> None:
-    """A server's disk is an overlay of its artifact, which stays as long as the server does."""
+    """A server's disk was baked from its artifact, which stays as long as the server does."""
     _, app = world.bake_both()
     server = world.images.parent / "stacks/p/dev/generations/web-3f2a9c41/servers/0"
     server.mkdir(parents=True)
@@ -225,6 +224,6 @@ def test_version_that_was_damaged_is_baked_again(world: World) -> None:
     """A bake takes the place of a folder that is not whole."""
     base, _ = world.bake_both()
     (world.images / base.id / "vmlinuz").unlink()
-    again = bake_image(world.request("base", BASE), FakePacker(), world.images, "tcg")
+    again = world.catalog.bake(world.request("base", BASE), FakePacker())
     assert replace(again, facts={}) == replace(base, facts={})
     assert world.catalog.find("app", APP) is not None

@@ -16,12 +16,16 @@ from harness.haproxy_world import ask, find_free_port, start_server
 from immutable_servers.contract.values import Route, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.system.processes import end_process, find_process
-from immutable_servers.targets.local import balancer, layout
+from immutable_servers.system.waiting import wait_until
+from immutable_servers.targets.local import LocalTarget, layout
+from immutable_servers.targets.local.machines import Machine
+from immutable_servers.targets.local.servers import ask_health
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is missing")
 
 OLD, NEW = Scope("demo", "dev", "web", "aaaaaaaa"), Scope("demo", "dev", "web", "bbbbbbbb")
 STACK = Scope("demo", "dev")
+BALANCER = LocalTarget({}).balancer
 
 
 @pytest.fixture
@@ -31,9 +35,9 @@ def route(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Route]:
     with tempfile.TemporaryDirectory(prefix="sockets-") as short:  # A socket's path must be.
         monkeypatch.setenv("XDG_RUNTIME_DIR", short)
         route = Route("web", find_free_port())
-        balancer.start_balancer(STACK, [route])
+        BALANCER.start(STACK, [route])
         yield route
-        balancer.stop_balancer(STACK)
+        BALANCER.stop(STACK)
 
 
 @pytest.fixture
@@ -41,30 +45,30 @@ def fleets(route: Route) -> Iterator[tuple[int, int]]:
     """Two generations with a server each, both known to the balancer; yield their ports."""
     assert route
     with start_server("old") as old, start_server("new") as new:
-        balancer.register_backend(OLD, "/", {"web-aaaaaaaa-0": old})
-        balancer.register_backend(NEW, "/", {"web-bbbbbbbb-0": new})
+        BALANCER.register(OLD, "/", {"web-aaaaaaaa-0": old})
+        BALANCER.register(NEW, "/", {"web-bbbbbbbb-0": new})
         yield old, new
 
 
 @pytest.mark.usefixtures("fleets")
 def test_the_pointer_decides_who_answers(route: Route) -> None:
     """A known generation gets nothing before the pointer names it, and all after that."""
-    assert balancer.find_traffic(OLD) == {}
+    assert BALANCER.find_weights(OLD) == {}
     assert ask(route.port)[0] == 503
     for scope, word in ((OLD, "old"), (NEW, "new"), (OLD, "old")):
-        balancer.set_traffic(scope, {scope.generation: 100})
-        assert balancer.find_traffic(scope) == {scope.generation: 100}
+        BALANCER.set_traffic(scope, {scope.generation: 100})
+        assert BALANCER.find_weights(scope) == {scope.generation: 100}
         assert [ask(route.port) for _ in range(5)] == [(200, word)] * 5
-    balancer.set_traffic(OLD, {})
-    assert balancer.find_traffic(OLD) == {}
+    BALANCER.set_traffic(OLD, {})
+    assert BALANCER.find_weights(OLD) == {}
     assert ask(route.port)[0] == 503
 
 
 @pytest.mark.usefixtures("fleets")
 def test_weights_share_the_requests(route: Route) -> None:
     """With 50 to 50 both answer, and the balancer says the weights as they were set."""
-    balancer.set_traffic(OLD, {OLD.generation: 50, NEW.generation: 50})
-    assert balancer.find_traffic(OLD) == {OLD.generation: 50, NEW.generation: 50}
+    BALANCER.set_traffic(OLD, {OLD.generation: 50, NEW.generation: 50})
+    assert BALANCER.find_weights(OLD) == {OLD.generation: 50, NEW.generation: 50}
     answers = Counter(ask(route.port)[1] for _ in range(60))
     # Either missing among 60 happens once in 2**59 runs.
     assert set(answers) == {"old", "new"}
@@ -75,25 +79,25 @@ def test_services_on_one_port_have_pointers_of_their_own(route: Route) -> None:
     """A host name's service does not follow another's pointer."""
     api = Scope("demo", "dev", "api", "cccccccc")
     with start_server("api") as port:
-        balancer.start_balancer(STACK, [route, Route("api", route.port, "api.example.com")])
-        balancer.register_backend(api, "/", {"api-cccccccc-0": port})
-        balancer.set_traffic(api, {api.generation: 100})
-        balancer.set_traffic(OLD, {OLD.generation: 100})
+        BALANCER.start(STACK, [route, Route("api", route.port, "api.example.com")])
+        BALANCER.register(api, "/", {"api-cccccccc-0": port})
+        BALANCER.set_traffic(api, {api.generation: 100})
+        BALANCER.set_traffic(OLD, {OLD.generation: 100})
         assert ask(route.port, host=f"api.example.com:{route.port}") == (200, "api")
         assert ask(route.port) == (200, "old")
-        balancer.set_traffic(OLD, {})
+        BALANCER.set_traffic(OLD, {})
         assert ask(route.port, host="api.example.com") == (200, "api")
 
 
 @pytest.mark.usefixtures("fleets")
 def test_the_running_balancer_is_the_truth(route: Route) -> None:
     """A file that was changed by hand counts for nothing, and a reload does not bring it in."""
-    balancer.set_traffic(NEW, {NEW.generation: 100})
+    BALANCER.set_traffic(NEW, {NEW.generation: 100})
     file = layout.balancer_dir(STACK) / "traffic.map"
     file.write_text(file.read_text().replace("web-bbbbbbbb", "web-aaaaaaaa"))
-    assert balancer.find_traffic(NEW) == {NEW.generation: 100}
+    assert BALANCER.find_weights(NEW) == {NEW.generation: 100}
     with start_server("third") as third:
-        balancer.register_backend(Scope("demo", "dev", "web", "cccccccc"), "/", {"w-0": third})
+        BALANCER.register(Scope("demo", "dev", "web", "cccccccc"), "/", {"w-0": third})
         assert ask(route.port) == (200, "new")
         assert "web-aaaaaaaa" not in file.read_text()
 
@@ -101,43 +105,60 @@ def test_the_running_balancer_is_the_truth(route: Route) -> None:
 @pytest.mark.usefixtures("fleets")
 def test_a_restart_keeps_the_pointers(route: Route) -> None:
     """A balancer that was ended says its pointers from the file, and serves as before after it."""
-    balancer.set_traffic(NEW, {NEW.generation: 100})
-    end_process(balancer.find_balancer(STACK), 10)
-    assert balancer.find_balancer(STACK) is None
-    assert balancer.find_traffic(NEW) == {NEW.generation: 100}
+    BALANCER.set_traffic(NEW, {NEW.generation: 100})
+    end_process(BALANCER.find_process(STACK), 10)
+    assert BALANCER.find_process(STACK) is None
+    assert BALANCER.find_weights(NEW) == {NEW.generation: 100}
     with pytest.raises(TrafficError, match="does not run"):
-        balancer.set_traffic(OLD, {OLD.generation: 100})
-    balancer.start_balancer(STACK, [route])
+        BALANCER.set_traffic(OLD, {OLD.generation: 100})
+    BALANCER.start(STACK, [route])
     assert ask(route.port) == (200, "new")
 
 
 @pytest.mark.usefixtures("fleets")
 def test_an_unknown_generation_gets_no_traffic(route: Route) -> None:
     """The pointer stays where it was, and the error names the generation."""
-    balancer.set_traffic(OLD, {OLD.generation: 100})
-    balancer.remove_backend(NEW)
-    with pytest.raises(TrafficError, match="web-bbbbbbbb"):
-        balancer.set_traffic(NEW, {NEW.generation: 100})
+    BALANCER.set_traffic(OLD, {OLD.generation: 100})
+    BALANCER.remove(NEW)
+    with pytest.raises(TrafficError, match="generation bbbbbbbb"):
+        BALANCER.set_traffic(NEW, {NEW.generation: 100})
     with pytest.raises(TrafficError, match="99, wanted 100"):
-        balancer.set_traffic(OLD, {OLD.generation: 99})
+        BALANCER.set_traffic(OLD, {OLD.generation: 99})
+    assert ask(route.port) == (200, "old")
+
+
+def test_a_redirect_is_no_health(route: Route, fleets: tuple[int, int]) -> None:
+    """Healthy is 200 to 299: for HAProxy, for our own question, and before traffic is moved."""
+    machine = Machine("web-bbbbbbbb-0", "app/1", fleets[1], 80, 512, 1)
+    assert ask_health(machine, "/").ok
+    assert not ask_health(machine, "/moved").ok
+    BALANCER.set_traffic(OLD, {OLD.generation: 100})
+    BALANCER.register(NEW, "/moved", {machine.name: machine.http_port})
+
+    def is_down() -> bool:
+        return not BALANCER.find_members(NEW)[machine.name].up
+
+    assert wait_until("a check", 20, is_down, every=0.1)
+    with pytest.raises(TrafficError, match=r"no healthy server[\s\S]*web-bbbbbbbb-0: DOWN"):
+        BALANCER.set_traffic(NEW, {NEW.generation: 100})
     assert ask(route.port) == (200, "old")
 
 
 def test_draining_waits_for_the_last_request(route: Route, fleets: tuple[int, int]) -> None:
     """A request that is being answered is counted, by an earlier worker too, until it ends."""
-    balancer.set_traffic(OLD, {OLD.generation: 100})
+    BALANCER.set_traffic(OLD, {OLD.generation: 100})
     said: list[str] = []
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(ask, route.port, "/slow")
         assert ask(fleets[0], "/wait") == (200, "old")  # Answered once the slow one is there.
-        balancer.remove_backend(NEW)  # A reload: the request stays with an earlier worker.
-        balancer.register_backend(NEW, "/", {"web-bbbbbbbb-0": fleets[1]})
-        balancer.set_traffic(NEW, {NEW.generation: 100})
-        balancer.drain(OLD, 0.5, said.append)
+        BALANCER.remove(NEW)  # A reload: the request stays with an earlier worker.
+        BALANCER.register(NEW, "/", {"web-bbbbbbbb-0": fleets[1]})
+        BALANCER.set_traffic(NEW, {NEW.generation: 100})
+        BALANCER.drain(OLD, 0.5, said.append)
         assert "left" in said.pop()
         assert not slow.done()
         assert ask(fleets[0], "/release") == (200, "old")
-        balancer.drain(OLD, 20, said.append)
+        BALANCER.drain(OLD, 20, said.append)
         assert said == ["drained"]
         assert slow.result() == (200, "old")
 
@@ -145,13 +166,13 @@ def test_draining_waits_for_the_last_request(route: Route, fleets: tuple[int, in
 @pytest.mark.usefixtures("fleets")
 def test_an_idle_connection_follows_the_pointer(route: Route) -> None:
     """A connection that an earlier worker holds is answered by whoever has the traffic now."""
-    balancer.set_traffic(OLD, {OLD.generation: 100})
+    BALANCER.set_traffic(OLD, {OLD.generation: 100})
     connection = HTTPConnection("127.0.0.1", route.port, timeout=20)
     with closing(connection):
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"old"
-        balancer.register_backend(Scope("demo", "dev", "web", "cccccccc"), "/", {})
-        balancer.set_traffic(NEW, {NEW.generation: 100})
+        BALANCER.register(Scope("demo", "dev", "web", "cccccccc"), "/", {})
+        BALANCER.set_traffic(NEW, {NEW.generation: 100})
         connection.request("GET", "/")
         answer = connection.getresponse()
         assert answer.read() == b"new"
@@ -163,27 +184,27 @@ def test_a_port_of_somebody_else_is_an_error(route: Route) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(TrafficError, match=rf"port {port} is in use[\s\S]*pid \d+ \("):
-            balancer.start_balancer(STACK, [route, Route("api", port)])
+            BALANCER.start(STACK, [route, Route("api", port)])
     assert ask(route.port)[0] == 503
-    balancer.register_backend(OLD, "/", {"web-aaaaaaaa-0": port})
+    BALANCER.register(OLD, "/", {"web-aaaaaaaa-0": port})
 
 
 def test_members_are_what_the_group_holds(route: Route, fleets: tuple[int, int]) -> None:
     """A server that does not answer its check is down; a group that is gone holds nobody."""
     assert route
     members = {"web-aaaaaaaa-0": fleets[0], "web-aaaaaaaa-1": find_free_port()}
-    balancer.register_backend(OLD, "/", members)
-    assert set(balancer.find_members(OLD)) == set(members)
-    balancer.remove_backend(OLD)
-    assert balancer.find_members(OLD) == {}
+    BALANCER.register(OLD, "/", members)
+    assert set(BALANCER.find_members(OLD)) == set(members)
+    BALANCER.remove(OLD)
+    assert BALANCER.find_members(OLD) == {}
 
 
 def test_stopping_leaves_nothing(route: Route) -> None:
     """No process, no folder and no port is left; stopping again is no error."""
-    process = balancer.find_balancer(STACK)
+    process = BALANCER.find_process(STACK)
     assert process
-    balancer.stop_balancer(STACK)
-    balancer.stop_balancer(STACK)
+    BALANCER.stop(STACK)
+    BALANCER.stop(STACK)
     assert not find_process(process)
     assert not layout.stack_dir(STACK).parent.exists()
     with socket.create_server(("127.0.0.1", route.port)):

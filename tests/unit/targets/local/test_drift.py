@@ -15,13 +15,14 @@ from harness.local_world import ARTIFACT, STACK, make_fleet, start_process
 from immutable_servers.contract.values import Route, Scope
 from immutable_servers.system.files import write_json
 from immutable_servers.system.processes import identify_process, write_process
-from immutable_servers.targets.local import LocalTarget, balancer, layout
+from immutable_servers.targets.local import LocalTarget, layout
 from immutable_servers.targets.local.fleet_records import read_record
 from immutable_servers.targets.local.machines import Machine
 from immutable_servers.targets.local.qemu import EMULATOR
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is missing")
 SERVICE = Scope(STACK.project, STACK.stack, "web")
+TARGET = LocalTarget({})
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def make_server(folder: Path, artifact: str = ARTIFACT) -> Path:
 
 def find() -> list[tuple[str, str]]:
     """Return kind and server of what was changed."""
-    return [(one.kind, one.server) for one in LocalTarget({}).find_drift(SERVICE)]
+    return [(one.kind, one.server) for one in TARGET.fleets.find_drift(SERVICE)]
 
 
 def test_a_fleet_as_it_was_made_has_no_drift() -> None:
@@ -67,7 +68,7 @@ def test_a_fleet_as_it_was_made_has_no_drift() -> None:
         make_server(server.with_name("1"))
         assert find() == [("added", "web-aaaaaaaa-1")]
     assert find() == [("stopped", "web-aaaaaaaa-0"), ("added", "web-aaaaaaaa-1")]
-    assert LocalTarget({}).find_drift(Scope("shop", "dev", "api")) == []
+    assert TARGET.fleets.find_drift(Scope("shop", "dev", "api")) == []
 
 
 def test_a_server_that_is_gone_is_missing() -> None:
@@ -90,7 +91,7 @@ def test_a_server_of_another_artifact_is_told() -> None:
         found = identify_process(process.pid, server)
         assert found
         write_process(server / "process.json", found)
-        (drift,) = LocalTarget({}).find_drift(SERVICE)
+        (drift,) = TARGET.fleets.find_drift(SERVICE)
         assert (drift.kind, drift.detail) == ("artifact", "its process runs from another disk")
 
 
@@ -108,10 +109,10 @@ def test_a_server_of_nobodys_in_the_group_is_told() -> None:
     """The running balancer is asked which servers its group holds."""
     make_server(make_fleet("web-aaaaaaaa") / "servers/0")
     scope = Scope("shop", "dev", "web", "aaaaaaaa")
-    balancer.start_balancer(STACK, [Route("web", find_free_port())])
+    TARGET.balancer.start(STACK, [Route("web", find_free_port())])
     try:
         servers = {"web-aaaaaaaa-0": find_free_port(), "stranger": find_free_port()}
-        balancer.register_backend(scope, "/", servers)
+        TARGET.balancer.register(scope, "/", servers)
         assert find() == [("stopped", "web-aaaaaaaa-0"), ("group", "stranger")]
     finally:
-        balancer.stop_balancer(STACK)
+        TARGET.balancer.stop(STACK)

@@ -20,19 +20,10 @@ from immutable_servers.contract.values import FleetSpec, Launch, Route, Scope
 from immutable_servers.errors import ImageError, LaunchError, RetirementError
 from immutable_servers.system.files import write_json
 from immutable_servers.system.processes import end_process
-from immutable_servers.targets.local import (
-    LocalTarget,
-    access,
-    balancer,
-    fleet_records,
-    fleets,
-    layout,
-    machines,
-)
+from immutable_servers.targets.local import LocalTarget, fleet_records, layout, machines
 from immutable_servers.targets.local.checksums import write_checksums
 from immutable_servers.targets.local.machines import find_machine_process, read_launch
 from immutable_servers.targets.local.resources import LocalFleetProvider
-from immutable_servers.targets.local.settings import LocalSettings
 
 TOOLS = ("haproxy", "qemu-img", "ssh-keygen")
 pytestmark = pytest.mark.skipif(
@@ -42,8 +33,8 @@ pytestmark = pytest.mark.skipif(
 STACK, SCOPE = Scope("demo", "dev"), Scope("demo", "dev", "web", "aaaaaaaa")
 FIRST_PORT = 20000 + os.getpid() % 100 * 100
 """Tests run side by side, each with a table of ports of its own."""
-SETTINGS = LocalSettings(
-    accelerator="tcg", boot_deadline=20, port_range=(FIRST_PORT, FIRST_PORT + 99)
+TARGET = LocalTarget(
+    {"accelerator": "tcg", "boot_deadline": 20, "port_range": [FIRST_PORT, FIRST_PORT + 99]}
 )
 ARTIFACT = "app/000000000001"
 
@@ -102,9 +93,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (artifact / "fault").write_text("")
         write_checksums(artifact, ["disk.qcow2", "vmlinuz", "initrd.img", "image.json"])
         yield artifact
-        balancer.set_traffic(SCOPE, {})
-        fleets.delete_fleet(SCOPE)
-        balancer.stop_balancer(STACK)
+        TARGET.balancer.set_traffic(SCOPE, {})
+        TARGET.fleets.delete(SCOPE)
+        TARGET.balancer.stop(STACK)
 
 
 def _spec(servers: int = 1, *, window_ends: int = 0) -> FleetSpec:
@@ -115,7 +106,7 @@ def _spec(servers: int = 1, *, window_ends: int = 0) -> FleetSpec:
 
 def _launch(spec: FleetSpec) -> list[str]:
     said: list[str] = []
-    fleets.launch_fleet(spec, SETTINGS, said.append)
+    TARGET.fleets.launch(spec, said.append)
     return said
 
 
@@ -181,7 +172,7 @@ def test_a_dead_server_is_started_again_where_it_was() -> None:
     folder = _kill(0)
     disk = (folder / "overlay.qcow2").stat().st_ino
     assert fleet_records.find_missing(SCOPE, 2) == ["web-aaaaaaaa-0"]
-    fleets.resize_fleet(SCOPE, 2, SETTINGS, lambda _line: None)
+    TARGET.fleets.resize(SCOPE, 2, lambda _line: None)
     assert fleet_records.find_missing(SCOPE, 2) == []
     assert fleet_records.find_machines(SCOPE) == before
     assert (folder / "overlay.qcow2").stat().st_ino == disk
@@ -212,7 +203,7 @@ def test_a_removed_server_is_made_again() -> None:
     _launch(_spec(2))
     shutil.rmtree(_kill(1))
     assert not fleet_records.find_fleets(SCOPE)["aaaaaaaa"].whole
-    fleets.resize_fleet(SCOPE, 2, SETTINGS, lambda _line: None)
+    TARGET.fleets.resize(SCOPE, 2, lambda _line: None)
     assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].whole
 
 
@@ -222,8 +213,8 @@ def test_servers_of_a_closed_window_boot_sealed() -> None:
     (machine,) = fleet_records.find_machines(SCOPE).values()
     assert machine.ssh_port
     _kill(0)
-    access.close_window(SCOPE, lambda _line: None)
-    fleets.resize_fleet(SCOPE, 2, SETTINGS, lambda _line: None)
+    TARGET.access.close_window(SCOPE, lambda _line: None)
+    TARGET.fleets.resize(SCOPE, 2, lambda _line: None)
     for folder, machine in fleet_records.find_machines(SCOPE).items():
         assert machine.ssh_port == 0
         assert read_launch(folder)["login_key"] == ""
@@ -234,38 +225,38 @@ def test_servers_of_a_closed_window_boot_sealed() -> None:
 def test_how_to_log_in_is_said_while_the_window_is_open() -> None:
     """The command names the settings that the target keeps; a sealed fleet has none."""
     _launch(_spec(1, window_ends=int(time.time()) + 1800))
-    access.make_key(SCOPE)
-    (login,) = access.describe_logins(SCOPE)
+    TARGET.access.make_key(SCOPE)
+    (login,) = TARGET.access.describe_logins(SCOPE)
     config = layout.generation_dir(SCOPE) / "ssh_config"
     assert login.command == f"ssh -F {config} web-aaaaaaaa-0"
     assert "Host web-aaaaaaaa-0\n" in config.read_text()
-    access.delete_key(SCOPE)
-    assert access.describe_logins(SCOPE) == []
+    TARGET.access.delete_key(SCOPE)
+    assert TARGET.access.describe_logins(SCOPE) == []
 
 
 def test_a_fleet_grows_and_shrinks_in_place() -> None:
     """The servers that stay are not touched, and those that go leave nothing."""
     _launch(_spec(1))
     pids = _find_pids()
-    fleets.resize_fleet(SCOPE, 3, SETTINGS, lambda _line: None)
+    TARGET.fleets.resize(SCOPE, 3, lambda _line: None)
     assert len(_find_pids()) == 3
-    fleets.resize_fleet(SCOPE, 1, SETTINGS, lambda _line: None)
+    TARGET.fleets.resize(SCOPE, 1, lambda _line: None)
     assert _find_pids() == pids
     assert len(list((layout.generation_dir(SCOPE) / "servers").iterdir())) == 1
 
 
 def test_what_serves_is_not_deleted() -> None:
     """A fleet that the balancer points to is refused; without traffic it goes for good."""
-    balancer.start_balancer(STACK, [Route("web", find_free_port())])
+    TARGET.balancer.start(STACK, [Route("web", find_free_port())])
     _launch(_spec(2))
-    balancer.set_traffic(SCOPE, {"aaaaaaaa": 100})
+    TARGET.balancer.set_traffic(SCOPE, {"aaaaaaaa": 100})
     with pytest.raises(RetirementError, match="100 %"):
-        fleets.delete_fleet(SCOPE)
+        TARGET.fleets.delete(SCOPE)
     assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 2
-    balancer.set_traffic(SCOPE, {})
+    TARGET.balancer.set_traffic(SCOPE, {})
     ports = [machine.http_port for machine in fleet_records.find_machines(SCOPE).values()]
-    fleets.delete_fleet(SCOPE)
-    fleets.delete_fleet(SCOPE)
+    TARGET.fleets.delete(SCOPE)
+    TARGET.fleets.delete(SCOPE)
     assert fleet_records.find_fleets(SCOPE) == {}
     assert not layout.generation_dir(SCOPE).exists()
     for port in ports:
@@ -280,7 +271,7 @@ def test_a_resource_deletes_no_fleet_that_another_has_adopted() -> None:
     """
     spec, provider = _spec(1), LocalFleetProvider()
     for handle, others in (("", ()), ("one", ()), ("two", ("one", ""))):
-        fleets.launch_fleet(spec, SETTINGS, lambda _line: None, handle)
+        TARGET.fleets.launch(spec, lambda _line: None, handle)
         for other in others:
             provider.delete("id", {"scope": SCOPE.to_plain(), "handle": other})
             assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 1
@@ -298,8 +289,8 @@ def test_a_half_deletion_is_seen_and_finished() -> None:
     write_json(record, {**json.loads(record.read_text()), "leaving": True})
     assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].leaving
     with pytest.raises(LaunchError, match="is gone"):
-        fleets.resize_fleet(SCOPE, 3, SETTINGS, lambda _line: None)
-    fleets.delete_fleet(SCOPE)
+        TARGET.fleets.resize(SCOPE, 3, lambda _line: None)
+    TARGET.fleets.delete(SCOPE)
     assert fleet_records.find_fleets(SCOPE) == {}
 
 
@@ -318,14 +309,14 @@ def test_a_server_that_does_not_serve_stays_for_inspection(world: Path) -> None:
     """A launch says it and goes on, so that the verification records it; growing a fleet fails."""
     (world / "fault").write_text("panic")
     said: list[str] = []
-    fleets.launch_fleet(_spec(1), SETTINGS, said.append)
+    TARGET.fleets.launch(_spec(1), said.append)
     assert "its kernel panicked; it stays for inspection" in said[-1]
-    trouble = LocalTarget({}).find_trouble(SCOPE)
+    trouble = TARGET.fleets.find_trouble(SCOPE)
     assert trouble[0] == "web-aaaaaaaa-0: its console ends:"
     assert "panic" in trouble[-1]
     assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 1
     with pytest.raises(LaunchError, match="its kernel panicked"):
-        fleets.resize_fleet(SCOPE, 2, SETTINGS, said.append)
+        TARGET.fleets.resize(SCOPE, 2, said.append)
 
 
 def test_a_corrupted_artifact_starts_nothing(world: Path) -> None:
@@ -363,7 +354,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 def test_nothing_secret_is_readable_by_others() -> None:
     """Launch data and host keys are in files of this user alone."""
-    access.make_key(SCOPE)
+    TARGET.access.make_key(SCOPE)
     _launch(_spec(1))
     folder = layout.generation_dir(SCOPE)
     secret = [folder / "key", *folder.glob("servers/0/*.cred"), folder / "record.json"]

@@ -1,5 +1,6 @@
 """What no stack owns on this machine: real folders, locks and small processes, no guest."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ from immutable_servers.contract.values import Scope
 from immutable_servers.errors import RetirementError
 from immutable_servers.system import places
 from immutable_servers.system.file_locks import hold_lock
-from immutable_servers.system.files import write_json
+from immutable_servers.system.files import write_json, write_private
 from immutable_servers.system.processes import identify_process, write_process
 from immutable_servers.system.supervisor import read_stat
 from immutable_servers.targets.local import LocalTarget, consoles, layout
@@ -44,7 +45,9 @@ def own(owner: Owner = OWNER) -> None:
 
 def find(held: Holdings | Mapping[str, Holdings]) -> list[tuple[str, str, bool]]:
     """Return kind, name and sureness of what is left over, where states say this by their stack."""
-    return [(one.kind, one.name, one.sure) for one in TARGET.find_leftovers(make_ask(held))]
+    return [
+        (one.kind, one.name, one.sure) for one in TARGET.ownership.find_leftovers(make_ask(held))
+    ]
 
 
 def make_ask(held: Holdings | Mapping[str, Holdings]):  # type: ignore[no-untyped-def] # noqa: ANN201 - an `Ask`
@@ -60,7 +63,7 @@ def make_ask(held: Holdings | Mapping[str, Holdings]):  # type: ignore[no-untype
 
 def remove(kind: str, name: str, held: Holdings) -> bool:
     """Remove one thing."""
-    return TARGET.remove_leftover(Leftover(kind, name, ""), make_ask(held))
+    return TARGET.ownership.remove_leftover(Leftover(kind, name, ""), make_ask(held))
 
 
 def make_name_of_dead_run(name: str) -> str:
@@ -111,8 +114,7 @@ def test_what_serves_is_not_removed_from_a_living_stack() -> None:
     own()
     folder = make_fleet("web-bbbbbbbb")
     pointers = "".join(f"web:{slot} web-bbbbbbbb\n" for slot in range(100))
-    layout.balancer_dir(STACK).mkdir(parents=True)
-    (layout.balancer_dir(STACK) / "traffic.map").write_text(pointers)
+    write_private(layout.balancer_dir(STACK) / "traffic.map", pointers)
     assert find(ALIVE) == [("fleet", "shop/dev/web-bbbbbbbb", False)]
     with pytest.raises(RetirementError, match="web-bbbbbbbb serves"):
         remove("fleet", "shop/dev/web-bbbbbbbb", ALIVE)
@@ -186,8 +188,7 @@ def test_a_machine_that_serves_without_its_folder_is_not_ended() -> None:
     own()
     gone = layout.generations_dir(STACK) / "web-bbbbbbbb/servers/0"
     pointers = "".join(f"web:{slot} web-bbbbbbbb\n" for slot in range(100))
-    layout.balancer_dir(STACK).mkdir(parents=True)
-    (layout.balancer_dir(STACK) / "traffic.map").write_text(pointers)
+    write_private(layout.balancer_dir(STACK) / "traffic.map", pointers)
     with start_process(EMULATOR, "-pidfile", f"{gone}/pid") as stray:
         assert find(ALIVE) == [("machine", str(stray.pid), False)]
         with pytest.raises(RetirementError, match="serves"):
@@ -286,8 +287,8 @@ def test_an_update_tidies_what_dead_runs_left_and_asks_nobody() -> None:
         folder = layout.generations_dir(STACK) / name
         folder.mkdir()
         (folder / "key").write_text("PRIVATE")
-    TARGET.begin_update(OWNER, {"web-dddddddd"})
-    assert TARGET.find_owner(STACK) == OWNER
+    TARGET.ownership.begin_update(OWNER, {"web-dddddddd"})
+    assert TARGET.ownership.find_owner(STACK) == OWNER
     left = {path.name for path in layout.generations_dir(STACK).iterdir()}
     assert left == {"web-bbbbbbbb", "web-dddddddd"}
     assert fleet.exists()
@@ -307,7 +308,7 @@ def test_a_console_that_grows_is_cut_to_its_end(monkeypatch: pytest.MonkeyPatch)
         log.write_text("".join(f"line {number}\n" for number in range(1000)))
     before = logs[1].stat().st_size
     with logs[0].open("a") as machine:
-        TARGET.begin_update(OWNER, ())
+        TARGET.ownership.begin_update(OWNER, ())
         machine.write("line 1000\n")
     first, *_, last = logs[0].read_text().splitlines()
     assert (first, last) == ("(earlier lines were cut)", "line 1000")
@@ -320,9 +321,9 @@ def test_the_owner_goes_with_the_last_of_the_stack() -> None:
     folder = make_fleet("web-aaaaaaaa")
     own()
     layout.remove_empty_folders(STACK)
-    assert TARGET.find_owner(STACK) == OWNER
+    assert TARGET.ownership.find_owner(STACK) == OWNER
     shutil.rmtree(folder)
     layout.remove_empty_folders(STACK)
     assert not layout.stacks_dir().exists()
-    write_json(layout.owner_file(STACK), {"backend": "x"})
-    assert TARGET.find_owner(STACK) is None
+    write_private(layout.owner_file(STACK), json.dumps({"backend": "x"}))
+    assert TARGET.ownership.find_owner(STACK) is None

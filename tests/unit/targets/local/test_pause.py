@@ -65,7 +65,7 @@ def test_a_paused_machine_is_told_and_goes_on_with_the_next_start(server: Path) 
     qmp._execute(find_qmp(server), "stop", {})
     assert fleet_records.find_paused(SCOPE) == {"web-aaaaaaaa-0": "somebody paused it"}
     assert fleet_records.find_missing(SCOPE, 1) == []
-    (drift,) = LocalTarget({}).find_drift(SCOPE)
+    (drift,) = LocalTarget({}).fleets.find_drift(SCOPE)
     assert (drift.kind, drift.detail) == ("paused", "somebody paused it")
     start_machine(server, wish, "tcg")
     assert find_machine_process(server) == process
