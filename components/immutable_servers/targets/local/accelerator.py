@@ -48,7 +48,7 @@ def find_accelerator(kernel: Path) -> Accelerator:
 
 
 def run_guest(kernel: Path, accelerator: str, seconds: float) -> bool:
-    """Say whether a guest whose only program prints a word ran within `seconds`."""
+    """Return whether a guest whose only program prints a word ran within `seconds`."""
     with tempfile.TemporaryDirectory(prefix="immutable-guest-") as folder:
         initrd = Path(folder) / "initrd"
         initrd.write_bytes(render_initrd())

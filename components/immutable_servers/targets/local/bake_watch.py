@@ -1,4 +1,4 @@
-"""Sees that a bake cannot end well any more, long before its deadline."""
+"""Ends a bake that cannot end well any more, long before its deadline."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from immutable_servers.targets.local.servers import read_console
 from immutable_servers.targets.local.strays import find_bakers
 
 _BEFORE_LOGIN = "Waiting for SSH to become available"
-"""What Packer says last until it is in the guest; it does not see when the guest is gone."""
+"""Packer's last line until it is in the guest; it does not notice when the guest is gone."""
 
 
 def watch_bake(half: Path, last_line: str) -> None:
@@ -26,7 +26,7 @@ def watch_bake(half: Path, last_line: str) -> None:
     free = shutil.disk_usage(half.parent).free
     if free < RESERVE:
         raise ImageError(
-            "The bake was ended, for the disk is nearly full",
+            "The bake was ended because the disk is nearly full",
             facts=[
                 f"{half.parent} has {free // 1024**2} MB left.",
                 f"{RESERVE // 1024**2} MB are kept for servers that run.",
@@ -39,5 +39,5 @@ def watch_bake(half: Path, last_line: str) -> None:
             "The machine of the bake ended before Packer could log in",
             facts=["It printed last:", *printed] if printed else ["It printed nothing."],
             todo="Correct what it starts from when its kernel or its boot failed. When somebody"
-            " killed it, or the kernel did for want of memory, run the same command again.",
+            " killed it, or the kernel did because memory ran out, run the same command again.",
         )

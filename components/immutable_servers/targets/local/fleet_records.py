@@ -1,4 +1,4 @@
-"""Finds fleets by their records, and what of their servers is there, missing or paused.
+"""Reads fleets from their records, and which of their servers are there, missing or paused.
 
 ```
 record.json    the fleet's FleetSpec, and how far it got

@@ -38,11 +38,14 @@ class Backend:
 
 
 def render_config(routes: Sequence[Route], backends: Sequence[Backend], stats: Path) -> str:
-    """Return the configuration; its digest is in it, so that a worker can say which one it runs."""
+    """Return the configuration, with its digest: a worker reports which configuration it runs."""
     by_port = sorted(routes, key=lambda route: (route.port, route.host, route.service))
     parts = [
         *(_render_frontend(port, list(group)) for port, group in groupby(by_port, _port)),
-        *(_render_backend(backend) for backend in sorted(backends, key=lambda one: one.name)),
+        *(
+            _render_backend(backend)
+            for backend in sorted(backends, key=lambda backend: backend.name)
+        ),
         f"backend {NOWHERE}\n    {_REFUSAL}\n",
     ]
     body = "\n".join([_DEFAULTS, *parts])

@@ -1,4 +1,4 @@
-"""Has one HAProxy run a configuration: started, or reloaded without a lost request.
+"""Starts HAProxy with a configuration, or reloads it without a lost request.
 
 ```
 balancer.json   routes and backends: what the configuration is rendered from

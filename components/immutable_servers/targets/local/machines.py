@@ -121,7 +121,7 @@ def read_command(process: Process) -> list[str]:
 
 
 def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:
-    """Start a machine, made when it is missing; one that runs is left as it is, one paused resumed.
+    """Start a machine, made when it is missing; leave a running machine, resume a paused one.
 
     Raises:
         LaunchError: QEMU did not start; its own words are in the facts.
@@ -259,7 +259,7 @@ def _give_ports(folder: Path, machine: Machine | None, wish: MachineWish) -> Mac
 
 
 def _make_overlay(folder: Path, artifact: str) -> None:
-    """Make the machine's disk on the artifact's; a half made one is never seen."""
+    """Make the machine's disk on the artifact's; nobody sees half a disk."""
     overlay = folder / "overlay.qcow2"
     if overlay.exists():
         return

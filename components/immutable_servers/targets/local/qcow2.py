@@ -13,7 +13,7 @@ _MAGIC = b"QFI\xfb"
 
 
 def read_backing_file(disk: Path) -> Path | None:
-    """Return the disk that this one is an overlay of; None for one that stands alone."""
+    """Return the disk that a disk is an overlay of; None when it stands alone."""
     try:
         with disk.open("rb") as file:
             header = file.read(20)
@@ -28,7 +28,7 @@ def read_backing_file(disk: Path) -> Path | None:
 
 
 def flatten_disk(source: Path, destination: Path) -> None:
-    """Copy a disk with all that it is an overlay of into one that stands alone."""
+    """Copy a disk and its backing files into a disk that stands alone."""
     _run_qemu_img("convert", "-O", "qcow2", str(source), str(destination))
 
 

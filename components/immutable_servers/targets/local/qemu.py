@@ -1,4 +1,4 @@
-"""Renders the QEMU command of one machine. Pure: what is given in decides what comes out."""
+"""Renders the QEMU command of one machine. Pure: the same inputs give the same command."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

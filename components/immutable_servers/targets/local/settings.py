@@ -52,7 +52,8 @@ class LocalSettings(BaseModel):
     )
 
     shared_port: Port = Field(
-        default=8080, description="Port of 127.0.0.1 on which services are told apart by host name"
+        default=8080,
+        description="Port of 127.0.0.1 on which services are distinguished by host name",
     )
 
     def find_size(self, word: str) -> Size:
