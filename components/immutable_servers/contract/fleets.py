@@ -94,6 +94,8 @@ class Fleets(ABC):
             return bool(asked) and all(answer.ok for answer in asked)
 
         wait_until(f"waiting for {scope.name}", seconds, are_healthy, every=POLL_SECONDS)
+        if not asked:
+            say(f"{scope.service}-{scope.generation} does not serve: it has no servers")
         for answer in asked:
             if not answer.ok:
                 say(f"{answer.server} does not serve: {answer.detail}")

@@ -20,6 +20,8 @@ class SshAccess(Access):
 
     login_seconds: float
     """How long a server may take to take a login."""
+    probe_seconds: float = 0.0
+    """How long a probe may take, which has yet to boot; 0 is the same as others."""
     login_todo: str
     """What the reader does when a server takes no login."""
 
@@ -154,7 +156,8 @@ class SshAccess(Access):
             say("launching a probe")
             with self._launch_probe(opened, folder, say) as host:
                 logins = self._write_logins(folder, [host])
-                ssh.wait_until_logins(logins, self.login_seconds, self.login_todo)
+                seconds = self.probe_seconds or self.login_seconds
+                ssh.wait_until_logins(logins, seconds, self.login_todo)
                 yield logins[0]
 
     def _write_logins(self, folder: Path, hosts: Sequence[Host]) -> list[Login]:
