@@ -11,10 +11,10 @@ import pytest
 from pulumi.runtime import mocks
 
 from harness.aws.aws_world import SETTINGS, STACK, World, make_target, start_emulation
+from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.values import Route, Scope
 from immutable_servers.errors import SettingsError
-from immutable_servers.targets.aws.names import HEADER, make_name
-from immutable_servers.targets.aws.record import parse_record
+from immutable_servers.targets.aws.names import HEADER, RECORDS, make_name
 
 WEB = Scope("project", "dev", "web", "3f2a9c41")
 LAUNCH = {"size": "small", "port": 80, "health": "/healthz", "env": {"GREETING": "hello"}}
@@ -40,6 +40,7 @@ class Recorder(mocks.Mocks):
     def __init__(self) -> None:
         self.seen: dict[str, dict[str, Any]] = {}
         self.address = ""
+        self.owned: list[tuple[str, Owner]] = []
         self.monitor = Monitor(self)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
@@ -84,15 +85,19 @@ def declare(
 ) -> Recorder:
     """Declare a balancer and one generation; return what was registered."""
     recorder = Recorder()
+    owner = Owner("file:///state", "0a1b", "organization", "project", "dev", "/checkout")
     mocks.set_mocks(recorder, project="project", stack="dev", monitor=recorder.monitor)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def program() -> None:
         target = make_target(**settings)
-        target.declare_balancer(STACK, ROUTES, pulumi.ResourceOptions(protect=True))
+        # The balancer is a mock, which the emulated account does not know.
+        target.ownership.write_owner = lambda *found: recorder.owned.append(found)  # type: ignore[method-assign]
+        graph = target.start_graph(STACK, owner)
+        graph.declare_balancer(ROUTES, pulumi.ResourceOptions(protect=True))
         opts = pulumi.ResourceOptions()
-        target.declare_fleet("web-3f2a9c41", spec or make_spec(), frozen=frozen, opts=opts)
-        address = target.declare_address(ROUTES[0], STACK)
+        graph.declare_fleet("web-3f2a9c41", spec or make_spec(), frozen=frozen, opts=opts)
+        address = graph.declare_address(ROUTES[0], STACK)
         pulumi.Output.from_input(address).apply(partial(setattr, recorder, "address"))
 
     program()
@@ -224,7 +229,7 @@ def test_the_group_is_pinned_and_quiet_until_it_is_verified(world: World) -> Non
     assert (group["minSize"], group["desiredCapacity"], group["maxSize"]) == (2, 2, 2)
     assert group["vpcZoneIdentifiers"] == world.subnets
     tags = {one["key"]: one["value"] for one in group["tags"]}
-    assert parse_record(tags, "") == {"generation": "3f2a9c41", "order": 1}
+    assert RECORDS.parse(tags, "") == {"generation": "3f2a9c41", "order": 1}
 
 
 def test_the_health_check_runs_before_traffic() -> None:
@@ -288,6 +293,14 @@ def test_what_a_killed_run_made_is_adopted(world: World) -> None:
     assert f"targetgroup/{name}/" in imported["TargetGroup web-3f2a9c41"]
     assert ":listener-rule/" in imported["ListenerRule web-3f2a9c41"]
     assert imported["SecurityGroup web-3f2a9c41"].startswith("sg-")
+
+
+def test_the_owner_is_recorded_when_the_balancer_is_first_made(world: World) -> None:
+    """Before there is one the update could not; one that exists has its owner already."""
+    (found,) = declare().owned
+    assert (found[0], found[1].stack) == ("arn:LoadBalancer:balancer", "dev")
+    world.make_balancer()
+    assert declare().owned == []
 
 
 def test_without_a_way_to_servers_the_preview_fails(monkeypatch: pytest.MonkeyPatch) -> None:

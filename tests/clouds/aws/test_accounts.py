@@ -6,11 +6,11 @@ import boto3
 import pytest
 
 from harness.aws.cloud import ACCOUNT, REGION, Cloud, become
-from immutable_servers.contract.target import Catalog
+from immutable_servers.contract.images import Images
 from immutable_servers.contract.values import Artifact
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import forget_clients
-from immutable_servers.targets.aws.artifacts import render_description, render_facts
+from immutable_servers.targets.aws.images import render_description, render_facts
 from immutable_servers.targets.aws.names import list_tags, name_image
 
 FRIEND, STRANGER = "222222222222", "333333333333"
@@ -37,9 +37,9 @@ def act_as(account: str, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     assert caller["Account"] == account
 
 
-def find_catalog(*owners: str) -> Catalog:
+def find_catalog(*owners: str) -> Images:
     """Return the catalog of whoever we are now."""
-    return AwsTarget({"region": REGION, "image_owners": list(owners)}).catalog
+    return AwsTarget({"region": REGION, "image_owners": list(owners)}).images
 
 
 def share_image(cloud: Cloud, account: str) -> str:

@@ -8,7 +8,7 @@ import tenacity
 from harness.aws.aws_world import WEB, World, make_target
 from harness.aws.client import Client
 from harness.aws.cloud import Cloud, start_cloud
-from immutable_servers.contract.values import Answers, Health, Launch, Route, Scope
+from immutable_servers.contract.values import Answers, Health, Route, Scope
 from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import forget_clients
@@ -47,7 +47,7 @@ def find_health_when(
         wait=tenacity.wait_fixed(0.2),
         stop=tenacity.stop_after_delay(30),
     )
-    return list(attempts(target.find_health, scope, Launch("small", PORT, "/healthz")))
+    return list(attempts(target.fleets.find_health, scope))
 
 
 def test_no_capacity(shared: Cloud, world: World) -> None:
@@ -57,7 +57,7 @@ def test_no_capacity(shared: Cloud, world: World) -> None:
     shared.set_fault("launch", "InsufficientInstanceCapacity", message=said, times=100)
     world.make_fleet(scope)
     target = make_target()
-    (health,) = target.fleets.find_health(scope, Launch("small", PORT, "/healthz"))
+    (health,) = target.fleets.find_health(scope)
     assert (health.ok, health.detail.startswith("0 of 2 servers exist: " + said)) == (False, True)
     assert f"launch: {said} Launching EC2 instance failed." in target.fleets.find_trouble(scope)
     shared.set_fault("launch", "", times=0)
@@ -113,10 +113,10 @@ def test_a_throttled_call(shared: Cloud, world: World) -> None:
     del world
     call = "autoscaling.DescribeAutoScalingGroups"
     shared.set_fault(call, "Throttling", message="Rate exceeded", times=2)
-    assert make_target(attempts=5).find_fleets(Scope("other", "dev", "web")) == {}
+    assert make_target(attempts=5).fleets.find(Scope("other", "dev", "web")) == {}
     shared.set_fault(call, "Throttling", message="Rate exceeded", times=9)
     with pytest.raises(Exception, match="still slows down autoscaling:DescribeAutoScalingGroups"):
-        make_target(attempts=2).find_fleets(Scope("other", "dev", "web"))
+        make_target(attempts=2).fleets.find(Scope("other", "dev", "web"))
     shared.set_fault(call, "", times=0)
 
 
@@ -136,5 +136,5 @@ def test_credentials(shared: Cloud, code: str, message: str, said: str) -> None:
     """Expired, unknown and too weak credentials are told apart, with what to do."""
     shared.set_fault("ec2.DescribeImages", code, message=message)
     with pytest.raises(SetupError, match=said) as error:
-        make_target().catalog.list()
+        make_target().images.list()
     assert message in str(error.value)

@@ -14,9 +14,8 @@ from harness.aws.aws_project import AwsProject
 from harness.aws.bakes import BUILDER, lock_upstream, needs_the_plugin, offer_debian
 from harness.aws.cloud import REGION, Cloud, find_calls
 from harness.checkout import ROOT
-from immutable_servers.targets.aws.artifacts import MANIFEST
-from immutable_servers.targets.aws.names import PREFIX, name_image, read_tags
-from immutable_servers.targets.aws.record import unpack
+from immutable_servers.targets.aws.images import MANIFEST
+from immutable_servers.targets.aws.names import PREFIX, TAGS, name_image, read_tags
 
 ABROAD = "eu-west-1"
 
@@ -52,7 +51,7 @@ def test_what_packer_bakes_serves(tmp_path: Path, cloud: Cloud) -> None:
         tags = read_tags(amis[name]["Tags"])
         assert tags[f"{PREFIX}image"] == image
         assert tags[f"{PREFIX}version"] == versions[image]
-        assert unpack(MANIFEST, tags)["image"] == image
+        assert TAGS.unpack(MANIFEST, tags)["image"] == image
         assert name in list_images(cloud, ABROAD)
     parents = json.loads(amis[names["app"]]["Description"])["parents"]
     assert parents == {"base": versions["base"]}

@@ -15,7 +15,7 @@ from harness.checkout import ROOT, Checkout, Outcome
 from immutable_servers.contract.values import Scope
 from immutable_servers.identity import compute_versions
 from immutable_servers.settings import load_settings
-from immutable_servers.targets.aws.artifacts import render_description, render_facts
+from immutable_servers.targets.aws.images import render_description, render_facts
 from immutable_servers.targets.aws.names import name_image
 
 SAMPLE = ROOT / "tests/clouds/aws/sample"

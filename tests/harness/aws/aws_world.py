@@ -17,9 +17,15 @@ from moto.ec2.responses.launch_templates import LaunchTemplates
 from clouds.aws.emulation.patched_templates import patch_templates
 from immutable_servers.contract.values import Launch, Scope
 from immutable_servers.targets.aws import AwsTarget
-from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, make_tags
-from immutable_servers.targets.aws.record import render_record
-from immutable_servers.targets.aws.userdata import encode, render_user_data
+from immutable_servers.targets.aws.groups import encode
+from immutable_servers.targets.aws.names import (
+    HEADER,
+    RECORDS,
+    list_tags,
+    make_name,
+    make_tags,
+)
+from immutable_servers.targets.aws.template import render_user_data
 
 REGION = "eu-central-1"
 SETTINGS: Mapping[str, Any] = {"region": REGION, "verify_from": ["127.0.0.1/32"], "attempts": 1}
@@ -149,7 +155,7 @@ class World:
             TagSpecifications=[{"ResourceType": "launch-template", "Tags": list_tags(tags)}],
         )
         group = self.make_group(scope)
-        kept = {**tags, **render_record({**RECORD, "generation": scope.generation, **record})}
+        kept = {**tags, **RECORDS.render({**RECORD, "generation": scope.generation, **record})}
         self.client("autoscaling").create_auto_scaling_group(
             AutoScalingGroupName=name,
             MinSize=servers,

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from harness.checkout import ROOT
-from immutable_servers.targets.aws.api import WAITERS
 from immutable_servers.targets.aws.faults import IAM_NAMES
 
 POLICIES = ROOT / "docs/how-to/aws"
 CODE = ROOT / "components/immutable_servers/targets/aws"
-BAKES = ("bake.py", "artifacts.py", "upstream.py")
+BAKES = ("bake.py", "images.py", "upstream.py")
 """Modules that a bake, or the catalog, uses; the others' calls belong to a deployment."""
-BOTH = ("dead_bakes.py", "leftovers.py")
+BOTH = ("api.py", "ownership.py")
 """Modules that tidy after bakes and after deployments."""
 TAKING = (
     "Delete",
@@ -57,9 +56,8 @@ def find_calls(file: Path) -> Iterator[str]:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         words = [one.value for one in node.args[:2] if isinstance(one, ast.Constant)]
-        if node.func.attr in {"call", "list", "wait"} and len(words) == 2:
+        if node.func.attr in {"call", "list"} and len(words) == 2:
             service, operation = map(str, words)
-            operation = WAITERS.get(operation, operation)
             camel = "".join(part.capitalize() for part in operation.split("_"))
             yield f"{IAM_NAMES.get(service, service)}:{camel}"
 

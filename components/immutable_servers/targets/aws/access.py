@@ -1,206 +1,248 @@
 """The way to a server's SSH port, which is there only while its generation's window is open."""
 
-import time
-import urllib.request
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from ipaddress import ip_network
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from immutable_servers.contract.values import Login, Say, Scope
-from immutable_servers.errors import LaunchError
-from immutable_servers.targets.aws import fleets, network, servers, ssh
-from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.login_keys import KEY, delete_key, find_folder
+from immutable_servers.contract.values import FleetSpec, Say, Scope
+from immutable_servers.errors import LaunchError, SettingsError, SetupError
+from immutable_servers.system.places import data_dir
+from immutable_servers.targets.aws import template
+from immutable_servers.targets.aws.fleets import AwsFleets
 from immutable_servers.targets.aws.names import (
     PREFIX,
-    list_tags,
+    TAGS,
     make_filters,
+    make_name,
     make_tags,
     name_server,
-    read_tags,
+    read_words,
+    specify_tags,
+    where,
 )
+from immutable_servers.targets.aws.network import Network, find_network
+from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.cloud import ends
+from immutable_servers.targets.cloud.access import CloudAccess, find_own_address
+from immutable_servers.targets.cloud.ends import Thing
+from immutable_servers.targets.shared.ssh import Host, Way
 
-ENDS = f"{PREFIX}window-ends"
-"""Tag of a rule that lets the verifier in: when it has no right to be there any more."""
-WINDOW_SECONDS = 30 * 60
-LOGIN_SECONDS = 120.0
 ADDRESS_URL = "https://checkip.amazonaws.com"
-_ANSWER_SECONDS = 10
+SSM_TOOLS = ("aws", "session-manager-plugin")
+NO_ROOM = ("Unsupported", "InsufficientInstanceCapacity")
+"""What a zone says that has no such instances, or none now."""
 _SSH = 22
 
 
-def find_logins(api: Api, scope: Scope) -> list[Login]:
-    """Return how to log in to each server, when each takes a login.
+class AwsAccess(CloudAccess):
+    """Logins directly, through a jump host, or through Session Manager."""
 
-    Raises:
-        LaunchError: The window is closed, the key is on another machine, or a server takes no
-            login in time.
-    """
-    key = find_folder(scope) / KEY
-    logins = describe_logins(api, scope)
-    if not logins:
-        raise LaunchError(
-            f"The login window of {scope.service}-{scope.generation} is closed",
-            facts=[f"{key}: {'is here' if key.exists() else 'is not here'}"],
-            todo="Run ./immutable up where the generation was launched, or after its window (30"
-            " min) anywhere: it is made again then.",
-        )
-    open_way(api, scope, int(time.time()) + WINDOW_SECONDS)
-    ssh.wait_until_logins(logins, LOGIN_SECONDS)
-    return logins
+    login_seconds = 120.0
+    login_todo = (
+        "See that verify_through and verify_from under immutable-servers:aws fit the network, then"
+        " run the update again."
+    )
 
+    def __init__(self, fleets: AwsFleets) -> None:
+        self.fleets, self.api = fleets, fleets.api
+        self.settings = fleets.api.settings
+        self.probe_seconds = self.settings.boot_deadline
 
-def describe_logins(api: Api, scope: Scope) -> list[Login]:
-    """Write how to log in to each server; nothing where the key is not, or not any more."""
-    folder = find_folder(scope)
-    instances = servers.find_instances(api, scope) if (folder / KEY).exists() else {}
-    if not instances:
-        return []
-    names = {name_server(scope, one): found for one, found in sorted(instances.items())}
-    config = ssh.write_ssh_config(folder, names, api.settings)
-    return [Login(name, f"ssh://{name}", str(config)) for name in names]
+    def _folder(self, scope: Scope) -> Path:
+        return data_dir() / "aws" / make_name(scope)
 
+    def _find_hosts(self, scope: Scope) -> Sequence[Host]:
+        found = self.fleets.find_instances(scope)
+        return [self._find_host(scope, found[instance]) for instance in sorted(found)]
 
-def close_window(api: Api, scope: Scope, say: Say) -> None:
-    """Seal every server, close the way to them, and let AWS heal and scale them from now on.
-
-    A server that came when the others had been checked is ended: the group makes it again, sealed.
-
-    Raises:
-        LaunchError: A server still takes logins.
-    """
-    config = find_folder(scope) / "ssh_config"
-    names = ssh.find_names(config) if config.exists() else []
-    late = _find_late(api, scope, names)
-    for name in names:
-        said = ssh.run_remote(config, name, ssh.SEAL_COMMAND)
-        if not ssh.run_remote(config, name, "true"):
+    def _find_host(self, scope: Scope, instance: Mapping[str, Any]) -> Host:
+        """Return a server as ssh finds it: a host key that EC2 could keep would be no secret."""
+        keys = {"ssm": "InstanceId", "public": "PublicIpAddress"}
+        address = instance.get(keys.get(self.settings.reach, "PrivateIpAddress"))
+        if not address:
             raise LaunchError(
-                f"The server {name} did not seal itself",
-                facts=[said or f"{ssh.SEAL_COMMAND} said nothing, and a login still works"],
-                todo="Look at the base image's seal, then run this again.",
+                f"The server {instance['InstanceId']} has no public address to log in to",
+                todo="Set verify_through under immutable-servers:aws to ssm, private, jump or"
+                " ssh_config.",
             )
-    close_way(api, scope)
-    close_stale_ways(api, scope)
-    delete_key(scope)
-    fleets.seal_template(api, scope)
-    for one in late:
-        say(f"ends {name_server(scope, one)}: it came when the others had been checked")
-        fleets.end_server(api, one)
-    fleets.resume(api, scope)
-    if names:
-        say(f"sealed {', '.join(names)}")
+        return Host(name_server(scope, instance["InstanceId"]), address)
 
+    def _find_way(self, folder: Path) -> Way:
+        del folder
+        settings = self.settings
+        if settings.reach == "jump":
+            return Way([f"ProxyJump {settings.jump_host}"])
+        if settings.reach == "ssh_config":
+            return Way(include=Path(settings.ssh_config).expanduser().resolve())
+        if settings.reach != "ssm":
+            return Way()
+        profile = f" --profile {settings.profile}" if settings.profile else ""
+        session = f"aws ssm start-session --region {settings.region}{profile} --target %h"
+        document = "--document-name AWS-StartSSHSession --parameters portNumber=%p"
+        return Way([f"ProxyCommand {session} {document}"])
 
-def _find_late(api: Api, scope: Scope, names: Sequence[str]) -> list[str]:
-    """Return the servers of a fleet that is about to be sealed which nobody has checked."""
-    found = servers.find_instances(api, scope) if names else {}
-    return sorted(one for one in found if name_server(scope, one) not in names)
+    def find_ways(self, scope: Scope) -> Sequence[Thing]:
+        """Return the rules with an end that carry the scope's tags; an empty scope is any's."""
+        ended = where(f"tag:{PREFIX}{ends.WINDOW}", "*")
+        return [
+            Thing(f"{rule['GroupId']}/{rule['SecurityGroupRuleId']}", read_words(rule))
+            for rule in self.api.find_security_rules(ended, *make_filters(scope))
+        ]
 
-
-def open_way(api: Api, scope: Scope, ends: int) -> None:
-    """Let the verifier in to a generation's servers while its key is here and its window is open.
-
-    Through SSM no port is opened.
-    """
-    close_stale_ways(api, scope)
-    is_open = ends > time.time() and (find_folder(scope) / KEY).exists()
-    if not is_open or api.settings.reach == "ssm" or find_ways(api, scope):
-        return
-    for group in fleets.find_security_groups(api, scope):
-        let_in(api, group["GroupId"], scope, ends)
-
-
-def let_in(api: Api, group: str, scope: Scope, ends: int) -> None:
-    """Add the rule for SSH to a security group, with the time when it has to be gone."""
-    tags = {**make_tags(scope), ENDS: str(ends)}
-    api.call(
-        "ec2",
-        "authorize_security_group_ingress",
-        missing=("InvalidPermission.Duplicate",),
-        GroupId=group,
-        IpPermissions=[_render_permission(find_sources(api))],
-        TagSpecifications=[{"ResourceType": "security-group-rule", "Tags": list_tags(tags)}],
-    )
-
-
-def close_way(api: Api, scope: Scope) -> None:
-    """Remove the rules that let the verifier in; none is no error."""
-    revoke(api, find_ways(api, scope))
-
-
-def close_stale_ways(api: Api, scope: Scope) -> None:
-    """Remove rules of the stack that a killed run left behind."""
-    stack, now = replace(scope, service="", generation=""), time.time()
-    rules = find_ways(api, stack)
-    revoke(api, [one for one in rules if float(read_tags(one["Tags"])[ENDS]) < now])
-
-
-def find_ways(api: Api, scope: Scope) -> list[Mapping[str, Any]]:
-    """Return the rules that let a verifier in to a generation, or to any of a stack."""
-    groups = {
-        one["GroupId"]
-        for one in api.list(
-            "ec2", "describe_security_groups", "SecurityGroups", Filters=make_filters(scope)
-        )
-    }
-    if not groups:
-        return []
-    rules = api.list(
-        "ec2",
-        "describe_security_group_rules",
-        "SecurityGroupRules",
-        Filters=[{"Name": "group-id", "Values": sorted(groups)}],
-    )
-    return [one for one in rules if ENDS in read_tags(one.get("Tags"))]
-
-
-def find_sources(api: Api) -> Sequence[str]:
-    """Return who is let in: as the settings say, or this machine, or the whole VPC."""
-    settings = api.settings
-    if settings.verify_from:
-        return settings.verify_from
-    if settings.reach == "public":
-        return [find_own_address(ADDRESS_URL)]
-    return [network.find_network(api).cidr]
-
-
-def find_own_address(url: str) -> str:
-    """Return the address that this machine has in the internet, as a range of one.
-
-    Raises:
-        LaunchError: It cannot be found out.
-    """
-    try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - a constant
-            return str(ip_network(answer.read(64).decode("ascii").strip()))
-    except (OSError, ValueError) as error:
-        raise LaunchError(
-            "The address of this machine cannot be found out",
-            facts=[f"{url}: {error}"],
-            todo="Name it as verify_from under immutable-servers:aws, such as 203.0.113.7/32.",
-        ) from error
-
-
-def _render_permission(sources: Sequence[str]) -> dict[str, Any]:
-    about = "verifier, while a login window is open"
-    return {
-        "IpProtocol": "tcp",
-        "FromPort": _SSH,
-        "ToPort": _SSH,
-        "IpRanges": [{"CidrIp": one, "Description": about} for one in sources if ":" not in one],
-        "Ipv6Ranges": [{"CidrIpv6": one, "Description": about} for one in sources if ":" in one],
-    }
-
-
-def revoke(api: Api, rules: Sequence[Mapping[str, Any]]) -> None:
-    """Remove rules of security groups; what is gone is no error."""
-    for rule in rules:
-        api.call(
+    def remove_way(self, name: str) -> None:
+        """Remove a rule by the names of its security group and its own."""
+        group, _, rule = name.partition("/")
+        self.api.call(
             "ec2",
             "revoke_security_group_ingress",
             missing=("InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound"),
-            GroupId=rule["GroupId"],
-            SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]],
+            GroupId=group,
+            SecurityGroupRuleIds=[rule],
         )
+
+    def _let_in(self, scope: Scope, end: int) -> None:
+        if self.settings.reach != "ssm":  # through Session Manager no port is opened
+            for group in self.api.find_security_groups(*make_filters(scope)):
+                self.let_in(group["GroupId"], scope, end)
+
+    def let_in(self, group: str, scope: Scope, end: int) -> None:
+        """Add the rule for SSH to a security group, with the time when it has to be gone."""
+        tags = {**make_tags(scope), **TAGS.write({ends.WINDOW: str(end)})}
+        about = "verifier, while a login window is open"
+        sources = self._find_sources()
+        v4 = [{"CidrIp": one, "Description": about} for one in sources if ":" not in one]
+        v6 = [{"CidrIpv6": one, "Description": about} for one in sources if ":" in one]
+        port = {"IpProtocol": "tcp", "FromPort": _SSH, "ToPort": _SSH}
+        permission = {**port, "IpRanges": v4, "Ipv6Ranges": v6}
+        self.api.call(
+            "ec2",
+            "authorize_security_group_ingress",
+            missing=("InvalidPermission.Duplicate",),
+            GroupId=group,
+            IpPermissions=[permission],
+            TagSpecifications=specify_tags(tags, "security-group-rule"),
+        )
+
+    def _find_sources(self) -> Sequence[str]:
+        """Return who is let in: as the settings say, or this machine, or the whole VPC."""
+        if self.settings.verify_from:
+            return self.settings.verify_from
+        if self.settings.reach == "public":
+            return [find_verifier()]
+        return [find_network(self.api).cidr]
+
+    def _seal_later_servers(self, scope: Scope) -> None:
+        self.fleets.groups.seal_template(scope)
+
+    def _close_way(self, scope: Scope, sealed: Sequence[str], say: Say) -> None:
+        """Let AWS heal and scale the fleet from now on, too."""
+        super()._close_way(scope, sealed, say)
+        self.fleets.groups.resume(scope)
+
+    def _end_late(self, scope: Scope, checked: Collection[str], say: Say) -> None:
+        for instance in sorted(self.fleets.find_instances(scope)):
+            name = name_server(scope, instance)
+            if name not in checked:
+                say(f"ends {name}: it came when the others had been checked")
+                self.fleets.groups.end_server(instance)
+
+    def remove_probes(self, scope: Scope) -> None:
+        """Remove their instances, then their security groups."""
+        filters = [*make_filters(scope), where("tag-key", f"{PREFIX}{ends.PROBE}")]
+        is_over = partial(ends.is_over, end=ends.PROBE)
+        self.api.remove_dead(is_over, lambda _line: None, *filters)
+
+    @contextmanager
+    def _launch_probe(self, spec: FleetSpec, folder: Path, say: Say) -> Iterator[Host]:
+        """Launch an instance outside of any group, with a security group of its own."""
+        del folder, say
+        end = TAGS.write({ends.PROBE: str(spec.window_ends)})
+        tags = {**make_tags(spec.scope), **end}
+        network = find_network(self.api)
+        group, instances = self._make_group(network, tags, spec), []
+        try:
+            if self.settings.reach != "ssm":
+                self.let_in(group, spec.scope, spec.window_ends)
+            instances = [self._launch(spec, network, group, tags)]
+            found = self.api.wait_until_started(instances[0])
+            yield self._find_host(spec.scope, found)
+        finally:
+            self.api.end_instances(instances)
+            self.api.delete_security_group(group)
+
+    def _make_group(self, network: Network, tags: Mapping[str, str], spec: FleetSpec) -> str:
+        answer = self.api.call(
+            "ec2",
+            "create_security_group",
+            GroupName=f"{tags['Name']}-probe-{spec.window_ends}",
+            Description="A probe of a generation",
+            VpcId=network.vpc,
+            TagSpecifications=specify_tags(tags, "security-group"),
+        )
+        group = str(answer["GroupId"])
+        # It is not known everywhere at once.
+        which = where("group-id", group)
+        self.api.wait(f"the group {group}", lambda: self.api.find_security_groups(which))
+        return group
+
+    def _launch(
+        self, spec: FleetSpec, network: Network, group: str, tags: Mapping[str, str]
+    ) -> str:
+        """Launch an instance in the first subnet whose zone has such a one now."""
+        shape = template.render_instance(template.render_shape(self.settings, spec.launch))
+        (card,) = shape["NetworkInterfaces"]
+        card["Groups"] = [group]
+        if not self.settings.volume:
+            del shape["BlockDeviceMappings"]  # the AMI's own disk, which the bake has encrypted
+        user_data = template.render_user_data(
+            spec.scope, spec.launch, spec.public_key, spec.window_ends
+        )
+        shape |= {
+            "ImageId": spec.artifact,
+            "MinCount": 1,
+            "MaxCount": 1,
+            "UserData": user_data,
+            "TagSpecifications": specify_tags(tags, "instance", "volume"),
+        }
+        for subnet in network.subnets:
+            card["SubnetId"] = subnet
+            missing = () if subnet == network.subnets[-1] else NO_ROOM
+            answer = self.api.call("ec2", "run_instances", missing=missing, **shape)
+            if answer:
+                break
+        return str(answer["Instances"][0]["InstanceId"])
+
+
+def check_route(settings: AwsSettings) -> None:
+    """Refuse to go on when this machine lacks what a login needs, before anything is launched.
+
+    Raises:
+        SetupError: A tool for Session Manager is missing.
+        SettingsError: The user's ssh configuration does not exist.
+    """
+    missing = [tool for tool in SSM_TOOLS if settings.reach == "ssm" and not shutil.which(tool)]
+    if missing:
+        raise SetupError(
+            "Checks reach servers through Session Manager, and this machine lacks"
+            f" {' and '.join(missing)}",
+            todo="Install them: https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+            "session-manager-working-with-install-plugin.html; or set verify_through under"
+            " immutable-servers:aws.",
+        )
+    if settings.reach == "ssh_config" and not Path(settings.ssh_config).expanduser().is_file():
+        raise SettingsError(
+            "The ssh configuration that verify_through names does not exist",
+            facts=[settings.ssh_config],
+            todo="Correct ssh_config under immutable-servers:aws.",
+        )
+
+
+def find_verifier() -> str:
+    """Return this machine's address in the internet, as a range of one."""
+    return find_own_address(
+        ADDRESS_URL,
+        "Name it as verify_from under immutable-servers:aws, such as 203.0.113.7/32.",
+    )

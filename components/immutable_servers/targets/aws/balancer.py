@@ -1,17 +1,26 @@
 """The stack's load balancer as it is: its pointers, and what they point to.
 
-A service's pointer is the default action of a listener of its own, or for a service that is told by
-host name the action of its rule on the shared listener. Both carry the service's tags.
+A service's pointer is the default action of a listener of its own, or for a service by host name
+the action of its rule on the shared listener. Both carry the service's tags.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from immutable_servers.contract.values import ALL, Scope
+from immutable_servers.contract.balancer import Balancer
+from immutable_servers.contract.values import ALL, Answers, Member, Route, Scope
 from immutable_servers.errors import TrafficError
+from immutable_servers.targets.aws.answers import count_answers
 from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.names import find_generation, make_name, make_tags, read_tags
+from immutable_servers.targets.aws.groups import Groups
+from immutable_servers.targets.aws.names import (
+    find_generation,
+    make_name,
+    make_tags,
+    name_server,
+    read_tags,
+)
 
 NOBODY: Mapping[str, Any] = {
     "Type": "fixed-response",
@@ -22,8 +31,13 @@ NOBODY: Mapping[str, Any] = {
     },
 }
 """What a pointer answers that points nowhere."""
+NO_BALANCER, NO_GROUP = ("LoadBalancerNotFound",), ("TargetGroupNotFound",)
 AT_ONCE = 20
-"""`describe_tags` takes so many ARNs."""
+"""ARNs that `describe_tags` takes at once."""
+LEFT = ("draining", "unused")
+"""States of servers that the load balancer sends nothing, and lets go of."""
+MOST_DRAIN = 3600
+"""Longest deregistration delay of a target group, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -51,198 +65,211 @@ class Pointer:
         return {arn: weight for arn, weight in found.items() if weight}
 
 
-def find_balancer(api: Api, scope: Scope) -> Mapping[str, Any] | None:
-    """Return the stack's load balancer, or None.
+class AwsBalancer(Balancer):
+    """The Application Load Balancer of a stack, its listeners, rules and target groups."""
 
-    Raises:
-        TrafficError: AWS cannot be asked.
-    """
-    name = make_name(replace(scope, service="", generation=""))
-    found = api.list(
-        "elbv2",
-        "describe_load_balancers",
-        "LoadBalancers",
-        missing=("LoadBalancerNotFound",),
-        kind=TrafficError,
-        Names=[name],
-    )
-    return next(iter(found), None)
+    drain_poll = 5.0
+    drain_slack = 10.0
 
+    def __init__(self, api: Api, groups: Groups) -> None:
+        self.api = api.raising(TrafficError)
+        self.groups = groups
 
-def find_listeners(api: Api, balancer: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return a load balancer's listeners."""
-    if balancer is None:
-        return []
-    return api.list(
-        "elbv2",
-        "describe_listeners",
-        "Listeners",
-        missing=("LoadBalancerNotFound",),
-        kind=TrafficError,
-        LoadBalancerArn=balancer["LoadBalancerArn"],
-    )
+    def find_weights(self, scope: Scope) -> Mapping[str, int]:
+        """Ask the listener, or the rule of a service by host name.
 
+        A target group that is no generation's of the service is an error: somebody else points it.
+        """
+        pointer = self._find_pointer(scope)
+        return _read_weights(pointer, scope) if pointer else {}
 
-def find_rules(api: Api, listener: str) -> list[Mapping[str, Any]]:
-    """Return a listener's rules without its default."""
-    rules = api.list(
-        "elbv2",
-        "describe_rules",
-        "Rules",
-        missing=("ListenerNotFound",),
-        kind=TrafficError,
-        ListenerArn=listener,
-    )
-    return [rule for rule in rules if not rule["IsDefault"]]
+    def find_members(self, scope: Scope) -> Mapping[str, Member]:
+        """Ask the target group, without servers that it lets go of."""
+        return {
+            name_server(scope, instance): Member(state == "healthy", f"{state} {why}".strip())
+            for instance, (state, why) in self.find_targets(scope).items()
+            if state not in LEFT
+        }
 
+    def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
+        """Ask CloudWatch, which is some minutes late."""
+        group, balancer = self.find_group(scope), self.find_balancer(scope)
+        if group is None or balancer is None:
+            return {}
+        return count_answers(self.api, group["TargetGroupArn"], balancer["LoadBalancerArn"])
 
-def find_marked(api: Api, arns: Sequence[str], scope: Scope) -> list[str]:
-    """Return those of `arns` that carry exactly the scope's tags."""
-    wanted = make_tags(scope)
-    found: list[str] = []
-    for at in range(0, len(arns), AT_ONCE):
-        answer = api.call(
-            "elbv2", "describe_tags", kind=TrafficError, ResourceArns=arns[at : at + AT_ONCE]
-        )
-        found += [
-            one["ResourceArn"]
-            for one in answer["TagDescriptions"]
-            if read_tags(one["Tags"]).items() >= wanted.items()
-        ]
-    return found
+    def find_address(self, route: Route, scope: Scope) -> str:
+        """Return the load balancer's address for a route, or the host that names it."""
+        found = None if route.host else self.find_balancer(scope)
+        return self.render_address(route, found["DNSName"] if found else "")
 
+    def render_address(self, route: Route, name: str) -> str:
+        """Return a route's URL by the load balancer's name, which may not be known yet."""
+        scheme = self.api.settings.protocol.lower()
+        port = route.port or self.api.settings.host_port
+        end = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
+        return f"{scheme}://{route.host or name or 'not-yet-there'}{end}"
 
-def find_pointer(api: Api, scope: Scope) -> Pointer | None:
-    """Return a service's pointer, or None while there is none."""
-    service = replace(scope, generation="")
-    listeners = {one["ListenerArn"]: one for one in find_listeners(api, find_balancer(api, scope))}
-    for arn in find_marked(api, list(listeners), service):
-        return Pointer(arn, "", listeners[arn].get("DefaultActions", []))
-    for listener in listeners:
-        rules = {rule["RuleArn"]: rule for rule in find_rules(api, listener) if _is_by_host(rule)}
-        for arn in find_marked(api, list(rules), service):
-            return Pointer(listener, arn, rules[arn]["Actions"])
-    return None
+    def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
+        """Move traffic, and hold or release the counts of scaled fleets.
 
-
-def find_traffic(api: Api, scope: Scope) -> dict[str, int]:
-    """Return generation id to weight in percent as the load balancer says; empty for nobody.
-
-    Raises:
-        TrafficError: It exists and cannot be read, or points to what is not the service's.
-    """
-    pointer = find_pointer(api, scope)
-    return _read_weights(pointer, scope) if pointer else {}
-
-
-def set_traffic(api: Api, scope: Scope, weights: Mapping[str, int]) -> None:
-    """Point a service at generations by weight (100 in all), or at none, and read it back.
-
-    Raises:
-        TrafficError: A generation's group is missing or has no healthy server, there is no
-            balancer, or it says something else afterwards.
-    """
-    pointer = find_pointer(api, scope)
-    wanted = {generation: weight for generation, weight in weights.items() if weight}
-    if pointer is None:
-        if not wanted:
+        What is scaled keeps its count as a standby, so that going back to it is no boot; with
+        traffic it may shrink again.
+        """
+        before = self.find_weights(scope) if self.api.settings.scaling else {}
+        super().set_traffic(scope, weights)
+        if not self.api.settings.scaling:
             return
-        raise TrafficError(
-            f"Traffic of {scope.service} cannot be set: the load balancer has no listener for it",
-            todo="Run ./immutable up again: it makes what is missing.",
+        for generation in {*before, *weights} if weights else ():
+            at = replace(scope, generation=generation)
+            if weights.get(generation):
+                self.groups.release_count(at)
+            else:
+                self.groups.hold_count(at)
+
+    def _point(self, scope: Scope, weights: Mapping[str, int]) -> None:
+        pointer = self._find_pointer(scope)
+        if pointer is None:
+            raise TrafficError(
+                f"Traffic of {scope.service} cannot be set: the load balancer has no listener for"
+                " it",
+                todo="Run ./immutable up again: it makes what is missing.",
+            )
+        actions, arn = [self._render_action(scope, weights)], pointer.listener
+        if pointer.rule:
+            self.api.call("elbv2", "modify_rule", RuleArn=pointer.rule, Actions=actions)
+        else:
+            self.api.call("elbv2", "modify_listener", ListenerArn=arn, DefaultActions=actions)
+
+    def _render_action(self, scope: Scope, weights: Mapping[str, int]) -> Mapping[str, Any]:
+        names = {make_name(replace(scope, generation=one)): weights[one] for one in weights}
+        if not names:
+            return NOBODY
+        found = self.api.list("elbv2", "describe_target_groups", Names=[*names])
+        arns = {group["TargetGroupArn"]: names[group["TargetGroupName"]] for group in found}
+        groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in arns.items()]
+        return {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
+
+    def _start_drain(self, scope: Scope, seconds: float) -> None:
+        """Take a generation that goes out of its target group.
+
+        Meanwhile AWS adds no server to it, nor one for those that the balancer does not hold any
+        more. The load balancer itself waits for open requests, for its deregistration delay: it is
+        set to `seconds` first. https://docs.aws.amazon.com/elasticloadbalancing/latest/application/
+        """
+        if self.groups.mark_leaving(scope):
+            self.groups.stop_growing(scope)
+        group = self.find_group(scope)
+        if group is None:
+            return
+        arn, delay = group["TargetGroupArn"], str(int(min(seconds, MOST_DRAIN)))
+        changes = [{"Key": "deregistration_delay.timeout_seconds", "Value": delay}]
+        self.api.call(
+            "elbv2", "modify_target_group_attributes", TargetGroupArn=arn, Attributes=changes
         )
-    if wanted and sum(wanted.values()) != ALL:
-        raise TrafficError(
-            f"Traffic of {scope.service} cannot be set to {wanted}",
-            facts=[f"weights in all: {sum(wanted.values())}, wanted {ALL}"],
-            todo="Run ./immutable up again.",
+        targets = [{"Id": instance} for instance in self.find_targets(scope)]
+        if targets:
+            self.api.call("elbv2", "deregister_targets", TargetGroupArn=arn, Targets=targets)
+
+    def _count_open(self, scope: Scope) -> int:
+        """Return how many servers the target group still holds or drains."""
+        return len(self.find_targets(scope))
+
+    def find_balancer(self, scope: Scope) -> Mapping[str, Any] | None:
+        """Return the stack's load balancer, or None."""
+        names = [make_name(replace(scope, service="", generation=""))]
+        found = self.api.list("elbv2", "describe_load_balancers", missing=NO_BALANCER, Names=names)
+        return next(iter(found), None)
+
+    def find_listeners(self, balancer: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
+        """Return a load balancer's listeners."""
+        if balancer is None:
+            return ()
+        arn = balancer["LoadBalancerArn"]
+        return self.api.list(
+            "elbv2", "describe_listeners", missing=NO_BALANCER, LoadBalancerArn=arn
         )
-    groups = {
-        find_healthy_group(api, replace(scope, generation=generation)): weight
-        for generation, weight in wanted.items()
-    }
-    _point(api, pointer, _render_action(groups))
-    said = find_traffic(api, scope)
-    if said != wanted:
-        raise TrafficError(
-            f"The load balancer did not do as it was asked for {scope.service}",
-            facts=[f"asked for {wanted or 'nobody'}, it says {said or 'nobody'}"],
-            todo="See who else changes the listener, then run ./immutable up again.",
+
+    def find_rules(self, listener: str) -> Sequence[Mapping[str, Any]]:
+        """Return a listener's rules without its default."""
+        rules = self.api.list(
+            "elbv2", "describe_rules", missing=("ListenerNotFound",), ListenerArn=listener
         )
+        return [rule for rule in rules if not rule["IsDefault"]]
 
+    def find_group(self, scope: Scope) -> Mapping[str, Any] | None:
+        """Return a generation's target group, or None."""
+        names = [make_name(scope)]
+        found = self.api.list("elbv2", "describe_target_groups", missing=NO_GROUP, Names=names)
+        return next(iter(found), None)
 
-def find_group(api: Api, scope: Scope) -> Mapping[str, Any] | None:
-    """Return a generation's target group, or None."""
-    found = api.list(
-        "elbv2",
-        "describe_target_groups",
-        "TargetGroups",
-        missing=("TargetGroupNotFound",),
-        kind=TrafficError,
-        Names=[make_name(scope)],
-    )
-    return next(iter(found), None)
-
-
-def find_targets(api: Api, group: str) -> dict[str, tuple[str, str]]:
-    """Return the servers of a target group: instance id to state and reason."""
-    answer = api.call(
-        "elbv2",
-        "describe_target_health",
-        missing=("TargetGroupNotFound",),
-        kind=TrafficError,
-        TargetGroupArn=group,
-    )
-    return {
-        one["Target"]["Id"]: (
-            one["TargetHealth"]["State"],
-            one["TargetHealth"].get("Description") or one["TargetHealth"].get("Reason", ""),
+    def find_targets(self, scope: Scope) -> Mapping[str, tuple[str, str]]:
+        """Return the servers of a generation's target group: instance id to state and reason."""
+        group = self.find_group(scope)
+        if group is None:
+            return {}
+        found = self.api.list(
+            "elbv2",
+            "describe_target_health",
+            key="TargetHealthDescriptions",
+            missing=NO_GROUP,
+            TargetGroupArn=group["TargetGroupArn"],
         )
-        for one in answer.get("TargetHealthDescriptions", [])
-    }
+        states = {target["Target"]["Id"]: target["TargetHealth"] for target in found}
+        return {
+            instance: (state["State"], state.get("Description") or state.get("Reason", ""))
+            for instance, state in states.items()
+        }
 
+    def find_test_rules(self, group: str, listeners: Sequence[str]) -> Iterator[str]:
+        """Yield the rules by header that lead to a target group."""
+        for listener in listeners:
+            for rule in self.find_rules(listener):
+                if not _is_by_host(rule) and group in Pointer(listener, "", rule["Actions"]).groups:
+                    yield rule["RuleArn"]
 
-def find_healthy_group(api: Api, scope: Scope) -> str:
-    """Return the ARN of a generation's target group, for traffic.
+    def _find_pointer(self, scope: Scope) -> Pointer | None:
+        """Return a service's pointer, or None while there is none."""
+        service = replace(scope, generation="")
+        found = self.find_listeners(self.find_balancer(scope))
+        listeners = {listener["ListenerArn"]: listener for listener in found}
+        for arn in self._find_marked([*listeners], service):
+            return Pointer(arn, "", listeners[arn].get("DefaultActions", []))
+        for listener in listeners:
+            rules = {rule["RuleArn"]: rule for rule in self.find_rules(listener)}
+            by_host = [arn for arn, rule in rules.items() if _is_by_host(rule)]
+            for arn in self._find_marked(by_host, service):
+                return Pointer(listener, arn, rules[arn]["Actions"])
+        return None
 
-    Raises:
-        TrafficError: It is missing, or none of its servers is healthy: the load balancer would
-            answer with errors.
-    """
-    group = find_group(api, scope)
-    states = find_targets(api, group["TargetGroupArn"]) if group else {}
-    if group is None or all(state != "healthy" for state, _ in states.values()):
-        raise TrafficError(
-            f"Traffic of {scope.service} stays: generation {scope.generation} has no healthy"
-            " server at the load balancer",
-            facts=[f"{one}: {state} {why}".strip() for one, (state, why) in states.items()]
-            or ["its target group is missing or empty"],
-            todo="Run ./immutable up again; `./immutable status` shows what exists.",
-        )
-    arn: str = group["TargetGroupArn"]
-    return arn
-
-
-def find_test_rules(api: Api, group: str, listeners: Sequence[str]) -> Iterator[str]:
-    """Yield the rules by header that lead to a target group."""
-    for listener in listeners:
-        for rule in find_rules(api, listener):
-            if not _is_by_host(rule) and group in Pointer(listener, "", rule["Actions"]).groups:
-                yield rule["RuleArn"]
+    def _find_marked(self, arns: Sequence[str], scope: Scope) -> Sequence[str]:
+        """Return those of `arns` that carry exactly the scope's tags."""
+        wanted = make_tags(scope).items()
+        found = [
+            described
+            for at in range(0, len(arns), AT_ONCE)
+            for described in self.api.call(
+                "elbv2", "describe_tags", ResourceArns=arns[at : at + AT_ONCE]
+            )["TagDescriptions"]
+        ]
+        return [one["ResourceArn"] for one in found if read_tags(one["Tags"]).items() >= wanted]
 
 
 def _is_by_host(rule: Mapping[str, Any]) -> bool:
-    return any(one["Field"] == "host-header" for one in rule["Conditions"])
+    return any(condition["Field"] == "host-header" for condition in rule["Conditions"])
 
 
-def _read_weights(pointer: Pointer, scope: Scope) -> dict[str, int]:
-    """Return percents by generation; a name that is no generation's of the service is an error."""
+def _read_weights(pointer: Pointer, scope: Scope) -> Mapping[str, int]:
+    """Return percents by generation.
+
+    Raises:
+        TrafficError: The pointer leads to a group whose name is no generation's of the service.
+    """
     groups = pointer.groups
     whole = sum(groups.values())
     found: dict[str, int] = {}
     for arn, weight in groups.items():
-        name = arn.split("/")[-2]
-        generation = find_generation(replace(scope, generation=""), name)
+        generation = find_generation(replace(scope, generation=""), arn.split("/")[-2])
         if not generation:
             raise TrafficError(
                 f"The load balancer points {scope.service} to a group that is not ours",
@@ -252,29 +279,3 @@ def _read_weights(pointer: Pointer, scope: Scope) -> dict[str, int]:
             )
         found[generation] = round(weight * ALL / whole)
     return found
-
-
-def _render_action(groups: Mapping[str, int]) -> Mapping[str, Any]:
-    if not groups:
-        return NOBODY
-    return {
-        "Type": "forward",
-        "ForwardConfig": {
-            "TargetGroups": [
-                {"TargetGroupArn": arn, "Weight": weight} for arn, weight in groups.items()
-            ],
-        },
-    }
-
-
-def _point(api: Api, pointer: Pointer, action: Mapping[str, Any]) -> None:
-    if pointer.rule:
-        api.call("elbv2", "modify_rule", kind=TrafficError, RuleArn=pointer.rule, Actions=[action])
-    else:
-        api.call(
-            "elbv2",
-            "modify_listener",
-            kind=TrafficError,
-            ListenerArn=pointer.listener,
-            DefaultActions=[action],
-        )

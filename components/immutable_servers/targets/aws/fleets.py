@@ -1,229 +1,173 @@
-"""A generation's fleet as AWS has it: an Auto Scaling group whose tags carry the record."""
+"""A generation's servers as AWS has them: found, asked for their health, and deleted to the end."""
 
-from collections.abc import Mapping
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from immutable_servers.contract.values import Fleet, Scope
-from immutable_servers.errors import LaunchError
-from immutable_servers.targets.aws import balancer
+from immutable_servers.contract.fleets import Fleets
+from immutable_servers.contract.values import Fleet, Health, Member, Scope, Server
+from immutable_servers.errors import ImmutableError, RetirementError
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.names import (
-    PREFIX,
-    make_filters,
-    make_name,
-    make_tags,
-    read_tags,
-)
-from immutable_servers.targets.aws.record import LEAVING, parse_record
-from immutable_servers.targets.aws.userdata import seal_user_data
+from immutable_servers.targets.aws.balancer import AwsBalancer
+from immutable_servers.targets.aws.groups import BUSY, MISSING, Groups, find_members, read_fleet
+from immutable_servers.targets.aws.names import make_filters, make_name, name_server, where
 
-LEAST = f"{PREFIX}least"
-"""Tag of a scaled fleet that is held at its count: the least number that it was declared with."""
-MISSING_GROUP = ("ValidationError",)
-"""Auto Scaling's code for a group that does not exist, when it is named."""
-BUSY_GROUP = ("ResourceInUse", "ScalingActivityInProgress", "ResourceContention")
-"""Its codes while it is still at work on a group."""
+GONE_SECONDS = 900.0
+"""How long AWS may take to end a group's servers."""
+POLL_SECONDS = 5.0
+CONSOLE_LINES = 25
+MOST_CHECKS = 100
+"""Instances whose checks EC2 gives at once; more are not needed to see what is wrong."""
 
 
-def find_groups(api: Api, scope: Scope) -> list[Mapping[str, Any]]:
-    """Return the Auto Scaling groups of a stack, of a service or of one generation."""
-    wanted = make_tags(scope)
-    found = api.list(
-        "autoscaling",
-        "describe_auto_scaling_groups",
-        "AutoScalingGroups",
-        Filters=make_filters(scope),
-    )
-    wanted.pop("Name")
-    return [one for one in found if read_tags(one["Tags"]).items() >= wanted.items()]
+class AwsFleets(Fleets):
+    """The Auto Scaling groups of a stack's services, and their instances."""
 
+    balancer: AwsBalancer
 
-def find_fleets(api: Api, scope: Scope) -> dict[str, Fleet]:
-    """Return a service's fleets by generation id.
+    def __init__(self, api: Api, groups: Groups, balancer: AwsBalancer) -> None:
+        super().__init__(balancer)
+        self.api, self.groups = api, groups
 
-    Raises:
-        LedgerError: A group's record cannot be read.
-    """
-    return {
-        fleet.generation: fleet for group in find_groups(api, scope) for fleet in [_read(group)]
-    }
+    def find(self, scope: Scope) -> Mapping[str, Fleet]:
+        """Ask for the Auto Scaling groups with the service's tags."""
+        fleets = [read_fleet(group) for group in self.groups.find_all(scope)]
+        return {fleet.generation: fleet for fleet in fleets}
 
+    def find_servers(self, scope: Scope) -> Sequence[Server]:
+        """Ask for the group's instances."""
+        group = self.balancer.find_group(scope)
+        port = group["Port"] if group else 0
+        return [
+            Server(name_server(scope, one), f"http://{found.get('PrivateIpAddress', one)}:{port}")
+            for one, found in sorted(self.find_instances(scope).items())
+        ]
 
-def find_group(api: Api, scope: Scope) -> Mapping[str, Any] | None:
-    """Return a generation's Auto Scaling group, or None."""
-    found = api.list(
-        "autoscaling",
-        "describe_auto_scaling_groups",
-        "AutoScalingGroups",
-        AutoScalingGroupNames=[make_name(scope)],
-    )
-    return next(iter(found), None)
+    def find_instances(self, scope: Scope) -> Mapping[str, Mapping[str, Any]]:
+        """Return what EC2 says of a generation's servers, by instance id."""
+        members = find_members(self.groups.find(scope))
+        if not members:
+            return {}
+        found = self.api.find_instances(where("tag:aws:autoscaling:groupName", make_name(scope)))
+        return {one["InstanceId"]: one for one in found if one["InstanceId"] in members}
 
+    def count_live(self, scope: Scope) -> int:
+        """Return how many servers the live generation of a service has now; 0 without one."""
+        found = self.find(replace(scope, generation=""))
+        traffic = self.balancer.find_weights(scope)
+        return max((found[one].servers for one in traffic if one in found), default=0)
 
-def find_members(group: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the servers of a group that stay: instance id to lifecycle state."""
-    return {
-        one["InstanceId"]: one["LifecycleState"]
-        for one in (group or {}).get("Instances", [])
-        if not one["LifecycleState"].startswith(("Terminat", "Detach"))
-    }
+    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
+        """Return what the load balancer's own health check says of every server."""
+        states = find_members(self.groups.find(scope))
+        return [self._describe(scope, one, states[one], members) for one in sorted(states)]
 
+    def _describe(
+        self, scope: Scope, instance: str, state: str, members: Mapping[str, Member]
+    ) -> Health:
+        name = name_server(scope, instance)
+        member = members.get(name)
+        if state != "InService":
+            return Health(name, ok=False, detail=f"it is {state}")
+        if member:
+            return Health(name, ok=member.up, detail=member.detail)
+        left = self.balancer.find_targets(scope).get(instance)
+        detail = " ".join(left).strip() if left else "the balancer's group does not hold it"
+        return Health(name, ok=False, detail=detail)
 
-def count_live(api: Api, scope: Scope) -> int:
-    """Return how many servers the live generation of a service has now; 0 without one."""
-    found = find_fleets(api, replace(scope, generation=""))
-    traffic = balancer.find_traffic(api, scope)
-    return max((found[one].servers for one in traffic if one in found), default=0)
+    def _explain_missing(self, scope: Scope) -> str:
+        return next(iter(self.groups.explain_launches(scope)), "AWS has not launched it yet")
 
+    def find_trouble(self, scope: Scope) -> Sequence[str]:
+        """Return failed launches, instances' state and status checks, and the end of consoles."""
+        lines = [f"launch: {said}" for said in self.groups.explain_launches(scope)[:5]]
+        instances = self.find_instances(scope)
+        checks = self._find_checks(sorted(instances))
+        for one, instance in sorted(instances.items()):
+            reason = instance.get("StateReason", {}).get("Message", "")
+            lines.append(
+                f"{name_server(scope, one)}: {instance['State']['Name']}"
+                f"{f' ({reason})' if reason else ''}, checks: {checks.get(one, 'not known yet')}"
+            )
+            lines += self._read_console(one)
+        return lines
 
-def hold_count(api: Api, scope: Scope) -> None:
-    """Keep a scaled fleet that leaves traffic at the number of servers that it has."""
-    group = find_group(api, scope)
-    if group is None or group["DesiredCapacity"] <= group["MinSize"]:
-        return
-    # The tag first: a fleet that is held without one would never shrink again.
-    write_tag(api, scope, LEAST, str(group["MinSize"]))
-    _set_least(api, scope, group["DesiredCapacity"])
-
-
-def release_count(api: Api, scope: Scope) -> None:
-    """Let a fleet that has traffic again shrink to the number that it was declared with."""
-    group = find_group(api, scope)
-    least = read_tags(group["Tags"]).get(LEAST) if group else None
-    if least is None:
-        return
-    _set_least(api, scope, int(least))
-    tag = {"Key": LEAST, **_name_tagged(scope)}
-    api.call("autoscaling", "delete_tags", missing=MISSING_GROUP, Tags=[tag])
-
-
-def describe_activities(api: Api, scope: Scope) -> list[str]:
-    """Return why a group could not launch servers, the latest first; empty when it could."""
-    answer = api.call(
-        "autoscaling",
-        "describe_scaling_activities",
-        missing=MISSING_GROUP,
-        AutoScalingGroupName=make_name(scope),
-        MaxRecords=10,
-    )
-    said = [
-        one["StatusMessage"]
-        for one in answer.get("Activities", [])
-        if one["StatusCode"] in {"Failed", "Cancelled"} and one.get("StatusMessage")
-    ]
-    return [*dict.fromkeys(said)]
-
-
-def write_tag(api: Api, scope: Scope, key: str, value: str) -> None:
-    """Write a tag of a fleet's group, which its servers do not get."""
-    tag = {"Key": key, "Value": value, "PropagateAtLaunch": False, **_name_tagged(scope)}
-    api.call("autoscaling", "create_or_update_tags", Tags=[tag])
-
-
-def seal_template(api: Api, scope: Scope) -> None:
-    """Have servers that are launched from now on boot sealed, also while the window is open.
-
-    A version of a launch template never changes, so the group is pointed to a new one, which
-    differs in key and window alone. A fleet that is gone is no error.
-
-    Raises:
-        LaunchError: The launch data is not ours.
-    """
-    group = find_group(api, scope)
-    if group is None:
-        return
-    template, old = (group["LaunchTemplate"][key] for key in ("LaunchTemplateId", "Version"))
-    (version,) = api.list(
-        "ec2",
-        "describe_launch_template_versions",
-        "LaunchTemplateVersions",
-        LaunchTemplateId=template,
-        Versions=[old],
-    )
-    opened = version["LaunchTemplateData"].get("UserData", "")
-    sealed = seal_user_data(opened) if opened else opened
-    if sealed == opened:
-        return
-    made = api.call(
-        "ec2",
-        "create_launch_template_version",
-        LaunchTemplateId=template,
-        SourceVersion=old,
-        LaunchTemplateData={"UserData": sealed},
-    )["LaunchTemplateVersion"]["VersionNumber"]
-    api.call(
-        "autoscaling",
-        "update_auto_scaling_group",
-        AutoScalingGroupName=make_name(scope),
-        LaunchTemplate={"LaunchTemplateId": template, "Version": str(made)},
-    )
-
-
-def end_server(api: Api, instance: str) -> None:
-    """End a server of a group, which launches another one for it; one that is gone is no error."""
-    api.call(
-        "autoscaling",
-        "terminate_instance_in_auto_scaling_group",
-        missing=("ValidationError",),
-        again=BUSY_GROUP,
-        InstanceId=instance,
-        ShouldDecrementDesiredCapacity=False,
-    )
-
-
-def resume(api: Api, scope: Scope) -> None:
-    """Let AWS heal and scale a fleet from now on; one that is gone is no error."""
-    api.call(
-        "autoscaling",
-        "resume_processes",
-        missing=MISSING_GROUP,
-        AutoScalingGroupName=make_name(scope),
-    )
-
-
-def find_security_groups(api: Api, scope: Scope) -> list[Mapping[str, Any]]:
-    """Return the security groups that carry a scope's tags."""
-    return [
-        one
-        for one in api.list(
-            "ec2", "describe_security_groups", "SecurityGroups", Filters=make_filters(scope)
+    def _find_checks(self, instances: Sequence[str]) -> Mapping[str, str]:
+        if not instances:
+            return {}
+        found = self.api.list(
+            "ec2",
+            "describe_instance_status",
+            key="InstanceStatuses",
+            InstanceIds=list(instances[:MOST_CHECKS]),
+            IncludeAllInstances=True,
         )
-        if read_tags(one.get("Tags")).get(f"{PREFIX}generation", "") == scope.generation
-    ]
+        return {
+            one["InstanceId"]: f"instance {one['InstanceStatus']['Status']}, "
+            f"system {one['SystemStatus']['Status']}"
+            for one in found
+        }
 
+    def _read_console(self, instance: str) -> Sequence[str]:
+        """Return the last lines that a server printed on its console, as far as AWS has them."""
+        try:
+            answer = self.api.call("ec2", "get_console_output", InstanceId=instance)
+        except ImmutableError as error:
+            return [f"its console could not be read: {error.what}"]
+        output = answer.get("Output") or ""
+        try:
+            text = base64.b64decode(output, validate=True).decode(errors="replace")
+        except (ValueError, binascii.Error):
+            text = output  # boto3 decodes it, other clients of the interface do not
+        return [line.rstrip() for line in text.splitlines() if line.strip()][-CONSOLE_LINES:]
 
-def _set_least(api: Api, scope: Scope, servers: int) -> None:
-    api.call(
-        "autoscaling",
-        "update_auto_scaling_group",
-        AutoScalingGroupName=make_name(scope),
-        MinSize=servers,
-    )
+    def _delete(self, scope: Scope) -> None:
+        """Delete group, target group, launch template and firewall of a generation."""
+        api = self.api.raising(RetirementError)
+        if self.groups.mark_leaving(scope):
+            api.call(
+                "autoscaling",
+                "delete_auto_scaling_group",
+                missing=MISSING,
+                again=BUSY,
+                AutoScalingGroupName=make_name(scope),
+                ForceDelete=True,
+            )
+            self._wait_until_gone(scope)
+        self._delete_target_group(api, scope)
+        filters = make_filters(scope)
+        for one in api.list("ec2", "describe_launch_templates", Filters=filters):
+            template = one["LaunchTemplateId"]
+            api.call("ec2", "delete_launch_template", LaunchTemplateId=template)
+        for group in api.find_security_groups(*filters):
+            api.delete_security_group(group["GroupId"])
 
+    def _wait_until_gone(self, scope: Scope) -> None:
+        what = f"waiting for the end of {scope.name}"
+        if not wait_until(
+            what, GONE_SECONDS, lambda: self.groups.find(scope) is None, every=POLL_SECONDS
+        ):
+            raise RetirementError(
+                f"The fleet {scope.service}-{scope.generation} was not gone in time",
+                facts=[f"AWS still has the Auto Scaling group {make_name(scope)}"],
+                todo="Run ./immutable up again: it goes on with the deletion.",
+            )
 
-def _name_tagged(scope: Scope) -> dict[str, str]:
-    return {"ResourceId": make_name(scope), "ResourceType": "auto-scaling-group"}
-
-
-def _read(group: Mapping[str, Any]) -> Fleet:
-    tags, name = read_tags(group["Tags"]), group["AutoScalingGroupName"]
-    generation = tags.get(f"{PREFIX}generation", "")
-    if not generation:
-        raise LaunchError(
-            f"The Auto Scaling group {name} does not say which generation it is",
-            facts=[f"its tag {PREFIX}generation is missing"],
-            todo="Put the tag back: the id is in the group's name.",
+    def _delete_target_group(self, api: Api, scope: Scope) -> None:
+        group = self.balancer.find_group(scope)
+        if group is None:
+            return
+        arn = group["TargetGroupArn"]
+        listeners = self.balancer.find_listeners(self.balancer.find_balancer(scope))
+        arns = [listener["ListenerArn"] for listener in listeners]
+        for rule in list(self.balancer.find_test_rules(arn, arns)):
+            api.call("elbv2", "delete_rule", RuleArn=rule)
+        api.call(
+            "elbv2",
+            "delete_target_group",
+            again=("ResourceInUse",),  # the rule above is still known somewhere
+            TargetGroupArn=arn,
         )
-    members = find_members(group)
-    serving = [one for one, state in members.items() if state == "InService"]
-    wanted = int(group["DesiredCapacity"])
-    return Fleet(
-        generation=generation,
-        record=parse_record(tags, name),
-        servers=wanted,
-        whole=wanted > 0 and len(serving) >= wanted,
-        running=len(serving),
-        # A deletion by Pulumi's provider begins with no servers wanted, ours with a tag.
-        leaving=LEAVING in tags or wanted == 0 or bool(group.get("Status")),
-    )

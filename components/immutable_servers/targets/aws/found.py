@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import Any
 
 from immutable_servers.contract.values import Scope
-from immutable_servers.targets.aws import balancer, fleets
-from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.names import PREFIX, make_filters, make_name, read_tags
+from immutable_servers.targets.aws.balancer import AwsBalancer
+from immutable_servers.targets.aws.groups import Groups
+from immutable_servers.targets.aws.names import PREFIX, make_filters, make_name, read_tags, where
 
 RULE_KEY = f"{PREFIX}rule"
 """Tag of a security group's rule: its name in the program."""
@@ -23,13 +23,14 @@ PRIORITIES = 40000
 class Found:
     """A stack's resources at AWS, each kind asked for once when it is first needed."""
 
-    def __init__(self, api: Api, scope: Scope) -> None:
-        self.api = api
+    def __init__(self, scope: Scope, balancer: AwsBalancer, groups: Groups) -> None:
         self.scope = replace(scope, service="", generation="")
+        self.role, self.auto_scaling = balancer, groups
+        self.api = groups.api
 
     @cached_property
     def _balancer(self) -> Mapping[str, Any] | None:
-        return balancer.find_balancer(self.api, self.scope)
+        return self.role.find_balancer(self.scope)
 
     @property
     def balancer(self) -> str | None:
@@ -37,55 +38,45 @@ class Found:
         return self._balancer["LoadBalancerArn"] if self._balancer else None
 
     @cached_property
-    def listeners(self) -> dict[int, str]:
+    def listeners(self) -> Mapping[int, str]:
         """Listeners by port."""
-        found = balancer.find_listeners(self.api, self._balancer)
-        return {one["Port"]: one["ListenerArn"] for one in found}
+        found = self.role.find_listeners(self._balancer)
+        return {listener["Port"]: listener["ListenerArn"] for listener in found}
 
     @cached_property
-    def rules(self) -> dict[str, Sequence[Mapping[str, Any]]]:
+    def rules(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """The rules of each listener."""
-        return {arn: balancer.find_rules(self.api, arn) for arn in self.listeners.values()}
+        return {arn: self.role.find_rules(arn) for arn in self.listeners.values()}
 
     @cached_property
-    def security_groups(self) -> dict[str, str]:
+    def security_groups(self) -> Mapping[str, str]:
         """Security groups by name."""
-        found = self.api.list(
-            "ec2", "describe_security_groups", "SecurityGroups", Filters=make_filters(self.scope)
-        )
-        return {one["GroupName"]: one["GroupId"] for one in found}
+        found = self.api.find_security_groups(*make_filters(self.scope))
+        return {group["GroupName"]: group["GroupId"] for group in found}
 
     @cached_property
-    def security_rules(self) -> dict[tuple[str, str], str]:
+    def security_rules(self) -> Mapping[tuple[str, str], str]:
         """Rules of these groups by group and by their name in the program."""
-        groups = sorted(self.security_groups.values())
-        if not groups:
-            return {}
-        found = self.api.list(
-            "ec2",
-            "describe_security_group_rules",
-            "SecurityGroupRules",
-            Filters=[{"Name": "group-id", "Values": groups}],
-        )
         return {
-            (one["GroupId"], read_tags(one.get("Tags")).get(RULE_KEY, "")): one[
+            (rule["GroupId"], read_tags(rule.get("Tags")).get(RULE_KEY, "")): rule[
                 "SecurityGroupRuleId"
             ]
-            for one in found
+            for rule in self.api.find_security_rules(
+                where(f"tag:{RULE_KEY}", "*"), *make_filters(self.scope)
+            )
         }
 
     @cached_property
-    def templates(self) -> dict[str, str]:
+    def templates(self) -> Mapping[str, str]:
         """Launch templates by name."""
-        found = self.api.list(
-            "ec2", "describe_launch_templates", "LaunchTemplates", Filters=make_filters(self.scope)
-        )
+        filters = make_filters(self.scope)
+        found = self.api.list("ec2", "describe_launch_templates", Filters=filters)
         return {one["LaunchTemplateName"]: one["LaunchTemplateId"] for one in found}
 
     @cached_property
     def groups(self) -> set[str]:
         """Names of Auto Scaling groups."""
-        return {one["AutoScalingGroupName"] for one in fleets.find_groups(self.api, self.scope)}
+        return {one["AutoScalingGroupName"] for one in self.auto_scaling.find_all(self.scope)}
 
     def find_security_rule(self, group: str, rule: str) -> str | None:
         """Return a rule's id by the name of its group and its own."""
@@ -93,23 +84,21 @@ class Found:
 
     def find_target_group(self, scope: Scope) -> str | None:
         """Return the ARN of a generation's target group."""
-        found = balancer.find_group(self.api, scope)
+        found = self.role.find_group(scope)
         return found["TargetGroupArn"] if found else None
 
     def find_rule(self, group: str | None) -> str | None:
         """Return the ARN of the test rule that leads to a target group."""
         if group is None:
             return None
-        listeners = [*self.listeners.values()]
-        return next(balancer.find_test_rules(self.api, group, listeners), None)
+        return next(self.role.find_test_rules(group, [*self.listeners.values()]), None)
 
-    def find_host_rule(self, listener: str | None, host: str) -> str | None:
-        """Return the ARN of a listener's rule for a host name."""
-        for rule in self.rules.get(listener or "", ()):
-            for one in rule["Conditions"]:
-                if one["Field"] == "host-header" and host in one.get("Values", ()):
-                    arn: str = rule["RuleArn"]
-                    return arn
+    def find_host_rule(self, port: int, host: str) -> str | None:
+        """Return the ARN of the rule for a host name on a port's listener."""
+        for rule in self._find_rules(port):
+            for condition in rule["Conditions"]:
+                if condition["Field"] == "host-header" and host in condition.get("Values", ()):
+                    return str(rule["RuleArn"])
         return None
 
     def find_name(self, scope: Scope) -> str | None:
@@ -117,9 +106,12 @@ class Found:
         name = make_name(scope)
         return name if name in self.groups else None
 
-    def find_priorities(self, listener: str | None) -> set[int]:
-        """Return the numbers that a listener's rules have."""
-        return {int(rule["Priority"]) for rule in self.rules.get(listener or "", ())}
+    def find_priorities(self, port: int) -> set[int]:
+        """Return the numbers that the rules of a port's listener have."""
+        return {int(rule["Priority"]) for rule in self._find_rules(port)}
+
+    def _find_rules(self, port: int) -> Sequence[Mapping[str, Any]]:
+        return self.rules.get(self.listeners.get(port, ""), ())
 
 
 def choose_priority(generation: str, taken: set[int]) -> int:

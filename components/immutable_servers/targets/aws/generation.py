@@ -9,14 +9,13 @@ import pulumi_aws as aws
 from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.contract.values import Launch, Scope
-from immutable_servers.errors import SettingsError
-from immutable_servers.targets.aws import declared as graph
-from immutable_servers.targets.aws import fleets, template
+from immutable_servers.errors import LaunchError, SettingsError
+from immutable_servers.targets.aws import template
 from immutable_servers.targets.aws.found import choose_priority
-from immutable_servers.targets.aws.names import HEADER, list_tags, make_name, make_tags
-from immutable_servers.targets.aws.record import render_record
+from immutable_servers.targets.aws.graph import BalancerGraph, tcp
+from immutable_servers.targets.aws.groups import encode
+from immutable_servers.targets.aws.names import HEADER, RECORDS, make_name, make_tags
 from immutable_servers.targets.aws.resources import AwsFleet
-from immutable_servers.targets.aws.userdata import encode, render_user_data
 
 EVERYTHING = ["*"]
 SUSPENDED = ("ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions")
@@ -25,24 +24,36 @@ COUNTS = ("desired_capacity", "min_size", "max_size")
 """What of a group may change once it exists."""
 
 
+class AwsGraph(BalancerGraph):
+    """The resources of a stack, declared in one run of the program."""
+
+    def declare_fleet(
+        self, name: str, spec: Mapping[str, Input[Any]], *, frozen: bool, opts: ResourceOptions
+    ) -> pulumi.CustomResource:
+        """Declare all of a generation, ending with what waits for its servers.
+
+        Raises:
+            LaunchError: The balancer was not declared before.
+        """
+        if not self.declared:
+            raise LaunchError("A fleet is declared after its balancer", facts=[name])
+        return Maker(self, name, spec, frozen=frozen, opts=opts).declare()
+
+
 class Maker:
     """Declares one generation's resources, each under the generation's name."""
 
     def __init__(
         self,
-        declared: graph.Declared,
+        graph: BalancerGraph,
         name: str,
         spec: Mapping[str, Input[Any]],
         *,
         frozen: bool,
         opts: ResourceOptions,
     ) -> None:
-        self.declared = declared
-        self.settings = declared.api.settings
-        self.name = name
-        self.spec = spec
-        self.frozen = frozen
-        self.opts = opts
+        self.graph, self.settings, self.found = graph, graph.settings, graph.found
+        self.name, self.spec, self.frozen, self.opts = name, spec, frozen, opts
         self.scope = Scope.from_plain(spec["scope"])  # type: ignore[arg-type]
         self.launch = Launch.from_plain(spec["launch"])  # type: ignore[arg-type]
         self.title = make_name(self.scope)
@@ -55,22 +66,20 @@ class Maker:
         target_group = self._declare_target_group()
         rule = self._declare_test_rule(target_group)
         group = self._declare_group(launch_template, target_group, [rule, *rules])
+        passed = ("scope", "launch", "servers", "balancer", "window_ends")
         inputs = {
             "settings": self.settings.model_dump(mode="json"),
             "group": group.id,
-            **{
-                key: self.spec[key]
-                for key in ("scope", "launch", "servers", "balancer", "window_ends")
-            },
+            **{key: self.spec[key] for key in passed},
         }
         depends = [self._declare_scaling(group)] if self.settings.scaling else []
         opts = ResourceOptions.merge(self.opts, ResourceOptions(depends_on=depends))
         return AwsFleet(self.name, inputs, frozen=self.frozen, opts=opts)
 
-    def _options(self, found: str | None, *depends: pulumi.Resource) -> ResourceOptions:
+    def _options(self, found: str | None) -> ResourceOptions:
         """Ignore every change of what exists, also of what a killed run left."""
         ignore = EVERYTHING if self.frozen or found else None
-        return self.declared.options(self.opts, found, ignore=ignore, depends=depends)
+        return self.graph.options(self.opts, found, ignore=ignore)
 
     def _declare_firewall(self) -> tuple[aws.ec2.SecurityGroup, list[pulumi.Resource]]:
         """Declare who reaches the servers: the balancer, on the service's port.
@@ -81,36 +90,30 @@ class Maker:
             self.name,
             name=self.title,
             description="Servers of a generation",
-            vpc_id=self.declared.network.vpc,
+            vpc_id=self.graph.network.vpc,
             tags=self.tags,
-            opts=self._options(self.declared.found.security_groups.get(self.title)),
+            opts=self._options(self.found.security_groups.get(self.title)),
         )
-        source = {"referenced_security_group_id": self.declared.group.id}
-        rules = graph.declare_rules(
-            self.declared,
-            self.title,
-            group,
-            {"balancer": {**graph.tcp(self.launch.port), **source}},
-            self.opts,
-            frozen=self.frozen,
-            scope=self.scope,
+        source = {"referenced_security_group_id": self.graph.group.id}
+        rules = {"balancer": {**tcp(self.launch.port), **source}}
+        return group, self.graph.declare_rules(
+            self.scope, group, rules, self.opts, frozen=self.frozen
         )
-        return group, rules
 
     def _declare_template(self, firewall: aws.ec2.SecurityGroup) -> aws.ec2.LaunchTemplate:
-        shape: dict[str, Any] = {}
         try:
             shape = template.render_shape(self.settings, self.launch)
         except SettingsError:
             # A size that a generation was launched with may have left the settings since.
             if not self.frozen:
                 raise
+            shape = {}
         cards = [
             {**card, "security_groups": [firewall.id]}
             for card in shape.pop("network_interfaces", [])
         ]
         user_data = Output.all(self.spec["public_key"], self.spec["window_ends"]).apply(
-            lambda found: encode(render_user_data(self.scope, self.launch, *found))
+            lambda found: encode(template.render_user_data(self.scope, self.launch, *found))
         )
         arguments = {
             "image_id": self.spec["artifact"],
@@ -124,7 +127,7 @@ class Maker:
             self.name,
             name=self.title,
             tags=self.tags,
-            opts=self._options(self.declared.found.templates.get(self.title)),
+            opts=self._options(self.found.templates.get(self.title)),
             **arguments,
         )
 
@@ -135,7 +138,7 @@ class Maker:
             port=self.launch.port,
             protocol="HTTP",
             target_type="instance",
-            vpc_id=self.declared.network.vpc,
+            vpc_id=self.graph.network.vpc,
             deregistration_delay=30,
             health_check={
                 "path": self.launch.health,
@@ -148,16 +151,16 @@ class Maker:
                 "unhealthy_threshold": 3,
             },
             tags=self.tags,
-            opts=self._options(self.declared.found.find_target_group(self.scope)),
+            opts=self._options(self.found.find_target_group(self.scope)),
         )
 
     def _declare_test_rule(self, target_group: aws.lb.TargetGroup) -> aws.lb.ListenerRule:
         """Declare the rule without which the balancer would not check the servers' health."""
-        port, listener = self.declared.listeners[self.scope.service]
-        taken = self.declared.taken[port]
+        port, listener = self.graph.listeners[self.scope.service]
+        taken = self.graph.taken[port]
         number = choose_priority(self.scope.generation, taken)
         taken.add(number)
-        found = self.declared.found
+        found = self.found.find_rule(self.found.find_target_group(self.scope))
         header = {"http_header_name": HEADER, "values": [self.name]}
         return aws.lb.ListenerRule(
             self.name,
@@ -166,7 +169,7 @@ class Maker:
             conditions=[{"http_header": header}],
             actions=[{"type": "forward", "target_group_arn": target_group.arn}],
             tags=self.tags,
-            opts=self._options(found.find_rule(found.find_target_group(self.scope))),
+            opts=self._options(found),
         )
 
     def _declare_group(
@@ -175,13 +178,12 @@ class Maker:
         target_group: aws.lb.TargetGroup,
         depends: list[pulumi.Resource],
     ) -> aws.autoscaling.Group:
+        version = launch_template.latest_version.apply(str)
         arguments: dict[str, Any] = {
             "name": self.title,
-            "vpc_zone_identifiers": list(self.declared.network.subnets),
-            "launch_template": {
-                "id": launch_template.id,
-                "version": launch_template.latest_version.apply(str),
-            },
+            "vpc_zone_identifiers": list(self.graph.network.subnets),
+            # A number, not `$Latest`: what is launched later is what was verified.
+            "launch_template": {"id": launch_template.id, "version": version},
             "target_group_arns": [target_group.arn],
             "health_check_type": "ELB",
             "health_check_grace_period": int(self.settings.boot_deadline),
@@ -190,21 +192,19 @@ class Maker:
             "force_delete": True,
             "tags": Output.from_input(self.spec["record"]).apply(self._render_tags),
         }
-        found = self.declared.found.find_name(self.scope)
-        options = self.declared.options(
-            self.opts,
-            found,
-            ignore=self._find_ignored(arguments) if self.frozen or found else None,
-            depends=depends,
-        )
+        found = self.found.find_name(self.scope)
+        # Of a group that exists only the counts follow the settings; with scaling AWS's own stays.
+        fixed = [*arguments, *(["desired_capacity"] if self.settings.scaling else [])]
+        ignore = fixed if self.frozen or found else None
+        options = self.graph.options(self.opts, found, ignore=ignore, depends=depends)
         return aws.autoscaling.Group(self.name, opts=options, **arguments, **self._find_counts())
 
     def _render_tags(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the group's tags; servers get theirs from the launch template."""
-        tags = {**self.tags, **render_record(record)}
+        tags = {**self.tags, **RECORDS.render(record)}
         return [
-            {"key": one["Key"], "value": one["Value"], "propagate_at_launch": False}
-            for one in list_tags(tags)
+            {"key": key, "value": value, "propagate_at_launch": False}
+            for key, value in tags.items()
         ]
 
     def _find_counts(self) -> dict[str, Input[Any]]:
@@ -213,32 +213,25 @@ class Maker:
         if not self.settings.scaling:
             return dict.fromkeys(COUNTS, servers)
         most = self.settings.scaling.most
-        live = 0 if self.frozen else fleets.count_live(self.declared.api, self.scope)
-        start = Output.from_input(servers).apply(lambda count: max(int(count), min(live, most)))
+        live = 0 if self.frozen else self.graph.fleets.count_live(self.scope)
+        least = Output.from_input(servers).apply(int)
         return {
-            "desired_capacity": start,
+            "desired_capacity": least.apply(lambda count: max(count, min(live, most))),
             "min_size": servers,
-            "max_size": Output.from_input(servers).apply(lambda count: max(int(count), most)),
+            "max_size": least.apply(lambda count: max(count, most)),
         }
 
-    def _find_ignored(self, arguments: Mapping[str, Any]) -> list[str]:
-        """Return all but the counts; with scaling AWS's own count stays too."""
-        scaled = ["desired_capacity"] if self.settings.scaling else []
-        return [*arguments, *scaled]
-
     def _declare_scaling(self, group: aws.autoscaling.Group) -> aws.autoscaling.Policy:
-        scaling = self.settings.scaling
+        cpu = self.settings.scaling.cpu if self.settings.scaling else 0
         metric = {"predefined_metric_type": "ASGAverageCPUUtilization"}
+        wanted = {"predefined_metric_specification": metric, "target_value": float(cpu)}
         return aws.autoscaling.Policy(
             self.name,
             name=self.title,
             autoscaling_group_name=group.name,
             policy_type="TargetTrackingScaling",
-            target_tracking_configuration={
-                "predefined_metric_specification": metric,
-                "target_value": float(scaling.cpu if scaling else 0),
-            },
-            opts=self.declared.options(self.opts, None, ignore=EVERYTHING if self.frozen else None),
+            target_tracking_configuration=wanted,
+            opts=self.graph.options(self.opts, None, ignore=EVERYTHING if self.frozen else None),
         )
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.aws.api import Api
+from immutable_servers.targets.aws.names import where
 
 BALANCER_ZONES = 2
-"""An Application Load Balancer needs subnets in so many zones at least."""
+"""Zones in which an Application Load Balancer needs subnets, at least."""
 
 
 @dataclass(frozen=True)
@@ -33,42 +34,34 @@ def find_network(api: Api) -> Network:
     Raises:
         SettingsError: There is none, or the balancer's subnets are in one zone only.
     """
-    settings = api.settings
+    api, settings = api.raising(SettingsError), api.settings
     vpc = _find_vpc(api)
     if settings.vpc:
         subnets = settings.subnets
         named = settings.balancer_subnets or subnets
     else:
         subnets = named = _find_default_subnets(api, vpc["VpcId"])
-    found = api.list(
-        "ec2", "describe_subnets", "Subnets", kind=SettingsError, SubnetIds=[*{*subnets, *named}]
-    )
+    found = api.list("ec2", "describe_subnets", SubnetIds=[*{*subnets, *named}])
     _check(found, vpc["VpcId"], named)
     return Network(vpc["VpcId"], vpc["CidrBlock"], tuple(subnets), tuple(named))
 
 
 def _find_vpc(api: Api) -> Mapping[str, Any]:
-    named = api.settings.vpc
-    wanted: dict[str, Any] = (
-        {"VpcIds": [named]} if named else {"Filters": [{"Name": "is-default", "Values": ["true"]}]}
-    )
-    vpcs = api.list("ec2", "describe_vpcs", "Vpcs", kind=SettingsError, **wanted)
+    default = {"Filters": [where("is-default", "true")]}
+    wanted = {"VpcIds": [api.settings.vpc]} if api.settings.vpc else default
+    vpcs = api.list("ec2", "describe_vpcs", **wanted)
     if not vpcs:
         raise SettingsError(
             f"There is no default VPC in {api.region}",
             todo="Name a VPC and its subnets under immutable-servers:aws, or make the default one"
             " with `aws ec2 create-default-vpc`.",
         )
-    found: Mapping[str, Any] = vpcs[0]
-    return found
+    return dict(vpcs[0])
 
 
 def _find_default_subnets(api: Api, vpc: str) -> tuple[str, ...]:
-    filters = [
-        {"Name": "vpc-id", "Values": [vpc]},
-        {"Name": "default-for-az", "Values": ["true"]},
-    ]
-    found = api.list("ec2", "describe_subnets", "Subnets", kind=SettingsError, Filters=filters)
+    filters = [where("vpc-id", vpc), where("default-for-az", "true")]
+    found = api.list("ec2", "describe_subnets", Filters=filters)
     if not found:
         raise SettingsError(
             f"The default VPC in {api.region} has no default subnets",

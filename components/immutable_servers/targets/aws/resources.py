@@ -6,12 +6,10 @@ from typing import Any
 from pulumi import Input, Output, ResourceOptions, dynamic
 
 from immutable_servers.contract.plain import restore_numbers
-from immutable_servers.contract.values import Launch, Scope
+from immutable_servers.contract.values import Scope
 from immutable_servers.resources.dynamic import Provider, Resource
 from immutable_servers.resources.progress import start_saying
-from immutable_servers.targets.aws import access, servers
-from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.aws import AwsTarget
 
 
 class AwsFleetProvider(Provider):
@@ -23,8 +21,7 @@ class AwsFleetProvider(Provider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Wait for the first servers."""
         self.require(props)
-        scope = Scope.from_plain(props["scope"])
-        return dynamic.CreateResult(scope.name, _wait(props))
+        return dynamic.CreateResult(Scope.from_plain(props["scope"]).name, _wait(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.UpdateResult:
         """Wait for another number of servers."""
@@ -33,10 +30,10 @@ class AwsFleetProvider(Provider):
 
 def _wait(props: dict[str, Any]) -> dict[str, Any]:
     scope = Scope.from_plain(props["scope"])
-    api = Api(AwsSettings.model_validate(restore_numbers(props["settings"])))
-    launch = Launch.from_plain(restore_numbers(props["launch"]))
-    access.open_way(api, scope, int(props["window_ends"]))
-    healthy = servers.wait_until_launched(api, scope, launch, start_saying("launch", scope))
+    target = AwsTarget(restore_numbers(props["settings"]))
+    target.access.open_way(scope, int(props["window_ends"]))
+    seconds = target.settings.boot_deadline
+    healthy = target.fleets.wait_until_launched(scope, seconds, start_saying("launch", scope))
     return {**props, "reference": {"generation": scope.generation, "servers": healthy}}
 
 

@@ -144,7 +144,7 @@ class AwsSettings(BaseModel):
 
     @property
     def has_public_addresses(self) -> bool:
-        """Tell whether servers get public addresses."""
+        """Return whether servers get public addresses."""
         return not self.vpc if self.public_addresses is None else self.public_addresses
 
     @property
@@ -154,12 +154,12 @@ class AwsSettings(BaseModel):
 
     @property
     def host_port(self) -> int:
-        """Return the port on which services are told apart by host name."""
+        """Return the port that services by host name share."""
         return self.shared_port or (443 if self.certificate else 80)
 
     @property
     def protocol(self) -> str:
-        """Return what the balancer speaks with the world."""
+        """Return the protocol of the balancer's listeners."""
         return "HTTPS" if self.certificate else "HTTP"
 
     def find_instance_type(self, word: str) -> str:

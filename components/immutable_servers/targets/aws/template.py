@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from immutable_servers.contract.values import Launch
+from immutable_servers.contract.values import Launch, Scope
+from immutable_servers.errors import LaunchError, make_left_out
 from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.shared.launch_data import describe_launch, render_launch
 
 ROOT_DEVICE = "/dev/xvda"
 """Of Debian's AMIs: https://wiki.debian.org/Cloud/AmazonEC2Image."""
+DISK = {"encrypted": "true", "volume_type": "gp3", "delete_on_termination": "true"}
 OURS = frozenset({"image_id", "user_data", "name", "name_prefix", "tags", "region"})
 """Arguments that `launch_overrides` may not touch: they are what makes a generation."""
 TAGGED = ("instance", "volume", "network-interface")
 """What is made with a server and carries its tags."""
+MOST_USER_DATA = 16 * 1024
+"""Bytes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html"""
 
 
 def render_shape(settings: AwsSettings, launch: Launch) -> dict[str, Any]:
@@ -20,11 +25,7 @@ def render_shape(settings: AwsSettings, launch: Launch) -> dict[str, Any]:
     They are digested into a generation's id, so that a program that shapes servers differently
     makes a new generation.
     """
-    disk: dict[str, Any] = {
-        "encrypted": "true",
-        "volume_type": "gp3",
-        "delete_on_termination": "true",
-    }
+    disk: dict[str, Any] = {**DISK}
     if settings.kms_key:
         disk["kms_key_id"] = settings.kms_key
     if settings.volume:
@@ -41,7 +42,8 @@ def render_shape(settings: AwsSettings, launch: Launch) -> dict[str, Any]:
         "network_interfaces": [
             {
                 "device_index": 0,
-                "associate_public_ip_address": _say(settings.has_public_addresses),
+                # The provider takes truth values of a launch template as text.
+                "associate_public_ip_address": str(settings.has_public_addresses).lower(),
                 "delete_on_termination": "true",
             }
         ],
@@ -64,24 +66,35 @@ def render_instance(shape: Mapping[str, Any]) -> dict[str, Any]:
 
     def convert(value: Any) -> Any:  # noqa: ANN401 - plain values
         if isinstance(value, Mapping):
-            return {_pascal(key): convert(one) for key, one in value.items()}
+            return {key.title().replace("_", ""): convert(value[key]) for key in value}
         if isinstance(value, list):
             return [convert(one) for one in value]
         return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
-    found: dict[str, Any] = convert(shape)
-    return found
+    return dict(convert(shape))
 
 
-def _pascal(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
+def render_user_data(scope: Scope, launch: Launch, key: str | None, ends: int | None) -> str:
+    """Return the launch data of every server of a generation.
+
+    A server adds its own name. Servers that are launched when the window is over boot sealed.
+
+    Raises:
+        ImmutableError: The run leaves out what makes key and window.
+        LaunchError: It is too large.
+    """
+    if not key or not ends:
+        raise make_left_out("missing: the login key or its window")
+    text = render_launch(describe_launch(scope, launch.env, key, int(ends)))
+    if len(text) > MOST_USER_DATA:
+        raise LaunchError(
+            "The launch data does not fit into EC2 user data",
+            facts=[f"{len(text)} bytes, at most {MOST_USER_DATA}"],
+            todo="Make `env` of the service smaller.",
+        )
+    return text
 
 
 def tag_specifications(tags: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the tags of what is made with a server."""
     return [{"resource_type": kind, "tags": dict(tags)} for kind in TAGGED]
-
-
-def _say(value: bool) -> str:  # noqa: FBT001 - its one argument
-    """Return a truth value as the provider takes it in a launch template."""
-    return str(value).lower()

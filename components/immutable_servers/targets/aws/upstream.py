@@ -1,23 +1,26 @@
-"""What a base image starts from: the newest Debian AMI, by owner and name, in every region."""
+"""What a base image starts from: the newest Debian AMI of every region, and the SSM agent."""
 
+import hashlib
 import re
+import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from immutable_servers.contract.values import Say
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.aws.agent import (
-    DEBIAN_ARCHITECTURES,
-    find_agent,
-    needs_agent,
-)
 from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.artifacts import AT_ONCE, find_regions
-from immutable_servers.targets.aws.settings import DEBIAN_OWNER
+from immutable_servers.targets.aws.names import where
+from immutable_servers.targets.aws.settings import DEBIAN_OWNER, AwsSettings
 
+DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
+PLACE = "https://s3.amazonaws.com/ec2-downloads-windows/SSMAgent"
+"""https://docs.aws.amazon.com/systems-manager/latest/userguide/agent-install-deb.html"""
+AT_ONCE = 16
+"""Regions that are asked at the same time."""
 SUITES: Mapping[str, str] = {"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 """Debian's names for its releases: https://wiki.debian.org/DebianReleases."""
+_SECONDS = 60
 
 
 def find_upstream(api: Api, wanted: Mapping[str, str], say: Say) -> dict[str, Any]:
@@ -75,6 +78,11 @@ def render_name(suite: str, api: Api) -> str:
     return f"debian-{release}-{DEBIAN_ARCHITECTURES[api.settings.architecture]}-*"
 
 
+def find_regions(api: Api) -> list[str]:
+    """Return the regions that are enabled for the account."""
+    return sorted(one["RegionName"] for one in api.list("ec2", "describe_regions"))
+
+
 def find_locked(lock: Mapping[str, Any], region: str) -> str:
     """Return the AMI id that a lock's entry holds for a region.
 
@@ -93,17 +101,42 @@ def find_locked(lock: Mapping[str, Any], region: str) -> str:
 
 
 def _find(api: Api, owner: str, name: str) -> Sequence[Mapping[str, Any]]:
-    filters = [
-        {"Name": "name", "Values": [name]},
-        {"Name": "architecture", "Values": [api.settings.architecture]},
-        {"Name": "state", "Values": ["available"]},
-    ]
-    return api.list(
-        "ec2", "describe_images", "Images", kind=ImageError, Owners=[owner], Filters=filters
-    )
+    architecture = where("architecture", api.settings.architecture)
+    filters = [where("name", name), architecture, where("state", "available")]
+    return api.list("ec2", "describe_images", Owners=[owner], Filters=filters)
 
 
 def _rank(ami: Mapping[str, Any]) -> tuple[int, str, str]:
     """Order by Debian's release, where the name says it (not `sid`), then by age and name."""
     release = re.match(r"debian-(\d+)-", ami["Name"])
     return int(release[1]) if release else 0, ami["CreationDate"], ami["Name"]
+
+
+def needs_agent(settings: AwsSettings) -> bool:
+    """Return whether bakes or checks log in through Session Manager, whose agent Debian lacks."""
+    return "ssm" in {settings.build_through, settings.reach}
+
+
+def find_agent(settings: AwsSettings, say: Say, place: str = PLACE) -> Mapping[str, str]:
+    """Return where the newest agent's package is, and its digest.
+
+    Raises:
+        ImageError: AWS's storage cannot be reached.
+    """
+    version = _fetch(f"{place}/latest/VERSION").decode("ascii").strip()
+    folder = f"debian_{DEBIAN_ARCHITECTURES[settings.architecture]}"
+    url = f"{place}/{version}/{folder}/amazon-ssm-agent.deb"
+    say(f"SSM agent {version}")
+    return {"url": url, "sha256": hashlib.sha256(_fetch(url)).hexdigest()}
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - built on a constant
+            return bytes(answer.read())
+    except OSError as error:
+        raise ImageError(
+            "The SSM agent cannot be looked up",
+            facts=[f"{url}: {error}"],
+            todo="See that this machine reaches Amazon S3, then run ./immutable update again.",
+        ) from error

@@ -11,20 +11,22 @@ from typing import Any
 import pytest
 
 from harness.aws.aws_world import REGION, find_client, make_target, start_emulation
-from immutable_servers.contract.target import Packer
+from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import Artifact, BakeRequest
 from immutable_servers.errors import ImageError, SettingsError
-from immutable_servers.targets.aws import artifacts, dead_bakes, upstream
-from immutable_servers.targets.aws.artifacts import (
-    find_regions,
+from immutable_servers.targets.aws import images, upstream
+from immutable_servers.targets.aws.images import (
     render_description,
     render_facts,
     render_manifest,
 )
 from immutable_servers.targets.aws.names import PREFIX, list_tags, name_image
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
+from immutable_servers.targets.aws.upstream import find_regions
+from immutable_servers.targets.cloud import bakes, ends
 from immutable_servers.targets.shared.bake_locks import hold_version
 
+BAKE, BAKE_ENDS, BAKE_HOST = (f"{PREFIX}{word}" for word in (bakes.BAKE, ends.BAKE, bakes.HOST))
 LINEAGE = {
     "image": "app",
     "version": "3f2a9c41d0e7",
@@ -38,7 +40,7 @@ LINEAGE = {
 @pytest.fixture(autouse=True)
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run on an emulated account with two regions: each takes a second to be emulated."""
-    for module in (artifacts, upstream):
+    for module in (images, upstream):
         monkeypatch.setattr(module, "find_regions", lambda _api: [REGION, "us-east-1"])
     with start_emulation():
         yield
@@ -68,32 +70,32 @@ def make_ami(lineage: Mapping[str, Any], region: str = REGION, *, whole: bool = 
 def test_an_artifact_is_found_by_image_and_version() -> None:
     """An AMI that Packer has finished is found with its lineage; another version is not."""
     ami = make_ami(LINEAGE)
-    found = make_target().catalog.find("app", "3f2a9c41d0e7")
+    found = make_target().images.find("app", "3f2a9c41d0e7")
     assert found is not None
     assert (found.id, found.parents) == (ami, {"base": "5c0032482a90"})
     assert found.facts["commit"] == "abc"
     assert found.facts["clean"] is True
-    assert make_target().catalog.find("app", "000000000000") is None
-    assert make_target().catalog.find("base", "3f2a9c41d0e7") is None
+    assert make_target().images.find("app", "000000000000") is None
+    assert make_target().images.find("base", "3f2a9c41d0e7") is None
 
 
 def test_a_half_baked_ami_is_no_artifact() -> None:
     """What a killed bake left has no tags, so it is not found, and is baked again."""
     make_ami(LINEAGE, whole=False)
-    assert make_target().catalog.find("app", "3f2a9c41d0e7") is None
-    assert make_target().catalog.list() == []
+    assert make_target().images.find("app", "3f2a9c41d0e7") is None
+    assert make_target().images.list() == []
 
 
 def test_the_catalog_lists_what_is_ours() -> None:
     """AMIs of ours, and none of the account's others."""
     make_ami(LINEAGE)
     make_ami({**LINEAGE, "image": "base", "parents": {}})
-    assert {one.image for one in make_target().catalog.list()} == {"app", "base"}
+    assert {one.image for one in make_target().images.list()} == {"app", "base"}
 
 
 def test_the_inputs_of_a_version_are_found() -> None:
     """They are those of its bake; none when nobody wrote them, or they are damaged, or too many."""
-    catalog, ami = make_target().catalog, make_ami(LINEAGE)
+    catalog, ami = make_target().images, make_ami(LINEAGE)
     artifact = catalog.list()[0]
     assert catalog.find_manifest(artifact) == {}
     files = {f"app/{number}.py": sha256(str(number).encode()).hexdigest() for number in range(100)}
@@ -101,7 +103,7 @@ def test_the_inputs_of_a_version_are_found() -> None:
         Resources=[ami], Tags=list_tags(render_manifest({"files": files}))
     )
     assert catalog.find_manifest(artifact) == {"files": files}
-    find_client("ec2").delete_tags(Resources=[ami], Tags=[{"Key": f"{artifacts.MANIFEST}01"}])
+    find_client("ec2").delete_tags(Resources=[ami], Tags=[{"Key": f"{PREFIX}{images.MANIFEST}01"}])
     assert catalog.find_manifest(artifact) == {}
     assert catalog.find_manifest(replace(artifact, id="ami-00000000000000000")) == {}
     more = {f"{key}-{number}": key[::-1] + str(number) for key in files for number in range(20)}
@@ -112,7 +114,7 @@ def test_the_inputs_of_a_version_are_found() -> None:
 def test_a_mark_comes_and_goes() -> None:
     """A mark is a tag; an empty value takes it away."""
     make_ami(LINEAGE)
-    catalog = make_target().catalog
+    catalog = make_target().images
     for value, marks in (("prod", {"promoted": "prod"}), ("", {})):
         found = catalog.find("app", "3f2a9c41d0e7")
         assert found
@@ -131,7 +133,7 @@ def test_delete_leaves_no_ami_and_no_snapshot_in_any_region() -> None:
     }
     make_ami(LINEAGE)
     make_ami(LINEAGE, copy)
-    catalog = make_target().catalog
+    catalog = make_target().images
     found = catalog.find("app", "3f2a9c41d0e7")
     assert found
     catalog.delete(found)
@@ -146,7 +148,7 @@ def test_what_is_in_use_is_not_deleted() -> None:
     """A server that runs it, in any region, and an image that was baked from it are named."""
     make_ami({**LINEAGE, "image": "base", "version": "5c0032482a90", "parents": {}})
     app = make_ami(LINEAGE)
-    catalog = make_target().catalog
+    catalog = make_target().images
     base = catalog.find("base", "5c0032482a90")
     assert base
     with pytest.raises(ImageError, match=f"{app} was baked from it"):
@@ -168,14 +170,14 @@ def test_a_shared_ami_is_found_without_its_tags() -> None:
         "State": "available",
         "CreationDate": "2026-01-31T12:00:00Z",
     }
-    catalog = make_target(image_owners=["210987654321"]).catalog
+    catalog = make_target(image_owners=["210987654321"]).images
     (found,) = catalog._read_all([seen])  # type: ignore[attr-defined]
     assert (found.image, found.version, found.parents) == (
         "app",
         "3f2a9c41d0e7",
         {"base": "5c0032482a90"},
     )
-    assert make_target().catalog._read_all([seen]) == []  # type: ignore[attr-defined]
+    assert make_target().images._read_all([seen]) == []  # type: ignore[attr-defined]
 
 
 def register(name: str, region: str = REGION, architecture: str = "x86_64") -> str:
@@ -199,23 +201,23 @@ def test_the_lock_names_the_newest_ami_of_every_region() -> None:
     owner = find_client("ec2").describe_images(ImageIds=[newest])["Images"][0]["OwnerId"]
     said: list[str] = []
     wanted = {"upstream": {"suite": "stable", "owner": owner}}
-    entry = make_target().find_upstream(wanted, said.append)
+    entry = make_target().images.find_upstream(wanted, said.append)
     assert entry == {
         "owner": owner,
         "name": "debian-13-amd64-20260801-1",
         "amis": {REGION: newest, "us-east-1": elsewhere},
     }
     assert any("debian-13-amd64-20260801-1" in line for line in said)
-    arm = make_target(architecture="arm64").find_upstream(wanted, said.append)
+    arm = make_target(architecture="arm64").images.find_upstream(wanted, said.append)
     assert arm["name"] == "debian-13-arm64-20261001-1"
 
 
 def test_an_upstream_that_is_not_there_is_said() -> None:
     """Owner and name are in the error; Debian's own account is the usual owner."""
     with pytest.raises(ImageError, match=DEBIAN_OWNER):
-        make_target().find_upstream({"upstream": {"suite": "trixie"}}, print)
+        make_target().images.find_upstream({"upstream": {"suite": "trixie"}}, print)
     with pytest.raises(ImageError, match="no suite 'woody'"):
-        make_target().find_upstream({"upstream": {"suite": "woody"}}, print)
+        make_target().images.find_upstream({"upstream": {"suite": "woody"}}, print)
 
 
 class FakePacker(Packer):
@@ -261,7 +263,7 @@ def test_a_bake_starts_from_the_locked_ami_of_its_region(tmp_path: Path) -> None
     packer = FakePacker()
     lock = {"amis": {REGION: "ami-locked", "us-east-1": "ami-other"}}
     settings = {"kms_key": "alias/ours", "share_with": ["123456789012"]}
-    artifact = make_target(**settings).bake(make_request(tmp_path, None, lock), packer)
+    artifact = make_target(**settings).images.bake(make_request(tmp_path, None, lock), packer)
     assert artifact.version == "3f2a9c41d0e7"
     given = packer.given
     assert given["source_ami"] == "ami-locked"
@@ -270,14 +272,14 @@ def test_a_bake_starts_from_the_locked_ami_of_its_region(tmp_path: Path) -> None
     assert json.loads(given["tags"])["immutable-servers:image"] == "app"
     assert "login" not in given
     with pytest.raises(ImageError, match="no AMI for eu-central-1"):
-        make_target().bake(make_request(tmp_path, None, {"amis": {}}), packer)
+        make_target().images.bake(make_request(tmp_path, None, {"amis": {}}), packer)
 
 
 def test_a_child_is_baked_through_an_open_window(tmp_path: Path) -> None:
     """A sealed parent gets launch data with a key that is gone after the bake."""
     packer = FakePacker()
     parent = Artifact("base", "5c0032482a90", "ami-parent")
-    make_target().bake(make_request(tmp_path, parent, {}), packer)
+    make_target().images.bake(make_request(tmp_path, parent, {}), packer)
     assert packer.given["source_ami"] == "ami-parent"
     launch = json.loads(packer.given["user_data"])
     assert launch["login_key"].startswith("ssh-ed25519 ")
@@ -288,7 +290,7 @@ def test_a_child_is_baked_through_an_open_window(tmp_path: Path) -> None:
 
 def make_bake(name: str, tags: Mapping[str, str]) -> str:
     """Make what Packer makes for a bake; return the instance."""
-    ec2, listed = find_client("ec2"), list_tags({dead_bakes.BAKE: "app", **tags})
+    ec2, listed = find_client("ec2"), list_tags({BAKE: "app", **tags})
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
 
     def specify(kind: str) -> list[dict[str, Any]]:
@@ -316,18 +318,16 @@ def test_what_a_killed_bake_left_is_removed_by_the_next(
     Also of one on this machine: another run may bake another version of the image.
     """
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    ours, later = dead_bakes.name_machine(), "4000000000"
+    ours, later = bakes.name_machine(), "4000000000"
     version = f"{PREFIX}version"
-    bakes: dict[str, dict[str, str]] = {
-        "killed": {dead_bakes.BAKE_HOST: ours, version: "000000000000"},
-        "same": {dead_bakes.BAKE_HOST: ours, version: "3f2a9c41d0e7"},
-        "dead": {dead_bakes.BAKE_HOST: "dead", dead_bakes.BAKE_ENDS: "1"},
-        "alive": {dead_bakes.BAKE_HOST: "alive"},
-        "other": {dead_bakes.BAKE_HOST: ours, version: "111111111111"},
+    tagged: dict[str, dict[str, str]] = {
+        "killed": {BAKE_HOST: ours, version: "000000000000"},
+        "same": {BAKE_HOST: ours, version: "3f2a9c41d0e7"},
+        "dead": {BAKE_HOST: "dead", BAKE_ENDS: "1"},
+        "alive": {BAKE_HOST: "alive"},
+        "other": {BAKE_HOST: ours, version: "111111111111"},
     }
-    made = {
-        name: make_bake(name, {dead_bakes.BAKE_ENDS: later, **tags}) for name, tags in bakes.items()
-    }
+    made = {name: make_bake(name, {BAKE_ENDS: later, **tags}) for name, tags in tagged.items()}
     ec2 = find_client("ec2")
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     request = make_request(tmp_path, None, {"amis": {REGION: ami}})
@@ -335,7 +335,7 @@ def test_what_a_killed_bake_left_is_removed_by_the_next(
         hold_version("aws", "app", request.version, print),
         hold_version("aws", "app", "111111111111", print),
     ):
-        make_target().bake(request, FakePacker())
+        make_target().images.bake(request, FakePacker())
     running = ec2.describe_instances(
         Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
     )["Reservations"]

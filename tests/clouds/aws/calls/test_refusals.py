@@ -13,11 +13,13 @@ import pytest
 from harness.aws.aws_world import WEB, World, make_target, start_emulation
 from immutable_servers.contract.values import FleetSpec, Launch
 from immutable_servers.errors import LaunchError, SettingsError, SetupError
-from immutable_servers.targets.aws import access, api, retirement, ssh
+from immutable_servers.system.places import data_dir
+from immutable_servers.targets.aws import api, balancer, fleets
 from immutable_servers.targets.aws.faults import explain
-from immutable_servers.targets.aws.login_keys import find_folder, make_key
 from immutable_servers.targets.aws.names import make_name
 from immutable_servers.targets.aws.network import find_network
+from immutable_servers.targets.cloud.access import find_own_address
+from immutable_servers.targets.shared import ssh
 
 GENERATION = replace(WEB, generation="3f2a9c41")
 LAUNCH = Launch("small", 80, "/healthz")
@@ -50,7 +52,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Yield an emulated account with a balancer and a fleet; nothing waits for long."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(api, "AGAIN_PAUSE", 0.0)
-    monkeypatch.setattr(retirement, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(fleets, "POLL_SECONDS", 0.01)
     with start_emulation():
         made = World()
         made.make_balancer()
@@ -72,7 +74,7 @@ def test_a_deletion_waits_for_what_still_holds_it(world: World, refusals: Refusa
         "DeleteTargetGroup": ["ResourceInUse"],
         "DeleteSecurityGroup": ["DependencyViolation", "DependencyViolation"],
     }
-    make_target().delete_fleet(GENERATION)
+    make_target().fleets.delete(GENERATION)
     assert refusals.left == {key: [] for key in refusals.left}
     left = world.client("ec2").describe_security_groups()["SecurityGroups"]
     assert [one["GroupName"] for one in left] == ["default"]
@@ -86,15 +88,15 @@ def test_what_holds_a_group_for_ever_is_an_error(
     monkeypatch.setattr(api, "AGAIN_SECONDS", 0.0)
     refusals.left = {"DeleteSecurityGroup": ["DependencyViolation"] * 9}
     with pytest.raises(Exception, match="DependencyViolation: not now"):
-        make_target().delete_fleet(GENERATION)
+        make_target().fleets.delete(GENERATION)
 
 
 def test_a_drained_fleet_gets_no_new_servers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody takes the place of what was taken out, and AWS's longest drain is an hour."""
-    assert retirement.MOST_DRAIN == 3600
-    monkeypatch.setattr(retirement, "MOST_DRAIN", 3599)  # moto takes the last second for too much
+    assert balancer.MOST_DRAIN == 3600
+    monkeypatch.setattr(balancer, "MOST_DRAIN", 3599)  # moto takes the last second for too much
     (group,) = world.client("elbv2").describe_target_groups()["TargetGroups"]
-    make_target().drain(GENERATION, 7200, lambda _line: None)
+    make_target().balancer.drain(GENERATION, 7200, lambda _line: None)
     elb, scaling = world.client("elbv2"), world.client("autoscaling")
     said = elb.describe_target_group_attributes(TargetGroupArn=group["TargetGroupArn"])
     delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "3599"}
@@ -109,11 +111,12 @@ def test_a_drained_fleet_gets_no_new_servers(world: World, monkeypatch: pytest.M
 def test_a_wait_that_is_refused_says_why(refusals: Refusals) -> None:
     """A missing permission, or credentials that ended meanwhile, are not a wait that was long."""
     asked = make_target().api
+    instance = next(iter(make_target().fleets.find_instances(GENERATION)))
     refusals.left = {"DescribeInstances": ["UnauthorizedOperation", "ExpiredToken"]}
     with pytest.raises(SetupError, match="A permission is missing: ec2:DescribeInstances"):
-        asked.wait("ec2", "instance_running", InstanceIds=["i-00000000000000000"])
+        asked.wait_until_started("i-00000000000000000")
     with pytest.raises(SetupError, match="have expired"):
-        asked.wait("ec2", "instance_terminated", InstanceIds=["i-00000000000000000"])
+        asked.end_instances([instance])
 
 
 @pytest.mark.parametrize(
@@ -142,33 +145,34 @@ def test_a_probe_starts_in_a_zone_that_has_room(
     spec = FleetSpec(GENERATION, ami, LAUNCH, 1, {})
     subnets = find_network(make_target().api).subnets
     refusals.left = {"RunInstances": ["Unsupported", "InsufficientInstanceCapacity"]}
-    with make_target().start_probe(spec, lambda _line: None):
+    with make_target().access.start_probe(spec, lambda _line: None):
         places = [one["NetworkInterfaces"][0]["SubnetId"] for one in refusals.find("RunInstances")]
         assert tuple(places) == subnets[:3]
     before = world.client("ec2").describe_security_groups()["SecurityGroups"]
     refusals.left = {"RunInstances": ["Unsupported"] * len(subnets)}
-    probe = make_target().start_probe(spec, lambda _line: None)
+    probe = make_target().access.start_probe(spec, lambda _line: None)
     with pytest.raises(LaunchError, match="no room"):
         probe.__enter__()
     assert world.client("ec2").describe_security_groups()["SecurityGroups"] == before
 
 
-def test_a_default_vpc_without_subnets_is_said(world: World) -> None:
+def test_a_default_vpc_without_subnets_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Subnets of other VPCs are not taken for its own."""
     ec2 = world.client("ec2")
     other = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
     ec2.create_subnet(VpcId=other, CidrBlock="10.9.1.0/24")
-    default = make_target().api
-    original = default.list
+    original = api.Api.list
 
-    def hide(service: str, operation: str, *words: Any, **named: Any) -> list[Any]:  # noqa: ANN401
+    def hide(asked: api.Api, *words: Any, **named: Any) -> list[Any]:  # noqa: ANN401
         if {"Name": "default-for-az", "Values": ["true"]} in named.get("Filters", ()):
             return []
-        return original(service, operation, *words, **named)
+        return original(asked, *words, **named)
 
-    default.list = hide  # type: ignore[method-assign]
+    monkeypatch.setattr(api.Api, "list", hide)
     with pytest.raises(SettingsError, match="no default subnets"):
-        find_network(default)
+        find_network(make_target().api)
 
 
 def test_a_server_that_came_after_the_checks_is_ended(
@@ -183,7 +187,7 @@ def test_a_server_that_came_after_the_checks_is_ended(
 
     monkeypatch.setattr(ssh, "run_remote", run_remote)
     target = make_target(verify_from=["203.0.113.7/32"])
-    make_key(GENERATION)
+    target.access.make_key(GENERATION)
     verified = {login.server for login in target.access.open_logins(GENERATION)}
     scaling, name = world.client("autoscaling"), make_name(GENERATION)
     scaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=3, DesiredCapacity=3)
@@ -193,7 +197,7 @@ def test_a_server_that_came_after_the_checks_is_ended(
     assert said[0] == f"ends {late}: it came when the others had been checked"
     after = find_servers(target)
     assert (verified <= after, late in after, len(after)) == (True, False, 3)
-    assert not find_folder(GENERATION).exists()
+    assert not (data_dir() / "aws" / name).exists()
     target.access.close_window(GENERATION, said.append)  # a sealed fleet is left as it is
     assert find_servers(target) == after
 
@@ -218,7 +222,7 @@ def test_the_own_address_is_one(tmp_path: Path, said: str, found: str) -> None:
     """What is no address, such as the page of a hotel's network, is no rule of a firewall."""
     file = tmp_path / "address"
     file.write_text(said)
-    assert access.find_own_address(file.as_uri()) == found
+    assert find_own_address(file.as_uri(), "") == found
     file.write_text("<html>Welcome to the hotel</html>")
     with pytest.raises(LaunchError, match="cannot be found out"):
-        access.find_own_address(file.as_uri())
+        find_own_address(file.as_uri(), "")

@@ -13,6 +13,7 @@ import botocore.exceptions
 import pytest
 
 from harness.aws.aws_world import RECORD, WEB, World, make_target, start_emulation
+from immutable_servers import contract
 from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.values import FleetSpec, Launch, Scope
 from immutable_servers.errors import (
@@ -24,16 +25,18 @@ from immutable_servers.errors import (
     SetupError,
     TrafficError,
 )
-from immutable_servers.targets.aws import access, dead_bakes, fleets, retirement, servers
+from immutable_servers.system.places import data_dir
+from immutable_servers.targets import aws
 from immutable_servers.targets.aws.faults import explain
-from immutable_servers.targets.aws.login_keys import find_folder
 from immutable_servers.targets.aws.names import (
+    PREFIX,
+    RECORDS,
     find_generation,
     list_tags,
     make_name,
     make_tags,
 )
-from immutable_servers.targets.aws.record import parse_record, render_record
+from immutable_servers.targets.cloud import ends
 
 GENERATION = replace(WEB, generation="3f2a9c41")
 LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
@@ -49,8 +52,8 @@ case $* in *immutable-seal*) touch "{sealed}" ;; esac
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Yield an emulated account with a fleet of two servers, and a data folder of the test's."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(servers, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(retirement, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(contract.fleets, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(aws.fleets, "POLL_SECONDS", 0.01)
     with start_emulation():
         made = World()
         made.make_balancer()
@@ -97,13 +100,13 @@ def test_a_record_that_cannot_be_read_is_an_error(world: World) -> None:
     where = {"ResourceId": make_name(GENERATION), "ResourceType": "auto-scaling-group"}
     world.client("autoscaling").create_or_update_tags(Tags=[{**tag, **where}])
     with pytest.raises(LedgerError, match="cannot be read"):
-        make_target().find_fleets(WEB)
+        make_target().fleets.find(WEB)
 
 
 def test_health_is_the_balancers(world: World) -> None:
     """Every server of the group is asked, a stranger and a server that is missing are said."""
     target = make_target()
-    found = target.fleets.find_health(GENERATION, LAUNCH)
+    found = target.fleets.find_health(GENERATION)
     assert [(one.ok, one.serving) for one in found] == [(True, True)] * 2
     elb = world.client("elbv2")
     group = elb.describe_target_groups(Names=[make_name(GENERATION)])["TargetGroups"][0]
@@ -118,9 +121,7 @@ def test_health_is_the_balancers(world: World) -> None:
     stranger = world.client("ec2").run_instances(ImageId=ami, MinCount=1, MaxCount=1)["Instances"]
     strange = stranger[0]["InstanceId"]
     elb.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": strange}])
-    said = {
-        one.server.split("-i-")[-1]: one for one in target.fleets.find_health(GENERATION, LAUNCH)
-    }
+    said = {one.server.split("-i-")[-1]: one for one in target.fleets.find_health(GENERATION)}
     assert not said[mine[0][2:]].serving
     assert said[mine[1][2:]].ok
     assert "the fleet does not" in said[strange[2:]].detail
@@ -131,17 +132,17 @@ def test_health_is_the_balancers(world: World) -> None:
 def test_a_wait_ends_with_what_is_wrong() -> None:
     """A fleet that never gets healthy is no error of the launch: it is said and left to checks."""
     said: list[str] = []
-    api = make_target(boot_deadline=0.05).api
-    assert servers.wait_until_launched(api, GENERATION, LAUNCH, said.append) == 2
+    fleets = make_target().fleets
+    assert fleets.wait_until_launched(GENERATION, 0.05, said.append) == 2
     gone = replace(WEB, generation="00000000")
-    assert servers.wait_until_launched(api, gone, LAUNCH, said.append) == 0
+    assert fleets.wait_until_launched(gone, 0.05, said.append) == 0
     assert any("it has no servers" in line for line in said)
 
 
 @pytest.mark.usefixtures("world")
 def test_trouble_names_state_checks_and_console() -> None:
     """What is asked when servers do not serve: instances, status checks, consoles."""
-    lines = make_target().find_trouble(GENERATION)
+    lines = make_target().fleets.find_trouble(GENERATION)
     assert len([line for line in lines if "running" in line and "checks: " in line]) == 2
     assert len(lines) > 2  # the emulated console has some lines
 
@@ -151,7 +152,7 @@ def test_the_way_is_open_from_launch_to_seal(world: World) -> None:
     """The key lets in while the window is open; the seal leaves no rule, no key, and healing on."""
     target = make_target()
     target.access.make_key(GENERATION)
-    (folder,) = (find_folder(GENERATION),)
+    folder = data_dir() / "aws" / make_name(GENERATION)
     assert (folder / "key").stat().st_mode & 0o777 == 0o600
     autoscaling = world.client("autoscaling")
     name = make_name(GENERATION)
@@ -187,14 +188,14 @@ def test_a_server_that_comes_after_the_seal_boots_sealed(world: World) -> None:
     before = read_launch(ec2, make_name(GENERATION), "1")
     for _ in range(2):  # a sealed fleet is left as it is
         target.access.close_window(GENERATION, lambda _line: None)
-    group = fleets.find_group(target.api, GENERATION)
+    group = target.fleets.groups.find(GENERATION)
     assert group is not None
     after = read_launch(ec2, make_name(GENERATION), group["LaunchTemplate"]["Version"])
     assert group["LaunchTemplate"]["Version"] == "2"
     opening = {"login_key": "ssh-ed25519 AAAA", "window_ends": 99}
     assert before.pop("UserData") == {**after.pop("UserData"), **opening}
     assert before == after
-    fleets.seal_template(target.api, replace(WEB, generation="00000000"))  # nothing to seal
+    target.fleets.groups.seal_template(replace(WEB, generation="00000000"))  # nothing to seal
 
 
 def read_launch(ec2: Any, name: str, version: str) -> dict[str, Any]:  # noqa: ANN401 - boto3's
@@ -219,14 +220,14 @@ def test_a_server_that_does_not_seal_is_an_error(tmp_path: Path) -> None:
 
 def test_a_way_that_a_killed_run_left_is_closed(world: World) -> None:
     """A rule whose window is over, and a probe, go as the next update begins; servers stay."""
-    api = make_target().api
-    make_target().make_key(GENERATION)
-    access.open_way(api, GENERATION, int(time.time()) + 600)
+    access = make_target().access
+    access.make_key(GENERATION)
+    access.open_way(GENERATION, int(time.time()) + 600)
     assert find_open_ports(world) == {22}
-    rules = access.find_ways(api, GENERATION)
-    ec2, tag = world.client("ec2"), {"Key": access.ENDS, "Value": "1"}
-    ec2.create_tags(Resources=[rules[0]["SecurityGroupRuleId"]], Tags=[tag])
-    tags = list_tags({**make_tags(GENERATION), dead_bakes.PROBE_ENDS: "1"})
+    (rule,) = access.find_ways(GENERATION)
+    ec2, tag = world.client("ec2"), {"Key": f"{PREFIX}{ends.WINDOW}", "Value": "1"}
+    ec2.create_tags(Resources=[rule.name.rpartition("/")[2]], Tags=[tag])
+    tags = list_tags({**make_tags(GENERATION), f"{PREFIX}{ends.PROBE}": "1"})
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     probe = ec2.run_instances(
         ImageId=ami,
@@ -234,13 +235,13 @@ def test_a_way_that_a_killed_run_left_is_closed(world: World) -> None:
         MaxCount=1,
         TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
     )["Instances"][0]["InstanceId"]
-    make_target().begin_update(
+    make_target().ownership.begin_update(
         Owner("file://x", "1", "org", "project", "dev", "here"), ["web-3f2a9c41"]
     )
     assert find_open_ports(world) == set()
     (found,) = ec2.describe_instances(InstanceIds=[probe])["Reservations"]
     assert found["Instances"][0]["State"]["Name"] == "terminated"
-    assert len(make_target().find_servers(GENERATION)) == 2
+    assert len(make_target().fleets.find_servers(GENERATION)) == 2
 
 
 @pytest.mark.usefixtures("ssh")
@@ -266,7 +267,7 @@ def test_a_probe_is_gone_at_the_end(world: World, health: str) -> None:
     ami = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     spec = FleetSpec(GENERATION, ami, replace(LAUNCH, health=health), 1, {})
     before = {one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]}
-    probe = make_target().start_probe(spec, lambda _line: None)
+    probe = make_target().access.start_probe(spec, lambda _line: None)
     login = probe.__enter__()
     instance = login.server.removeprefix("web-3f2a9c41-")
     (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
@@ -279,18 +280,18 @@ def test_a_probe_is_gone_at_the_end(world: World, health: str) -> None:
     assert found["Instances"][0]["State"]["Name"] == "terminated"
     assert {one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]} == before
     assert not Path(login.ssh_config).exists()
-    assert len(make_target().find_servers(GENERATION)) == 2
+    assert len(make_target().fleets.find_servers(GENERATION)) == 2
 
 
 def test_a_record_fits_into_tags() -> None:
     """A large record is cut into values that AWS takes; one that cannot fit is said."""
     record = {"env": {f"NAME_{number}": f"value {number * 7919}" for number in range(200)}}
-    tags = render_record(record)
+    tags = RECORDS.render(record)
     assert len(tags) > 1
     assert max(map(len, tags.values())) <= 256
-    assert parse_record({**tags, "Name": "x"}, "group") == record
+    assert RECORDS.parse({**tags, "Name": "x"}, "group") == record
     with pytest.raises(LaunchError, match="does not fit"):
-        render_record({"noise": os.urandom(20000).hex()})
+        RECORDS.render({"noise": os.urandom(20000).hex()})
 
 
 def test_names_are_of_one_scope() -> None:
@@ -375,5 +376,5 @@ def test_without_credentials_the_first_question_says_so(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     forget_clients()
     with pytest.raises(SetupError, match="AWS_PROFILE"):
-        make_target().find_traffic(WEB)
+        make_target().balancer.find_weights(WEB)
     forget_clients()

@@ -18,10 +18,11 @@ from harness.aws.aws_world import (
 from immutable_servers.contract.ownership import Holdings, Leftover, Owner
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import RetirementError
-from immutable_servers.targets.aws import access, dead_bakes, leftovers
 from immutable_servers.targets.aws.names import PREFIX, list_tags, make_tags, name_image
+from immutable_servers.targets.cloud import ends
 
 OWNER = Owner("file:///state", "0a1b", "organization", STACK.project, STACK.stack, "/checkout")
+BAKE, BAKE_ENDS, PROBE_ENDS = (f"{PREFIX}{word}" for word in ("bake", ends.BAKE, ends.PROBE))
 OVER, ALIVE = str(int(time.time() - 60)), str(int(time.time() + 600))
 OTHER: Mapping[str, str] = {"immutable": "bake", "expires": OVER}
 """Tags of somebody else's."""
@@ -30,7 +31,7 @@ OTHER: Mapping[str, str] = {"immutable": "bake", "expires": OVER}
 @pytest.fixture(autouse=True)
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run on an emulated account, where a thing is old at once."""
-    monkeypatch.setattr(leftovers, "ONE_DAY", -1)
+    monkeypatch.setattr(ends, "ONE_DAY", -1)
     with start_emulation():
         yield
 
@@ -89,12 +90,12 @@ def test_what_a_killed_bake_left_goes_and_all_else_stays() -> None:
 
     A thing of ours whose tag is damaged proves nothing, and stays too.
     """
-    dead = {dead_bakes.BAKE: "app", dead_bakes.BAKE_ENDS: OVER}
-    gone = {*make_bake(dead, "dead"), *make_bake({dead_bakes.PROBE_ENDS: OVER}, "probe")}
+    dead = {BAKE: "app", BAKE_ENDS: OVER}
+    gone = {*make_bake(dead, "dead"), *make_bake({PROBE_ENDS: OVER}, "probe")}
     kept = {
-        *make_bake({**dead, dead_bakes.BAKE_ENDS: ALIVE}, "alive"),
-        *make_bake({dead_bakes.BAKE: "app"}, "endless"),
-        *make_bake({dead_bakes.BAKE_ENDS: "soon"}, "damaged"),
+        *make_bake({**dead, BAKE_ENDS: ALIVE}, "alive"),
+        *make_bake({BAKE: "app"}, "endless"),
+        *make_bake({BAKE_ENDS: "soon"}, "damaged"),
         *make_bake(OTHER, "other"),
         *make_bake({}, "untagged"),
     }
@@ -111,8 +112,7 @@ def test_the_way_of_a_killed_verification_is_closed() -> None:
         Description="servers",
         TagSpecifications=tag("security-group", make_tags(scope)),
     )["GroupId"]
-    api = make_target().api
-    access.let_in(api, group, scope, int(OVER))
+    make_target().access.let_in(group, scope, int(OVER))
     ec2.authorize_security_group_ingress(
         GroupId=group, IpProtocol="tcp", FromPort=80, ToPort=80, CidrIp="10.0.0.0/8"
     )

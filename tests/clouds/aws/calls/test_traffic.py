@@ -6,13 +6,11 @@ from dataclasses import replace
 import pytest
 
 from harness.aws.aws_world import STACK, WEB, World, make_target, start_emulation
-from immutable_servers.contract.values import Launch, Scope
+from immutable_servers.contract.values import Scope
 from immutable_servers.errors import RetirementError, TrafficError
-from immutable_servers.targets.aws import fleets
 from immutable_servers.targets.aws.names import list_tags, make_name, make_tags
 
 OLD, NEW = replace(WEB, generation="11111111"), replace(WEB, generation="22222222")
-LAUNCH = Launch("small", 80, "/healthz")
 
 
 @pytest.fixture
@@ -27,7 +25,7 @@ def world() -> Iterator[World]:
 def test_before_the_first_generation_nobody_serves(world: World) -> None:
     """A listener that answers 503 points nowhere, and the test rule is no traffic."""
     world.make_fleet(OLD)
-    assert make_target().find_traffic(WEB) == {}
+    assert make_target().balancer.find_weights(WEB) == {}
 
 
 def test_traffic_is_moved_by_weights_and_read_back(world: World) -> None:
@@ -79,7 +77,7 @@ def test_a_strange_group_is_an_error(world: World) -> None:
     action = {"Type": "forward", "TargetGroupArn": group}
     world.client("elbv2").modify_listener(ListenerArn=world.listener, DefaultActions=[action])
     with pytest.raises(TrafficError, match="strange"):
-        make_target().find_traffic(WEB)
+        make_target().balancer.find_weights(WEB)
 
 
 def test_services_by_host_name_have_rules(world: World) -> None:
@@ -106,7 +104,7 @@ def test_services_by_host_name_have_rules(world: World) -> None:
 def test_another_stack_is_not_seen(world: World) -> None:
     """The same service of another stack or project has no traffic, fleets and servers here."""
     world.make_fleet(OLD)
-    make_target().set_traffic(WEB, {"11111111": 100})
+    make_target().balancer.set_traffic(WEB, {"11111111": 100})
     for other in (replace(WEB, stack="prod"), replace(WEB, project="else")):
         target = make_target()
         assert target.balancer.find_weights(other) == {}
@@ -158,7 +156,7 @@ def test_a_scaled_fleet_keeps_its_count_as_a_standby(world: World) -> None:
     autoscaling = world.client("autoscaling")
     name = make_name(OLD)
     autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=8, DesiredCapacity=4)
-    assert fleets.count_live(target.api, NEW) == 4
+    assert target.fleets.count_live(NEW) == 4
     world.make_fleet(NEW, servers=4)
     target.balancer.set_traffic(WEB, {"22222222": 100})
     assert find_counts(world, OLD) == (4, 4)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from immutable_servers.errors import ImageError
-from immutable_servers.targets.aws.agent import find_agent, needs_agent
 from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.aws.upstream import find_agent, needs_agent
 
 
 def make_settings(**more: object) -> AwsSettings:

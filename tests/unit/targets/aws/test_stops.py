@@ -9,17 +9,21 @@ import botocore.client
 import botocore.exceptions
 import pytest
 
-from immutable_servers.contract.values import Health, Launch, Login, Scope
+from immutable_servers.contract.values import Health, Login, Scope
 from immutable_servers.errors import StoppedError
 from immutable_servers.system import stopping
-from immutable_servers.targets.aws import balancer, fleets, retirement, servers, ssh
+from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.api import Api, forget_clients
-from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.aws.balancer import AwsBalancer
+from immutable_servers.targets.aws.fleets import AwsFleets
+from immutable_servers.targets.aws.groups import Groups
+from immutable_servers.targets.shared import ssh
 
 SCOPE = Scope("shop", "dev", "web", "3f2a9c41")
 ANSWERS: Mapping[str, Any] = {
     "DescribeInstances": {"Reservations": [{"Instances": [{"State": {"Name": "shutting-down"}}]}]},
     "DescribeSecurityGroups": {"SecurityGroups": []},
+    "TerminateInstances": {},
 }
 """What AWS answers for ever."""
 
@@ -57,23 +61,31 @@ def asked(monkeypatch: pytest.MonkeyPatch, stop_soon: Callable[[], None]) -> Ite
     forget_clients()
 
 
-def make_api() -> Api:
-    """Return what asks the region."""
-    return Api(AwsSettings(region="eu-central-1"))
+def make_target() -> AwsTarget:
+    """Return a target that asks the region."""
+    return AwsTarget({"region": "eu-central-1"})
 
 
-@pytest.mark.parametrize("waiter", ["instance_terminated", "security_group_exists"])
-def test_a_wait_for_a_state(asked: list[str], waiter: str) -> None:
-    """boto3's own waiters sleep for up to ten minutes; ours is asked once."""
-    with pytest.raises(StoppedError, match=f"Waiting for {waiter} of ec2 was ended"):
-        make_api().wait("ec2", waiter)
-    assert len(asked) == 1
+def test_a_wait_for_a_state(asked: list[str]) -> None:
+    """boto3's own waiters sleep for up to ten minutes; ours asks once."""
+    api = make_target().api
+    with pytest.raises(StoppedError, match="Waiting for the end of i-1 was ended"):
+        api.end_instances(["i-1"])
+    assert asked == ["TerminateInstances", "DescribeInstances"]
+
+
+def test_a_wait_for_a_group(asked: list[str]) -> None:
+    """What is made and not known everywhere is asked for once, too."""
+    api = make_target().api
+    with pytest.raises(StoppedError, match="Waiting for the group was ended"):
+        api.wait("the group", api.find_security_groups)
+    assert asked == ["DescribeSecurityGroups"]
 
 
 def test_a_call_that_is_refused_for_a_while(asked: list[str]) -> None:
     """It is not made again."""
     with pytest.raises(StoppedError, match="Delete_security_group of ec2 was ended"):
-        make_api().call("ec2", "delete_security_group", again=("DependencyViolation",))
+        make_target().api.call("ec2", "delete_security_group", again=("DependencyViolation",))
     assert asked == ["DeleteSecurityGroup"]
 
 
@@ -87,9 +99,9 @@ def test_a_fleet_that_never_becomes_healthy(
         stop_soon()
         return [Health("web-0", ok=False, detail="initial")]
 
-    monkeypatch.setattr(servers, "find_health", find_health)
+    monkeypatch.setattr(AwsFleets, "find_health", find_health)
     with pytest.raises(StoppedError, match="Waiting for shop-dev-web-3f2a9c41 was ended"):
-        servers.wait_until_launched(make_api(), SCOPE, Launch("small", 80, "/"), said.append)
+        make_target().fleets.wait_until_launched(SCOPE, 600, said.append)
     assert said == []
 
 
@@ -102,11 +114,11 @@ def test_a_fleet_that_is_never_gone(
         stop_soon()
         return {"Instances": []}
 
-    monkeypatch.setattr(balancer, "find_traffic", lambda *_asked: {})
-    monkeypatch.setattr(fleets, "find_group", find_group)
+    monkeypatch.setattr(AwsBalancer, "find_weights", lambda *_asked: {})
+    monkeypatch.setattr(Groups, "find", find_group)
     monkeypatch.setattr(Api, "call", lambda *_asked, **_more: {})
     with pytest.raises(StoppedError, match="Waiting for the end of shop-dev-web-3f2a9c41"):
-        retirement.delete_fleet(make_api(), SCOPE)
+        make_target().fleets.delete(SCOPE)
 
 
 @pytest.mark.parametrize("script", ["exit 255", "sleep 600"], ids=["refused", "hanging"])
@@ -120,4 +132,4 @@ def test_a_login_that_never_works(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     stop_soon()
     with pytest.raises(StoppedError, match="web-0 was ended"):
-        ssh.wait_until_logins([Login("web-0", "ssh://web-0", str(tmp_path / "config"))], 600)
+        ssh.wait_until_logins([Login("web-0", "ssh://web-0", str(tmp_path / "config"))], 600, "")

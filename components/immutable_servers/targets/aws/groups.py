@@ -1,0 +1,228 @@
+"""Auto Scaling groups, as AWS has a generation's fleet: its tags carry the record."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from immutable_servers.contract.values import Fleet, Scope
+from immutable_servers.errors import LaunchError
+from immutable_servers.targets.aws.api import Api
+from immutable_servers.targets.aws.names import (
+    PREFIX,
+    RECORDS,
+    TAGS,
+    make_filters,
+    make_name,
+    read_tags,
+    where,
+)
+from immutable_servers.targets.shared.launch_data import seal_launch
+
+LEAST = f"{PREFIX}least"
+"""Tag of a scaled fleet that is held at its count: the least number that it was declared with."""
+LEAVING = f"{PREFIX}leaving"
+"""Tag of a fleet whose deletion has begun: it is never used again."""
+MISSING = ("ValidationError",)
+"""Auto Scaling's code for a group that does not exist, when it is named."""
+BUSY = ("ResourceInUse", "ScalingActivityInProgress", "ResourceContention")
+"""Its codes while it is still at work on a group."""
+GROWING = ("Launch", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions")
+"""Its processes that add servers to a group."""
+
+
+class Groups:
+    """The Auto Scaling groups of an account; a group that is gone is no error."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def find_all(self, scope: Scope) -> list[Mapping[str, Any]]:
+        """Return the groups of a stack, of a service or of one generation."""
+        wanted = TAGS.write_scope(scope).items()
+        found = self._list(Filters=make_filters(scope))
+        return [group for group in found if read_tags(group["Tags"]).items() >= wanted]
+
+    def find_scopes(self) -> Sequence[Scope]:
+        """Return the generations of all stacks of ours that have a group."""
+        found = self._list(Filters=[where("tag-key", f"{PREFIX}generation")])
+        scopes = {
+            one["AutoScalingGroupName"]: TAGS.read_scope(read_tags(one["Tags"])) for one in found
+        }
+        return [scope for name, scope in scopes.items() if make_name(scope) == name]
+
+    def find(self, scope: Scope) -> Mapping[str, Any] | None:
+        """Return a generation's group, or None."""
+        return next(iter(self._list(AutoScalingGroupNames=[make_name(scope)])), None)
+
+    def _list(self, **which: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - the operation's own
+        return self.api.list("autoscaling", "describe_auto_scaling_groups", **which)
+
+    def explain_launches(self, scope: Scope) -> Sequence[str]:
+        """Return why a group could not launch servers, the latest first; empty when it could."""
+        answer = self.api.call(
+            "autoscaling",
+            "describe_scaling_activities",
+            missing=MISSING,
+            AutoScalingGroupName=make_name(scope),
+            MaxRecords=10,
+        )
+        said = [
+            activity["StatusMessage"]
+            for activity in answer.get("Activities", [])
+            if activity["StatusCode"] in {"Failed", "Cancelled"} and activity.get("StatusMessage")
+        ]
+        return [*dict.fromkeys(said)]
+
+    def hold_count(self, scope: Scope) -> None:
+        """Keep a scaled fleet that leaves traffic at the number of servers that it has."""
+        group = self.find(scope)
+        if group is None or group["DesiredCapacity"] <= group["MinSize"]:
+            return
+        # The tag first: a fleet that is held without one would never shrink again.
+        self._write_tag(scope, LEAST, str(group["MinSize"]))
+        self._update(scope, MinSize=group["DesiredCapacity"])
+
+    def release_count(self, scope: Scope) -> None:
+        """Let a fleet that has traffic again shrink to the number that it was declared with."""
+        group = self.find(scope)
+        least = read_tags(group["Tags"]).get(LEAST) if group else None
+        if least is None:
+            return
+        self._update(scope, MinSize=int(least))
+        tag = {"Key": LEAST, **_name_tagged(scope)}
+        self.api.call("autoscaling", "delete_tags", missing=MISSING, Tags=[tag])
+
+    def mark_leaving(self, scope: Scope) -> bool:
+        """Mark a fleet as one whose deletion has begun; return whether there is one."""
+        if self.find(scope) is None:
+            return False
+        self._write_tag(scope, LEAVING, "yes")
+        return True
+
+    def stop_growing(self, scope: Scope) -> None:
+        """Have AWS add no server to a fleet any more."""
+        self.api.call(
+            "autoscaling",
+            "suspend_processes",
+            missing=MISSING,
+            again=BUSY,
+            AutoScalingGroupName=make_name(scope),
+            ScalingProcesses=list(GROWING),
+        )
+
+    def resume(self, scope: Scope) -> None:
+        """Let AWS heal and scale a fleet from now on."""
+        name = make_name(scope)
+        self.api.call("autoscaling", "resume_processes", missing=MISSING, AutoScalingGroupName=name)
+
+    def seal_template(self, scope: Scope) -> None:
+        """Have servers that are launched from now on boot sealed, also while the window is open.
+
+        A version of a launch template never changes, so the group is pointed to a new one, which
+        differs in key and window alone.
+
+        Raises:
+            LaunchError: The launch data is not ours.
+        """
+        group = self.find(scope)
+        if group is None:
+            return
+        template, old = (group["LaunchTemplate"][key] for key in ("LaunchTemplateId", "Version"))
+        (version,) = self.api.list(
+            "ec2", "describe_launch_template_versions", LaunchTemplateId=template, Versions=[old]
+        )
+        opened = version["LaunchTemplateData"].get("UserData", "")
+        sealed = seal_user_data(opened) if opened else opened
+        if sealed == opened:
+            return
+        made = self.api.call(
+            "ec2",
+            "create_launch_template_version",
+            LaunchTemplateId=template,
+            SourceVersion=old,
+            LaunchTemplateData={"UserData": sealed},
+        )["LaunchTemplateVersion"]["VersionNumber"]
+        self._update(scope, LaunchTemplate={"LaunchTemplateId": template, "Version": str(made)})
+
+    def end_server(self, instance: str) -> None:
+        """End a server of a group, which launches another one for it."""
+        self.api.call(
+            "autoscaling",
+            "terminate_instance_in_auto_scaling_group",
+            missing=MISSING,
+            again=BUSY,
+            InstanceId=instance,
+            ShouldDecrementDesiredCapacity=False,
+        )
+
+    def _write_tag(self, scope: Scope, key: str, value: str) -> None:
+        """Write a tag of a fleet's group, which its servers do not get."""
+        tag = {"Key": key, "Value": value, "PropagateAtLaunch": False, **_name_tagged(scope)}
+        self.api.call("autoscaling", "create_or_update_tags", Tags=[tag])
+
+    def _update(self, scope: Scope, **changes: Any) -> None:  # noqa: ANN401 - the operation's own
+        name = make_name(scope)
+        operation = "update_auto_scaling_group"
+        self.api.call("autoscaling", operation, AutoScalingGroupName=name, **changes)
+
+
+def find_members(group: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the servers of a group that stay: instance id to lifecycle state."""
+    return {
+        instance["InstanceId"]: instance["LifecycleState"]
+        for instance in (group or {}).get("Instances", [])
+        if not instance["LifecycleState"].startswith(("Terminat", "Detach"))
+    }
+
+
+def read_fleet(group: Mapping[str, Any]) -> Fleet:
+    """Return what a group says of its fleet.
+
+    Raises:
+        LedgerError: Its record cannot be read.
+    """
+    tags, name = read_tags(group["Tags"]), group["AutoScalingGroupName"]
+    generation = TAGS.read_scope(tags).generation
+    if not generation:
+        raise LaunchError(
+            f"The Auto Scaling group {name} does not say which generation it is",
+            facts=[f"its tag {PREFIX}generation is missing"],
+            todo="Put the tag back: the id is in the group's name.",
+        )
+    running = sum(state == "InService" for state in find_members(group).values())
+    wanted = int(group["DesiredCapacity"])
+    return Fleet(
+        generation=generation,
+        record=RECORDS.parse(tags, name),
+        servers=wanted,
+        whole=0 < wanted <= running,
+        running=running,
+        # A deletion by Pulumi's provider begins with no servers wanted, ours with a tag.
+        leaving=LEAVING in tags or wanted == 0 or bool(group.get("Status")),
+    )
+
+
+def seal_user_data(encoded: str) -> str:
+    """Return launch data without key and window, both in base64.
+
+    Raises:
+        LaunchError: It is not ours.
+    """
+    try:
+        return encode(seal_launch(base64.b64decode(encoded).decode()))
+    except ValueError as error:
+        raise LaunchError(
+            "The user data of the launch template is not what the generation was launched with",
+            facts=[str(error)],
+            todo="Somebody changed the launch template by hand: ./immutable replace makes a new"
+            " generation.",
+        ) from error
+
+
+def encode(text: str) -> str:
+    """Return user data as a launch template takes it, in base64."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def _name_tagged(scope: Scope) -> dict[str, str]:
+    return {"ResourceId": make_name(scope), "ResourceType": "auto-scaling-group"}
