@@ -15,6 +15,7 @@ from typing import Any
 from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import BakeRequest
 from immutable_servers.system import places
+from immutable_servers.system.files import write_whole
 from immutable_servers.system.half_folders import start_half
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.artifacts import (
@@ -128,8 +129,8 @@ def _start_login(half: Path, request: BakeRequest, seconds: float) -> Iterator[_
             else ("ssh.authorized_keys.root", public)
         )
         encoded = base64.b64encode(content.encode()).decode()
-        with os.fdopen(os.open(credential, os.O_WRONLY | os.O_CREAT, 0o600), "w") as stream:
-            stream.write(f"io.systemd.credential.binary:{name}={encoded}")
+        text = f"io.systemd.credential.binary:{name}={encoded}"
+        write_whole(credential, text, mode=0o600)
         yield _Login(folder / KEY, (credential,))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

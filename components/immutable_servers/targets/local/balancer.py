@@ -9,7 +9,7 @@ from immutable_servers.contract.balancer import Balancer
 from immutable_servers.contract.values import Answers, Member, Route, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.system.file_locks import hold_lock
-from immutable_servers.system.files import write_private
+from immutable_servers.system.files import write_whole
 from immutable_servers.system.processes import Process, end_process
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import haproxy_socket, layout
@@ -84,7 +84,7 @@ class LocalBalancer(Balancer):
         pointers = {**find_pointers(folder), scope.service: wanted}
         if self.find_process(scope):
             haproxy_socket.write_pointers(find_master(folder), pointers)
-        write_private(folder / MAP, render_map(pointers))
+        write_whole(folder / MAP, render_map(pointers), mode=0o600)
 
     def _count_open(self, scope: Scope) -> int:
         if not self.find_process(scope):

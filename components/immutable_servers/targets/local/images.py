@@ -56,7 +56,7 @@ class LocalImages(Images):
         folder = layout.artifact_dir(artifact.id)
         marks = {**_read_marks(folder), key: value}
         kept = {name: text for name, text in marks.items() if text}
-        write_whole(folder / MARKS, json.dumps(kept, indent=2, sort_keys=True).encode() + b"\n")
+        write_whole(folder / MARKS, json.dumps(kept, indent=2, sort_keys=True) + "\n")
 
     def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
         """Ask Debian's archive which release the suite has now."""

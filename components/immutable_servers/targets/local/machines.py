@@ -15,16 +15,16 @@ A machine outlives the command that started it. Started again it has the same di
 import base64
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.errors import ImmutableError, LaunchError, SetupError
+from immutable_servers.errors import ImmutableError, SetupError
 from immutable_servers.system import places
-from immutable_servers.system.files import read_json, write_json, write_private
+from immutable_servers.system.files import read_json, write_json, write_whole
+from immutable_servers.system.keys import make_key_pair
 from immutable_servers.system.processes import (
     PROC,
     Process,
@@ -33,12 +33,11 @@ from immutable_servers.system.processes import (
     read_process,
     write_process,
 )
+from immutable_servers.system.tools import run_tool
 from immutable_servers.targets.local import layout, qemu, qmp
 from immutable_servers.targets.local.ports import is_free, release_port, reserve_port
-from immutable_servers.targets.shared.login_keys import make_key_pair
 
 _END_SECONDS = 10.0
-_START_SECONDS = 60.0
 _SMBIOS_LIMIT = 48_000
 """Bytes of launch data: all SMBIOS tables together hold 64 kB, and base64 adds a third."""
 
@@ -191,39 +190,6 @@ def find_qmp(folder: Path) -> Path:
     return places.runtime_dir(folder) / "qmp"
 
 
-def run_tool(command: list[str], failure: str) -> str:
-    """Run a tool to its end and return what it printed; nothing of ours stays open in it.
-
-    Raises:
-        LaunchError: It failed; `failure` is the first line.
-        SetupError: It is missing.
-    """
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_START_SECONDS,
-            check=True,
-            start_new_session=True,
-            cwd="/",
-        )
-    except FileNotFoundError as error:
-        raise SetupError(
-            f"{command[0]} is missing",
-            facts=[failure],
-            todo="Run ./immutable doctor: it names the Debian package.",
-        ) from error
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise LaunchError(
-            failure,
-            facts=[str(error.stderr or error).strip()],
-            todo="Run the update again; ./immutable doctor says what is missing.",
-        ) from error
-    return done.stdout
-
-
 def _describe(folder: Path, machine: Machine, accelerator: str) -> qemu.MachineSpec:
     artifact = layout.artifact_dir(machine.artifact)
     return qemu.MachineSpec(
@@ -297,4 +263,4 @@ def _write_credential(path: Path, name: str, value: bytes) -> None:
             todo="Make the service's env smaller.",
         )
     text = base64.b64encode(value).decode()
-    write_private(path, f"io.systemd.credential.binary:{name}={text}")
+    write_whole(path, f"io.systemd.credential.binary:{name}={text}", mode=0o600)

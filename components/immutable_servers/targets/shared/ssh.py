@@ -11,7 +11,7 @@ from pathlib import Path
 from immutable_servers.contract.values import Login
 from immutable_servers.errors import LaunchError
 from immutable_servers.system import stopping
-from immutable_servers.system.files import write_private
+from immutable_servers.system.files import write_whole
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.shared.login_keys import CONFIG, KEY, KNOWN_HOSTS
 
@@ -57,7 +57,7 @@ def write_ssh_config(folder: Path, hosts: Sequence[Host], way: Way) -> Path:
     is_known = all(host.key for host in hosts)
     if is_known:
         known = "".join(f"{host.name} {host.key}\n" for host in hosts)
-        write_private(folder / KNOWN_HOSTS, known)
+        write_whole(folder / KNOWN_HOSTS, known, mode=0o600)
     include = [f'Include "{way.include}"'] if way.include else []
     each = [
         f"Host {host.name}\n"
@@ -87,7 +87,7 @@ def write_ssh_config(folder: Path, hosts: Sequence[Host], way: Way) -> Path:
             f'ControlPath "{way.sockets}/%C"',
         ]
     lines = [*include, *each, "Host *", *(f"  {option}" for option in options)]
-    write_private(folder / CONFIG, "\n".join(lines) + "\n")
+    write_whole(folder / CONFIG, "\n".join(lines) + "\n", mode=0o600)
     return folder / CONFIG
 
 

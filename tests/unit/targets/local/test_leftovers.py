@@ -1,6 +1,5 @@
 """What no stack owns on this machine: real folders, locks and small processes, no guest."""
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from immutable_servers.contract.values import Scope
 from immutable_servers.errors import RetirementError
 from immutable_servers.system import places
 from immutable_servers.system.file_locks import hold_lock
-from immutable_servers.system.files import write_json, write_private
+from immutable_servers.system.files import write_json
 from immutable_servers.system.processes import identify_process, write_process
 from immutable_servers.system.supervisor import read_stat
 from immutable_servers.targets.local import LocalTarget, consoles, layout
@@ -114,7 +113,8 @@ def test_what_serves_is_not_removed_from_a_living_stack() -> None:
     own()
     folder = make_fleet("web-bbbbbbbb")
     pointers = "".join(f"web:{slot} web-bbbbbbbb\n" for slot in range(100))
-    write_private(layout.balancer_dir(STACK) / "traffic.map", pointers)
+    layout.balancer_dir(STACK).mkdir(parents=True, exist_ok=True)
+    (layout.balancer_dir(STACK) / "traffic.map").write_text(pointers)
     assert find(ALIVE) == [("fleet", "shop/dev/web-bbbbbbbb", False)]
     with pytest.raises(RetirementError, match="web-bbbbbbbb serves"):
         remove("fleet", "shop/dev/web-bbbbbbbb", ALIVE)
@@ -188,7 +188,8 @@ def test_a_machine_that_serves_without_its_folder_is_not_ended() -> None:
     own()
     gone = layout.generations_dir(STACK) / "web-bbbbbbbb/servers/0"
     pointers = "".join(f"web:{slot} web-bbbbbbbb\n" for slot in range(100))
-    write_private(layout.balancer_dir(STACK) / "traffic.map", pointers)
+    layout.balancer_dir(STACK).mkdir(parents=True, exist_ok=True)
+    (layout.balancer_dir(STACK) / "traffic.map").write_text(pointers)
     with start_process(EMULATOR, "-pidfile", f"{gone}/pid") as stray:
         assert find(ALIVE) == [("machine", str(stray.pid), False)]
         with pytest.raises(RetirementError, match="serves"):
@@ -325,5 +326,5 @@ def test_the_owner_goes_with_the_last_of_the_stack() -> None:
     shutil.rmtree(folder)
     layout.remove_empty_folders(STACK)
     assert not layout.stacks_dir().exists()
-    write_private(layout.owner_file(STACK), json.dumps({"backend": "x"}))
+    write_json(layout.owner_file(STACK), {"backend": "x"})
     assert TARGET.ownership.find_owner(STACK) is None
