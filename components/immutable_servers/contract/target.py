@@ -8,6 +8,7 @@ and returns resources.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from immutable_servers.contract.access import Access
@@ -42,6 +43,11 @@ class Target(ABC):
     keep_for: ClassVar[float | None] = 24 * 3600.0
     """How long a standby is kept where the settings do not say, in seconds: a server that serves
     nobody costs money. None is without a limit."""
+
+    packer_source: ClassVar[Path | None] = None
+    """File with the Packer variables, plugin and `source` block of a bake here, staged beside the
+    templates of images that declare no source (`images/staging.py`). Without it each image's
+    `<target>.pkr.hcl` brings them."""
 
     architecture: str
     """The lock's key beside the target's name, such as `x86_64`."""

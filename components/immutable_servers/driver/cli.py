@@ -285,7 +285,7 @@ def doctor(stack: Stack = DEFAULT_STACK) -> int:
 
 @app.command()
 def env() -> int:
-    """Print what makes plain `pulumi` and `packer` work the same: eval "$(./immutable env)"."""
+    """Print what plain `pulumi` needs, its Packer included: eval "$(./immutable env)"."""
     from immutable_servers.driver.engine.environment import compute_environment, render_exports  # noqa: PLC0415
 
     console.show(render_exports(compute_environment(find_root())))

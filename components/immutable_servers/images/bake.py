@@ -1,5 +1,6 @@
 """Provides one image version: found in the catalog, or baked from a staged copy of its inputs."""
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -80,17 +81,22 @@ def _stage(root: Path, order: Order, target: Target, folder: Path) -> ImageInput
 
 
 def check_image(root: Path, order: Order) -> None:
-    """Let Packer check the template, once for each version, so that a preview finds its mistakes.
+    """Let Packer check the template, so that a preview finds its mistakes.
+
+    It does so once for each version with the same source of the target.
 
     Raises:
         ImageError: With Packer's own message and line.
     """
-    cache = cache_dir() / "templates" / f"{order.place.target}-{order.image}-{order.version}"
+    target = order.place.load()
+    source = target.packer_source.read_bytes() if target.packer_source else b""
+    name = f"{target.name}-{order.image}-{order.version}-{hashlib.sha256(source).hexdigest()[:12]}"
+    cache = cache_dir() / "templates" / name
     if cache.exists():
         return
     template_only = order.settings.model_copy(update={"sources": ()})
     with start_staging(root, order) as folder:
-        stage_image(root, template_only, order.image, order.place.load(), None, folder)
+        stage_image(root, template_only, order.image, target, None, folder)
         # The message names the checkout's folder: the copy is removed when somebody reads it.
         named = f"packer/{order.image}"
         check_template(folder / "template", order.settings.variables, cache=cache, named=named)

@@ -17,6 +17,7 @@ from immutable_servers.errors import ImageError
 from immutable_servers.images.template import (
     check_template,
     explain,
+    explain_target_file,
     find_variables,
     make_environment,
 )
@@ -145,7 +146,7 @@ class PackerRun(Packer):
 
     def _explain_failure(self, step: str, code: int) -> ImageError:
         """Return an error that says whether Packer failed or was killed."""
-        image = self.request.image
+        image, lines = self.request.image, explain(list(self.lines))
         how, todo = f"failed with exit code {code}", f"Correct packer/{image}/, then run"
         if code < 0:
             how = f"was ended by the signal {signal.Signals(-code).name}"
@@ -154,7 +155,11 @@ class PackerRun(Packer):
             how, todo = "was interrupted", "Somebody sent it a signal. Run"
         return ImageError(
             f"`packer {step}` of image {image} {how}",
-            facts=[*explain(list(self.lines)), f"Log: {self.request.log}"],
+            facts=[
+                *lines,
+                *explain_target_file(self.request.template, lines),
+                f"Log: {self.request.log}",
+            ],
             todo=f"{todo} the same command again.",
         )
 

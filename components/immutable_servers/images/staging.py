@@ -1,4 +1,8 @@
-"""Copies an image's declared files, so that what is baked is what was hashed."""
+"""Copies an image's declared files for a bake, so that what is baked is what was hashed.
+
+The target's Packer source comes beside them. It is part of the program, as the plugin is, and
+counts in no version.
+"""
 
 import os
 import shutil
@@ -24,6 +28,7 @@ from immutable_servers.identity.inputs import (
     skip_for,
 )
 from immutable_servers.images.order import Order
+from immutable_servers.images.template import TARGET_FILE, declares_source
 from immutable_servers.settings.models import ImageSettings
 from immutable_servers.system.places import PROJECT_FOLDER
 from immutable_servers.system.processes import is_maker_gone, make_maker_mark
@@ -39,18 +44,21 @@ def stage_image(
 ) -> ImageInputs:
     """Copy what counts in an image's version to `destination/template` and `…/sources/<name>`.
 
-    Only content, the executable bit and links are kept; the lock is read, not copied.
+    Only content, the executable bit and links are kept; the lock is read, not copied. The target's
+    Packer source is staged as `template/_target.pkr.hcl`, unless a template file of the image
+    declares a `source` itself: such an image brings plugin, variables and source whole.
 
     Args:
         project_root: The repository's root.
         settings: The image's own.
         image: Its name.
-        target: Whose sources the template's copy holds.
+        target: The target whose files the template's copy holds.
         parent: The parent's artifact, when the image has one.
-        destination: Made when missing; holds neither `template` nor `sources`.
+        destination: Made when missing; must hold neither `template` nor `sources`.
 
     Returns:
-        The inputs with manifests read from the copy: their version is the version of the copy.
+        The inputs with manifests read from the copy of the image's own files, so that their
+        version is the version of the copy.
 
     Raises:
         ImageError: A file cannot be read or copied.
@@ -59,7 +67,7 @@ def stage_image(
     template, sources = find_template(project_root, image), destination / "sources"
     entries = find_entries(template, root=project_root, skip=skip_for(target.name))
     sources.mkdir(parents=True)
-    return ImageInputs(
+    inputs = ImageInputs(
         image=image,
         target=target.name,
         architecture=target.architecture,
@@ -77,10 +85,25 @@ def stage_image(
         parent_version=parent.version if parent else None,
         lock=read_lock_entry(template, settings, target.name, target.architecture),
     )
+    if target.packer_source and not declares_source(destination / "template"):
+        _stage_source(target.packer_source, destination / "template")
+    return inputs
+
+
+def _stage_source(source: Path, template: Path) -> None:
+    try:
+        with (template / TARGET_FILE).open("xb") as file:
+            file.write(source.read_bytes())
+    except OSError as error:
+        raise ImageError(
+            f"The target's Packer source could not be copied to {TARGET_FILE} for the bake",
+            facts=[error.strerror or str(error)],
+            todo="See that the disk has room and that the image has no file of that name.",
+        ) from error
 
 
 def _copy(source: Path, entries: Sequence[Entry], destination: Path) -> Manifest:
-    """Copy the entries; read the copy anew, with nothing left out and no digest from the cache."""
+    """Copy the entries and return the manifest of the copy, read without ignore files and cache."""
     destination.mkdir(parents=True)
     for entry in entries:
         place = os.fsencode(destination) + b"/" + entry.path
@@ -106,9 +129,10 @@ def _copy_entry(file: bytes, entry: Entry, place: bytes) -> None:
 
 @contextmanager
 def start_staging(root: Path, order: Order) -> Iterator[Path]:
-    """Yield an empty folder for the copy of the inputs; it goes at the end.
+    """Yield an empty folder for the copy of the inputs, and remove it at the end.
 
-    Its name says who made it, so that what a killed run has left is removed by the next one.
+    Its name holds this process's id and start time, so that the next run removes what a killed run
+    has left.
     """
     parent = root / PROJECT_FOLDER / "bakes"
     parent.mkdir(parents=True, exist_ok=True)
@@ -119,12 +143,12 @@ def start_staging(root: Path, order: Order) -> Iterator[Path]:
 
 
 def remove_left_stagings(root: Path) -> None:
-    """Remove the copies that runs which are gone have left in a project."""
+    """Remove the copies that killed runs have left in a project."""
     for left in find_left_stagings(root):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def find_left_stagings(root: Path) -> list[Path]:
-    """Return the copies of inputs whose runs are gone; none where there is no `/proc` to ask."""
+    """Return the copies of inputs whose processes are gone; none on a system without `/proc`."""
     folders = sorted((root / PROJECT_FOLDER / "bakes").glob("*.*.*.*"))
-    return [one for one in folders if is_maker_gone(".".join(one.name.split(".")[-3:-1]))]
+    return [folder for folder in folders if is_maker_gone(".".join(folder.name.split(".")[-3:-1]))]

@@ -1,4 +1,4 @@
-"""A Packer template before any bake: what it declares, and whether Packer accepts it."""
+"""Reads a Packer template before any bake, and asks Packer whether it accepts it."""
 
 import os
 import re
@@ -11,13 +11,21 @@ from immutable_servers.system.places import data_dir, runtime_dir
 
 SHOWN_LINES = 15
 CHECK_SECONDS = 60.0
+TARGET_FILE = "_target.pkr.hcl"
+"""The target's Packer source in a staged template. Packer reads files by name, so that of two that
+declare the same its message names the other: the image's."""
 PLACEHOLDERS = {"string": "x", "number": "1", "bool": "true", "list": "[]", "set": "[]"}
-"""Stand in, by type, for the variables that only a bake has."""
+"""Values by type, for variables whose values only a bake knows."""
 MISTAKES = re.compile(
-    r"Unsupported (argument|attribute|block type)|Missing required argument|Duplicate "
+    r"Unsupported (argument|attribute|block type)|Missing (required argument|build block)"
+    r"|Duplicate "
     r"|Call to unknown function|Error: Unknown (source|provisioner|post-processor)"
 )
-"""Packer's words for what is wrong whatever the variables are."""
+"""Packer's words for mistakes that no value of a variable can fix."""
+COMMENT = re.compile(r"^[ \t]*/\*.*?\*/", re.MULTILINE | re.DOTALL)
+LABEL = r'[ \t]+("[^"\n]+"|[\w-]+)'
+SOURCE = re.compile(rf'^[ \t]*source{LABEL}{LABEL}[ \t]*\{{|"source"\s*:\s*[\[{{]', re.MULTILINE)
+"""A `source` block, in HCL or JSON. Inside of a `build` block it has one label: it is a use."""
 
 
 def check_template(
@@ -28,10 +36,10 @@ def check_template(
     packer: str = "packer",
     named: str = "",
 ) -> None:
-    """Check what can be checked of a template without a bake, once for each version.
+    """Check a template as far as possible without a bake, once for each version.
 
-    Needs no network, and writes nothing but `cache`. Variables that only a bake has get a
-    placeholder, so what depends on their values is left to the bake's own `validate`, as is a
+    Needs no network, and writes nothing but `cache`. Variables whose values only a bake knows get
+    a placeholder, so what depends on their values is left to the bake's own `validate`, as is a
     template whose plugins are not installed.
 
     Args:
@@ -50,29 +58,39 @@ def check_template(
     given = [f"-var={name}={value}" for name, value in variables.items()]
     syntax = _run(folder, [packer, "validate", "-syntax-only", *given, "."])
     if syntax.returncode:
-        raise _refuse(named or str(folder), explain((syntax.stdout + syntax.stderr).splitlines()))
+        raise _refuse(folder, named, explain((syntax.stdout + syntax.stderr).splitlines()))
     given += [
         f"-var={name}={value}" for name, value in find_placeholders(folder, variables).items()
     ]
     full = _run(folder, [packer, "validate", *given, "."])
     mistakes = find_mistakes(full.stdout + full.stderr) if full.returncode else []
     if mistakes:
-        raise _refuse(named or str(folder), mistakes)
+        raise _refuse(folder, named, mistakes)
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.touch()
 
 
+def declares_source(template: Path) -> bool:
+    """Return whether a template's files declare a `source` block."""
+    return bool(SOURCE.search(_read_text(template)))
+
+
 def find_variables(template: Path) -> dict[str, str]:
     """Return the variables that a template's files declare: name to the block's text."""
-    files = sorted(template.glob("*.pkr.hcl"))
-    text = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
     pattern = r'^[ \t]*variable\s+"([^"]+)"\s*\{(?:([^\n]*)\}[ \t]*$|(.*?)^\s*\})'
-    found = re.findall(pattern, text, re.MULTILINE | re.DOTALL)
+    found = re.findall(pattern, _read_text(template), re.MULTILINE | re.DOTALL)
     return {name: short or long for name, short, long in found}
 
 
+def _read_text(template: Path) -> str:
+    """Return what Packer reads of a folder, without block comments."""
+    files = sorted([*template.glob("*.pkr.hcl"), *template.glob("*.pkr.json")])
+    text = "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+    return COMMENT.sub("", text)
+
+
 def find_placeholders(template: Path, known: Mapping[str, str]) -> dict[str, str]:
-    """Return a value of the right type for each variable that has none; not for unusual types."""
+    """Return a value of the right type for each variable without one; none for unusual types."""
     found: dict[str, str] = {}
     for name, block in find_variables(template).items():
         kind = re.search(r"\btype\s*=\s*(\w+)", block)
@@ -82,7 +100,7 @@ def find_placeholders(template: Path, known: Mapping[str, str]) -> dict[str, str
 
 
 def find_mistakes(output: str) -> list[str]:
-    """Return those of Packer's errors that no value of a variable could heal."""
+    """Return Packer's errors that no value of a variable can fix."""
     blocks = re.split(r"^(?=Error: |Warning: )", output, flags=re.MULTILINE)
     # Packer breaks its lines at 80 columns.
     wrong = [block for block in blocks if MISTAKES.search(" ".join(block.split()))]
@@ -114,7 +132,7 @@ def make_environment(scratch: Path, secret_values: Mapping[str, str]) -> dict[st
 
 
 def explain(lines: Sequence[str]) -> list[str]:
-    """Return Packer's own message out of its output: the failed builds, or the first error.
+    """Return Packer's own message from its output: the failed builds, or the first error.
 
     A failed build comes with what it printed last.
     """
@@ -127,6 +145,19 @@ def explain(lines: Sequence[str]) -> list[str]:
     text = [line for line in lines if line.strip()]
     start = next((at for at, line in enumerate(text) if line.startswith("Error: ")), None)
     return text[-5:] if start is None else text[start : start + SHOWN_LINES]
+
+
+def explain_target_file(template: Path, lines: Sequence[str]) -> list[str]:
+    """Return what the target's staged file is, where Packer's message may speak of it."""
+    if not (template / TARGET_FILE).exists():
+        return []
+    # Packer gives no file for a variable that is declared twice.
+    if not any(TARGET_FILE in line or line.startswith("Error: Duplicate") for line in lines):
+        return []
+    return [
+        f"{TARGET_FILE} is not the image's: it is the target's source, staged beside its files.",
+        "Its variables get their values from the stack file, and the image declares none of them.",
+    ]
 
 
 def _run(folder: Path, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -151,9 +182,9 @@ def _run(folder: Path, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         ) from error
 
 
-def _refuse(folder: str, facts: Sequence[str]) -> ImageError:
+def _refuse(folder: Path, named: str, lines: Sequence[str]) -> ImageError:
     return ImageError(
-        f"Packer does not accept the template in {folder}",
-        facts=facts,
+        f"Packer does not accept the template in {named or folder}",
+        facts=[*lines, *explain_target_file(folder, lines)],
         todo="Correct the file and line that Packer names.",
     )

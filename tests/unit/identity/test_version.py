@@ -29,6 +29,7 @@ BASE, APP = "e2371a4e56a0", "358657bad760"
 class ToyTarget:
     name: str = "local"
     architecture: str = "x86_64"
+    packer_source: Path | None = None
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """The aws target: EC2 Auto Scaling groups behind an Application Load Balancer."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.graph import Graph
@@ -25,6 +26,7 @@ class AwsTarget(Target):
 
     name = "aws"
     settings_model = AwsSettings
+    packer_source = Path(__file__).with_name("source.pkr.hcl")
     access: AwsAccess
     fleets: AwsFleets
     ownership: AwsOwnership

@@ -17,7 +17,7 @@ USUAL_SIZE = "medium"
 
 
 def render_variables(request: BakeRequest, settings: AwsSettings) -> dict[str, str]:
-    """Return the variables of `aws.pkr.hcl` that do not depend on the artifact."""
+    """Return the variables of `source.pkr.hcl` that do not depend on the artifact."""
     bake = {
         "Name": f"bake {request.image} {request.version}",
         **TAGS.write(bakes.describe_bake(request)),

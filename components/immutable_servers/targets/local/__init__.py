@@ -23,6 +23,7 @@ class LocalTarget(Target):
 
     name = "local"
     settings_model = LocalSettings
+    packer_source = Path(__file__).with_name("source.pkr.hcl")
     costs_money = False
     takes_overrides = False
     architecture = qemu.ARCHITECTURE

@@ -97,7 +97,7 @@ def _find_start(request: BakeRequest) -> Start:
 
 
 def _render_variables(start: Path, half: Path, login: _Login, accelerator: str) -> dict[str, str]:
-    """Return the variables that `local.pkr.hcl` declares."""
+    """Return the variables that `source.pkr.hcl` declares."""
     emulated = [EMULATION_ARGS] if accelerator == "tcg" else []
     return {
         "disk": str((start / DISK).resolve()),
