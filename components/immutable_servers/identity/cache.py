@@ -1,6 +1,6 @@
-"""Digests of files that did not change since they were read, so that 10,000 take no second.
+"""Remembers digests of unchanged files, so that 10,000 files take less than a second.
 
-An entry is believed while size, times and inode are what they were. As git does, a file that was
+An entry is trusted while size, times and inode are what they were. As git does, a file that was
 changed in the last moments is not remembered: it could change again within one tick of the clock.
 """
 
@@ -21,7 +21,7 @@ Key = tuple[int, int, int, int]
 
 
 def make_key(found: os.stat_result) -> Key:
-    """Return what an entry is believed by."""
+    """Return the values by which an entry is trusted."""
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
@@ -36,13 +36,13 @@ class DigestCache:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the cache of a folder; one that is missing or damaged is empty."""
+        """Read a folder's cache; a missing or damaged cache is empty."""
         place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
         file = places.cache_dir() / "digests" / f"{place}.json"
         return cls(file, _read(file))
 
     def find(self, path: str, key: Key) -> str | None:
-        """Return the digest that was read of this very file, or None."""
+        """Return the digest of a file that did not change, or None."""
         entry = self._old.get(path)
         if entry is None or entry[:4] != [*key]:
             return None
@@ -55,7 +55,7 @@ class DigestCache:
             self._new[path] = [*key, digest]
 
     def save(self) -> None:
-        """Write what was found and remembered, when that differs; a cache may fail quietly."""
+        """Write the entries when they changed; a failure is ignored, since it costs only time."""
         if self._new == self._old:
             return
         body = json.dumps(self._new).encode("ascii")

@@ -1,4 +1,4 @@
-"""One text for equal plain values, whatever their order, and whichever store they came from."""
+"""Computes digests of plain values: equal for equal values, whatever their order or store."""
 
 import hashlib
 import json

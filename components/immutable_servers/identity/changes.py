@@ -1,4 +1,4 @@
-"""Says what made a new version of an image."""
+"""Explains which inputs differ between two versions of an image."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

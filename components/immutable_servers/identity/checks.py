@@ -1,4 +1,4 @@
-"""The digest of a service's checks, which tells whether they changed."""
+"""Computes the digest of a service's checks, which changes when they do."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath

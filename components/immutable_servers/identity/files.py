@@ -1,4 +1,4 @@
-"""The files of a folder and their digests, the same on every machine.
+"""Lists a folder's files with their digests, the same on every machine.
 
 A file is its path from the folder, its content and its executable bit; a symbolic link is its
 target, never followed. Owner, times, other permissions, order, locale and place do not count;
@@ -21,7 +21,7 @@ from immutable_servers.identity.ignore import IgnoreRules
 BLOCK = 1 << 20
 BATCH = 64
 THREADS = 4
-"""They help a slow disk more than the hashing: measured best on 2 cores, page cache cold."""
+"""Measured best on 2 cores with a cold page cache: threads help a slow disk more than hashing."""
 Manifest = dict[str, str]
 """Path from the folder to `sha256:…`, `x:sha256:…` (executable) or `link:TARGET`."""
 Skip = Callable[[str], bool]
@@ -54,12 +54,12 @@ def spell(path: bytes) -> str:
 
 
 def read_manifest(folder: Path, *, root: Path | None = None, skip: Skip | None = None) -> Manifest:
-    """Read what counts of a folder of the repository.
+    """Return the manifest of the files in a folder that count in a version.
 
     Args:
         folder: Read without what `.gitignore` and `.imageignore` leave out.
         root: The repository's root, from which on ignore files are read; default the folder.
-        skip: Says which other files are left out, by their path from the folder.
+        skip: Returns whether another file is left out, by its path from the folder.
 
     Raises:
         ImageError: A file cannot be read, or is no file, folder or link.
@@ -156,7 +156,7 @@ def _make_entry(child: "os.DirEntry[bytes]", path: bytes) -> Entry:
 
 
 def _digest_files(top: bytes, entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
-    """Yield the digests; hashing leaves the interpreter's lock, so threads help."""
+    """Yield the digests, read by threads: hashing releases the interpreter's lock."""
     batches = [entries[start : start + BATCH] for start in range(0, len(entries), BATCH)]
     with ThreadPoolExecutor(THREADS) as pool:
         yield from (

@@ -1,4 +1,4 @@
-"""The id of a generation: what its servers are made of."""
+"""Computes the id of a generation: a digest of what its servers are made of."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What `.gitignore` and `.imageignore` leave out, read as git reads them (gitignore(5)).
+"""Applies `.gitignore` and `.imageignore` to paths, as git does (gitignore(5)).
 
 Both kinds are read in every folder from the repository's root down, each kind by itself: a file is
 left out when either says so, and only its own kind may take it back. Only files of the checkout
@@ -66,7 +66,7 @@ class IgnoreRules:
         )
 
     def leave_out(self, path: str) -> bool:
-        """Say whether a path from the root is left out; a folder's path ends in a slash."""
+        """Return whether a path from the root is left out; a folder's path ends in a slash."""
         return any(_leaves_out(frames, path) for frames in self.frames)
 
 

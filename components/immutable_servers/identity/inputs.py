@@ -1,4 +1,4 @@
-"""The declared inputs of an image, read from the checkout."""
+"""Reads the declared inputs of an image from the checkout."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,8 +11,8 @@ from immutable_servers.identity.upstream_lock import LOCK_FILE, read_lock
 from immutable_servers.settings.load import OWN_TARGETS
 from immutable_servers.settings.models import ImageSettings
 
-SOURCES_SUFFIX = ".pkr.hcl"
-"""`<target>.pkr.hcl` in a template's folder counts for that target only."""
+TARGET_SUFFIX = ".pkr.hcl"
+"""`<target>.pkr.hcl` in a template's folder counts on that target only."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ImageInputs:
     """All that counts in an image's version.
 
     Attributes:
-        template: Manifest of `packer/<image>/`, without the lock and other targets' sources.
+        template: Manifest of `packer/<image>/`, without the lock and other targets' files.
         sources: For each source folder, as declared, its manifest.
         variables: Non-secret template variables.
         parent_version: None for an image without a parent.
@@ -64,12 +64,12 @@ def find_template(project_root: Path, image: str) -> Path:
 
 
 def skip_for(target: str) -> Skip:
-    """Return what says which template files do not count on a target.
+    """Return a predicate: whether a template file does not count on a target.
 
     The other targets are those of this project, never those that a machine has installed: the same
     tree gives the same version everywhere.
     """
-    others = {f"{name}{SOURCES_SUFFIX}" for name in OWN_TARGETS - {target}}
+    others = {f"{name}{TARGET_SUFFIX}" for name in OWN_TARGETS - {target}}
     return {LOCK_FILE, *others}.__contains__
 
 
@@ -82,7 +82,7 @@ def read_image_inputs(
     architecture: str,
     parent_version: str | None,
 ) -> ImageInputs:
-    """Read what counts in an image's version from the checkout.
+    """Return an image's declared inputs, read from the checkout.
 
     Raises:
         ImageError: A folder is missing, empty or cannot be read.
@@ -105,7 +105,7 @@ def read_image_inputs(
 def read_lock_entry(
     template: Path, settings: ImageSettings, target: str, architecture: str
 ) -> dict[str, Any]:
-    """Return what an image starts from; with a parent, its `rebuild` counter alone, when raised.
+    """Return the lock's part of the inputs; with a parent, only a raised `rebuild` counter.
 
     Raises:
         SettingsError: The lock has no entry for the target, or cannot be read.

@@ -1,11 +1,12 @@
-"""What an image starts from, `packer/<image>/upstream.lock.json`: committed, never guessed.
+"""Reads and writes an image's lock, `packer/<image>/upstream.lock.json`: what it starts from.
 
 ```json
 {"rebuild": 0,
  "entries": {"local": {"x86_64": {"suite": "trixie", "release": "sha256:…"}}},
  "updated": {"local": {"x86_64": "2026-01-31T12:00:00+00:00"}}}
 ```
-Only `./immutable update` looks outside and writes it. `updated` counts in no version.
+The file is committed; only `./immutable update` looks outside and writes it. `updated` counts in no
+version.
 """
 
 import json
@@ -58,14 +59,14 @@ class Lock(BaseModel):
     def with_entry(
         self, target: str, architecture: str, entry: dict[str, Any], now: datetime
     ) -> Self:
-        """Return the lock with a new entry; an equal one only gets the new time."""
+        """Return the lock with a new entry; for an equal entry only the time changes."""
         entries = {**self.entries, target: {**self.entries.get(target, {}), architecture: entry}}
         moment = now.astimezone(UTC).replace(microsecond=0)
         updated = {**self.updated, target: {**self.updated.get(target, {}), architecture: moment}}
         return self.model_copy(update={"entries": entries, "updated": updated})
 
     def with_rebuild(self) -> Self:
-        """Return the lock with the counter raised: the same inputs are baked anew."""
+        """Return the lock with the counter raised, so that the same inputs are baked again."""
         return self.model_copy(update={"rebuild": self.rebuild + 1})
 
 
@@ -92,7 +93,7 @@ def read_lock(template: Path) -> Lock:
 
 
 def write_lock(template: Path, lock: Lock) -> None:
-    """Write the lock into a template's folder, whole or not at all."""
+    """Write the lock into a template's folder, completely or not at all."""
     text = json.dumps(lock.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
     write_whole(template / LOCK_FILE, text)
 
@@ -101,5 +102,5 @@ def _unreadable(image: str, facts: list[str]) -> SettingsError:
     return SettingsError(
         f"packer/{image}/{LOCK_FILE} is not a lock",
         facts=facts,
-        todo=f"Take it back from git, or delete it and run ./immutable update {image}.",
+        todo=f"Restore it from git, or delete it and run ./immutable update {image}.",
     )

@@ -1,4 +1,4 @@
-"""The version of an image: a digest of its declared inputs."""
+"""Computes the version of an image: a digest of its declared inputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
