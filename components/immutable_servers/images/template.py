@@ -156,7 +156,7 @@ def explain_target_file(template: Path, lines: Sequence[str]) -> list[str]:
         return []
     return [
         f"{TARGET_FILE} is not the image's: it is the target's source, staged beside its files.",
-        "Its variables get their values from the stack file, and the image declares none of them.",
+        "Its values come from the stack file, and the image must not declare what it declares.",
     ]
 
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from harness.checkout import ROOT
 from immutable_servers.errors import ImageError
 from immutable_servers.identity import ImageInputs, compute_version, read_image_inputs
+from immutable_servers.images.bake import check_image
+from immutable_servers.images.order import Order
 from immutable_servers.images.staging import stage_image
 from immutable_servers.images.template import (
     TARGET_FILE,
@@ -25,6 +28,7 @@ from immutable_servers.targets import TARGETS, find_target_class
 
 if TYPE_CHECKING:
     from immutable_servers.contract.target import Target
+    from immutable_servers.targets.place import Place
 
 WHOLE = """variable "disk" { type = string }
 
@@ -233,6 +237,25 @@ def test_errors_in_the_target_s_source_say_whose_it_is(tmp_path: Path, toy: ToyT
         check_template(tmp_path / "staged/template", {}, cache=tmp_path / "no")
     assert f"on {TARGET_FILE} line 8" in str(caught.value)
     assert f"{TARGET_FILE} is not the image's" in str(caught.value)
+
+
+@needs_packer
+def test_a_changed_source_of_the_target_is_checked_again(tmp_path: Path, toy: ToyTarget) -> None:
+    """A preview does not take a version for accepted that was checked with another source."""
+    write_image(tmp_path, BUILD)
+    order = Order(
+        image="app",
+        version=BUILD_VERSION,
+        settings=ImageSettings(parent="base"),
+        place=cast("Place", SimpleNamespace(load=lambda: toy)),
+        parent=None,
+        wanted=True,
+    )
+    check_image(tmp_path, order)
+    assert toy.packer_source
+    toy.packer_source.write_text(TARGET_SOURCE.replace("machine", "guest"))
+    with pytest.raises(ImageError, match="machine"):
+        check_image(tmp_path, order)
 
 
 @needs_packer

@@ -154,7 +154,7 @@ locals {
     dpkg --install /var/tmp/agent.deb
     rm /var/tmp/agent.deb
   SCRIPT
-  ec2 = <<-SCRIPT
+  ec2   = <<-SCRIPT
     # What an instance needs and a machine of another kind does not.
     #
     # The network is systemd's own: what cloud-init would do at each boot is the seal's task, or

@@ -1,6 +1,7 @@
 """The local target: QEMU machines behind a HAProxy, all on this machine, all on 127.0.0.1."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.graph import Graph
