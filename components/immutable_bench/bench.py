@@ -6,7 +6,7 @@ from pathlib import Path
 
 from immutable_bench import growth, load, quick, stacks, table
 from immutable_bench.table import Measurement, Place
-from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.driver.terminal import console
@@ -25,8 +25,7 @@ def run_bench(root: Path, stack: str, *, only: str, yes: bool) -> int:
         SettingsError: There is no measurement of this name.
     """
     chosen = _choose(only)
-    target = str(read_values(root, stack).get("target", ""))
-    install_missing(list_parts(target, acts=True), yes=yes)
+    install_missing(list_parts(Opened(root, stack).target_name, acts=True), yes=yes)
     rows: list[Sequence[str]] = []
     place = Place(root, stack)
     with place.ending:

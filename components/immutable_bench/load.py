@@ -94,7 +94,7 @@ class LoadStack:
         ended = run_engine(stack, ["up", "--yes", "--skip-preview"], reporter)
         self.spans.append((began, time.monotonic()))
         if ended.code:
-            facts = [*reporter.render_errors(), *ended.told]
+            facts = [*reporter.render_errors(), *ended.output]
             raise ImmutableError("A run of the load's stack failed", facts=facts)
         return reporter.outputs
 
@@ -108,7 +108,7 @@ class LoadStack:
         words = ["destroy", "--yes", "--skip-preview"]
         ended = run_engine(self.stack, words, Reporter())
         if ended.code:
-            raise ImmutableError("The load's stack could not be destroyed", facts=ended.told)
+            raise ImmutableError("The load's stack could not be destroyed", facts=ended.output)
 
 
 @contextmanager

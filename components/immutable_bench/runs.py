@@ -205,7 +205,7 @@ class Runs:
         if ended.code:
             self._failed = ImmutableError(
                 f"`pulumi {words[0]}` of the scratch stack failed",
-                facts=[*reporter.render_errors(), *ended.told],
+                facts=[*reporter.render_errors(), *ended.output],
             )
             raise self._failed
         return Timing(took, began, reporter)

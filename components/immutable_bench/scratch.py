@@ -165,7 +165,7 @@ def destroy(scratch: Scratch) -> None:
     if ended.code:
         raise ImmutableError(
             f"The scratch stack {scratch.stack.name} could not be destroyed",
-            facts=[*reporter.render_errors(), *ended.told],
+            facts=[*reporter.render_errors(), *ended.output],
             todo="Look for its servers: their folder carries its name.",
         )
     catalog = scratch.load_target().images

@@ -43,7 +43,7 @@ def _time_empty_program() -> float:
             ended = run_engine(stack, ["up", "--yes", "--skip-preview"], reporter)
             took = time.monotonic() - began
             if ended.code:
-                raise ImmutableError("An empty program failed", facts=ended.told)
+                raise ImmutableError("An empty program failed", facts=ended.output)
     return took
 
 

@@ -1,4 +1,4 @@
-"""The commands of `./immutable`, and the same for one's own Python: `Deployment`."""
+"""The commands of `./immutable`, and `Deployment`, which is the same for Python."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["Deployment", "Generation", "Outcome", "Serving", "StackPreview", "StackStatus"]
 MODULES = {
     "Deployment": "deployment",
-    "Generation": "results",
-    "Outcome": "results",
-    "Serving": "results",
-    "StackPreview": "preview.models",
-    "StackStatus": "status.models",
+    "Generation": "commands.status.generations",
+    "Outcome": "engine.results",
+    "Serving": "engine.results",
+    "StackPreview": "commands.preview.models",
+    "StackStatus": "commands.status.models",
 }
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -14,6 +14,9 @@ from immutable_servers.driver.project.files import CHECKOUT, find_root
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError, SettingsError
 from immutable_servers.system.files import find_full_disk
+
+if TYPE_CHECKING:
+    from immutable_servers.driver.project.opened import Opened
 
 DEFAULT_STACK = "dev"
 USAGE = SettingsError.exit_code
@@ -47,6 +50,13 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
         raise typer.Exit
 
 
+def _open(stack: str) -> "Opened":
+    """Return the stack that a command is run on; its files are read when they are needed."""
+    from immutable_servers.driver.project.opened import Opened  # noqa: PLC0415 - see above
+
+    return Opened(find_root(), stack)
+
+
 @app.callback()
 def begin(
     *,
@@ -65,7 +75,7 @@ def up(stack: Stack = DEFAULT_STACK, *, yes: Yes = False) -> int:
     """Bake, launch, verify and serve what the checkout says."""
     from immutable_servers.driver.commands.up import run_up  # noqa: PLC0415 - see the module's docstring
 
-    return run_up(find_root(), stack, yes=yes or Answers.yes)
+    return run_up(_open(stack), yes=yes or Answers.yes)
 
 
 @app.command()
@@ -95,9 +105,9 @@ def preview(
                 "`--diff` shows the engine's own text, and goes with no other flag but --yes",
                 todo="Leave it out, or run it alone.",
             )
-        from immutable_servers.driver.commands.up import run_diff  # noqa: PLC0415
+        from immutable_servers.driver.commands.preview.command import run_diff  # noqa: PLC0415
 
-        return run_diff(find_root(), stack, yes=yes or Answers.yes)
+        return run_diff(_open(stack), yes=yes or Answers.yes)
     from immutable_servers.driver.commands.preview.command import Wanted, run_preview  # noqa: PLC0415
 
     wanted = Wanted(every, offline, exit_code, markdown, json, yes or Answers.yes)
@@ -117,12 +127,12 @@ def destroy(
     """Delete everything of a stack; images stay."""
     from immutable_servers.driver.commands.destroy import (  # noqa: PLC0415
         run_destroy,
-        run_give_up,
+        run_destroy_service,
     )
 
     if service:
-        return run_give_up(find_root(), stack, service, yes=yes or Answers.yes)
-    return run_destroy(find_root(), stack, and_stack=remove, yes=yes or Answers.yes)
+        return run_destroy_service(_open(stack), service, yes=yes or Answers.yes)
+    return run_destroy(_open(stack), and_stack=remove, yes=yes or Answers.yes)
 
 
 StackOption = Annotated[str, typer.Option("--stack", help="The stack's name.")]
@@ -145,7 +155,7 @@ def rollback(
     from immutable_servers.driver.commands.rollback import run_rollback  # noqa: PLC0415
 
     yes = yes or Answers.yes
-    return run_rollback(find_root(), stack, service, to, why, across=across, yes=yes)
+    return run_rollback(_open(stack), service, to, why, across=across, yes=yes)
 
 
 @app.command()
@@ -161,7 +171,7 @@ def resume(
     """Follow the source again after a `rollback`."""
     from immutable_servers.driver.commands.rollback import run_resume  # noqa: PLC0415
 
-    return run_resume(find_root(), stack, service, now=now, yes=yes or Answers.yes)
+    return run_resume(_open(stack), service, now=now, yes=yes or Answers.yes)
 
 
 @app.command()
@@ -175,7 +185,7 @@ def replace(
     """Make a service's live generation again: the same image, new servers."""
     from immutable_servers.driver.commands.rollback import run_replace  # noqa: PLC0415
 
-    return run_replace(find_root(), stack, service, why, yes=yes or Answers.yes)
+    return run_replace(_open(stack), service, why, yes=yes or Answers.yes)
 
 
 @app.command()
@@ -183,7 +193,7 @@ def retire(stack: Stack = DEFAULT_STACK, service: Service = "", *, yes: Yes = Fa
     """Retire the standbys whose time is over, and touch nothing else."""
     from immutable_servers.driver.commands.retire import run_retire  # noqa: PLC0415
 
-    return run_retire(find_root(), stack, service, yes=yes or Answers.yes)
+    return run_retire(_open(stack), service, yes=yes or Answers.yes)
 
 
 @app.command()
@@ -200,7 +210,7 @@ def status(
     """Show what exists, what serves and what was changed by hand, as the target says."""
     from immutable_servers.driver.commands.status.command import show_status  # noqa: PLC0415
 
-    return show_status(find_root(), stack, json=json, exact=exit_code)
+    return show_status(_open(stack), json=json, exact=exit_code)
 
 
 @app.command()
@@ -217,7 +227,7 @@ def sweep(
     """List what no stack owns at a stack's target, and remove it when confirmed."""
     from immutable_servers.driver.commands.sweep import run_sweep  # noqa: PLC0415
 
-    return run_sweep(find_root(), stack, also or (), dry_run=dry_run, yes=yes or Answers.yes)
+    return run_sweep(_open(stack), also or (), dry_run=dry_run, yes=yes or Answers.yes)
 
 
 @app.command()
@@ -231,7 +241,7 @@ def verify(
     """Run the checks on one server of the checkout's image; move nothing."""
     from immutable_servers.driver.commands.verify import run_verify  # noqa: PLC0415
 
-    return run_verify(find_root(), stack, service, keep=keep, yes=yes or Answers.yes)
+    return run_verify(_open(stack), service, keep=keep, yes=yes or Answers.yes)
 
 
 class RestCommand(TyperCommand):
@@ -258,7 +268,7 @@ def shell(
     from immutable_servers.driver.commands.shell import run_shell  # noqa: PLC0415
 
     command = context.meta[RestCommand.__name__]
-    return run_shell(find_root(), stack, what, command, yes=yes or Answers.yes)
+    return run_shell(_open(stack), what, command, yes=yes or Answers.yes)
 
 
 @app.command()
@@ -272,7 +282,7 @@ def logs(
     """Print what a service's servers wrote on their consoles."""
     from immutable_servers.driver.commands.logs import run_logs  # noqa: PLC0415
 
-    return run_logs(find_root(), stack, service, generation, follow=follow)
+    return run_logs(_open(stack), service, generation, follow=follow)
 
 
 @app.command()
@@ -280,7 +290,7 @@ def doctor(stack: Stack = DEFAULT_STACK) -> int:
     """Show each part of the set-up, and the fix where one is missing."""
     from immutable_servers.driver.commands.doctor import show_doctor  # noqa: PLC0415
 
-    return show_doctor(find_root(), stack)
+    return show_doctor(_open(stack))
 
 
 @app.command()
@@ -303,7 +313,7 @@ def update(
     """Look outside for newer upstreams and write the locks."""
     from immutable_servers.driver.commands.update import run_update  # noqa: PLC0415
 
-    return run_update(find_root(), stack, image, rebuild=rebuild, yes=yes or Answers.yes)
+    return run_update(_open(stack), image, rebuild=rebuild, yes=yes or Answers.yes)
 
 
 def _add_checkout_commands() -> None:

@@ -1,4 +1,4 @@
-"""A stack for one's own Python: the commands' own functions, with typed results and our errors."""
+"""Drives a stack from Python: the commands' own functions, with typed results and errors."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ from immutable_servers.driver.commands.rollback import Asked, ask_replace, ask_r
 from immutable_servers.driver.commands.status.command import read_status
 from immutable_servers.driver.commands.status.generations import Generation, list_generations
 from immutable_servers.driver.commands.status.models import StackStatus
-from immutable_servers.driver.commands.up import follow
+from immutable_servers.driver.commands.up import update_and_clean_up
 from immutable_servers.driver.engine.results import Outcome
 from immutable_servers.driver.engine.updates import RunError, delete, remove
-from immutable_servers.driver.project.files import find_stack_file, read_values
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import require_parts
 from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.driver.terminal import console
@@ -49,8 +49,8 @@ class Deployment:
         Raises:
             ImmutableError: An update would not begin.
         """
-        with self._speaking(acts=False, engine=not offline):
-            told = collect(self.project, self.stack, offline=offline)
+        with self._open(acts=False, engine=not offline) as stack:
+            told = collect(stack, offline=offline)
             if told.preview.problems:
                 first, *others = map(_make_error, told.preview.problems)
                 raise _annotate(first, others)
@@ -79,9 +79,7 @@ class Deployment:
             ImmutableError: There is nothing to go back to, or the run failed.
         """
         across = across_data_version
-        return self._update(
-            lambda: ask_rollback(self.project, self.stack, service, to, why, across=across)
-        )
+        return self._update(lambda stack: ask_rollback(stack, service, to, why, across=across))
 
     def resume(self, service: str = "", *, now: bool = False) -> Outcome:
         """Follow the source again; with `now` take the version that was left, too.
@@ -89,7 +87,7 @@ class Deployment:
         Raises:
             ImmutableError: The service is not pinned, or the run failed.
         """
-        return self._update(lambda: ask_resume(self.project, self.stack, service, now=now))
+        return self._update(lambda stack: ask_resume(stack, service, now=now))
 
     def replace(self, service: str = "", *, why: str) -> Outcome:
         """Make a service's live generation again: the same image, new servers.
@@ -97,7 +95,7 @@ class Deployment:
         Raises:
             ImmutableError: The service is pinned, or the run failed.
         """
-        return self._update(lambda: ask_replace(self.project, self.stack, service, why))
+        return self._update(lambda stack: ask_replace(stack, service, why))
 
     def status(self) -> StackStatus:
         """Return what exists and what serves, as the target says; change nothing.
@@ -105,8 +103,8 @@ class Deployment:
         Raises:
             ImmutableError: State, settings or target cannot be read.
         """
-        with self._speaking(acts=False):
-            return read_status(self.project, self.stack)
+        with self._open(acts=False) as stack:
+            return read_status(stack)
 
     def generations(self) -> tuple[Generation, ...]:
         """Return the generations that exist, of each service the newest first.
@@ -125,30 +123,34 @@ class Deployment:
         Raises:
             ImmutableError: The run failed; the next one goes on from there.
         """
-        with self._speaking(acts=True):
-            done = delete(self.project, self.stack, Plain({}))
+        with self._open(acts=True) as stack:
+            done = delete(stack.engine, Plain({}))
             if and_stack:
-                remove(self.project, self.stack)
+                remove(stack.engine)
             return done
 
-    def _update(self, ask: Callable[[], Asked] | None) -> Outcome:
-        with self._speaking(acts=True):
-            asked = ask() if ask else None
+    def _update(self, ask: Callable[[Opened], Asked] | None) -> Outcome:
+        with self._open(acts=True) as stack:
+            asked = ask(stack) if ask else None
             if asked and asked.note:
                 console.say(asked.note)
             request = asked.request if asked else None
-            return follow(self.project, self.stack, Plain({}), request)
+            return update_and_clean_up(stack, Plain({}), request)
 
     @contextmanager
-    def _speaking(self, *, acts: bool, engine: bool = True) -> Iterator[None]:
-        """Hand progress to `say`, refuse to begin without what is needed, raise plain errors."""
-        find_stack_file(self.project, self.stack)
-        target = str(read_values(self.project, self.stack).get("target", ""))
+    def _open(self, *, acts: bool, engine: bool = True) -> Iterator[Opened]:
+        """Open the stack, refuse to go on without its tools, hand progress to `say`.
+
+        Raises:
+            ImmutableError: Also what failed in the block; a run's further errors are its notes.
+        """
+        stack = Opened(self.project, self.stack)
+        parts = list_parts(stack.target_name, acts=acts)
         with console.speaking_to(self.say):
             if engine:
-                require_parts(list_parts(target, acts=acts))
+                require_parts(parts)
             try:
-                yield
+                yield stack
             except RunError as error:
                 first, *others = error.errors
                 raise _annotate(first, others) from None

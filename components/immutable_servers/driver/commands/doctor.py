@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from immutable_servers.driver.engine.environment import has_own_backend, state_dir
-from immutable_servers.driver.project.files import list_stacks, read_values
+from immutable_servers.driver.project.files import list_stacks
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.debian import find_package_versions
 from immutable_servers.driver.setup.go import find_go
 from immutable_servers.driver.setup.parts import Part
@@ -23,13 +24,13 @@ NEEDED_GIB = 5
 DEVICE = Path("/dev/kvm")
 
 
-def show_doctor(root: Path, stack: str) -> int:
+def show_doctor(stack: Opened) -> int:
     """Print the table; the exit code says whether a part is missing.
 
     Raises:
         SettingsError: There is no such stack, in a project that has others.
     """
-    target = find_target(root, stack)
+    target = find_target(stack)
     parts = list_parts(target, acts=sys.platform == "linux")
     found = [(part, part.find()) for part in parts]
     packages = find_package_versions([part.package for part, there in found if there])
@@ -40,7 +41,7 @@ def show_doctor(root: Path, stack: str) -> int:
             rows.append((part.name, version, there.place, ""))
         else:
             rows.append((part.name, "missing", "", part.fix))
-    rows += [_describe_go(), _describe_state(root), *_describe_machine(target)]
+    rows += [_describe_go(), _describe_state(stack.root), *_describe_machine(target)]
     console.show_table(f"For stacks on {target}", ("part", "version", "place", "fix"), rows)
     missing = [part for part, there in found if there is None]
     if missing:
@@ -48,11 +49,11 @@ def show_doctor(root: Path, stack: str) -> int:
     return SetupError.exit_code if missing else 0
 
 
-def find_target(root: Path, stack: str) -> str:
+def find_target(stack: Opened) -> str:
     """Return the target of a stack; in a project without any the local one."""
-    if not list_stacks(root):
+    if not list_stacks(stack.root):
         return "local"
-    return str(read_values(root, stack).get("target", "local"))
+    return str(stack.values.get("target", "local"))
 
 
 def _render_advice(missing: Sequence[Part]) -> str:

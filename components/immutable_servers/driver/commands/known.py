@@ -1,20 +1,17 @@
-"""What is known of a stack's services: the ledger, completed by what the target says."""
+"""Asks what is known of a stack's services: the ledger, completed by what the target says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Fleet, Scope
-from immutable_servers.driver.engine.outputs import read_outputs
-from immutable_servers.driver.project.files import read_project, read_values
+from immutable_servers.driver.project.opened import Opened, choose_name
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_asking_parts
 from immutable_servers.errors import SettingsError
-from immutable_servers.ledger.reader import OUTPUT, complete, parse_ledgers
+from immutable_servers.ledger.reader import complete
 from immutable_servers.ledger.records import Record, ServiceLedger, State
-from immutable_servers.settings import Settings, load_settings
-from immutable_servers.targets import load_target
+from immutable_servers.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -65,21 +62,12 @@ class KnownStack:
         Raises:
             SettingsError: There is no such service, or several and none is named.
         """
-        if not service and len(self.services) == 1:
-            service = next(iter(self.services))
         if not self.services:
             raise SettingsError(
                 f"Nothing was launched in {self.name} yet",
                 todo=f"Run `./immutable up {self.name}` first.",
             )
-        if service not in self.services:
-            named = f"There is no service {service!r} in {self.name}"
-            raise SettingsError(
-                named if service else "No service is named",
-                facts=[f"Services of {self.name}: {', '.join(sorted(self.services))}"],
-                todo="Name one of them after the stack.",
-            )
-        return self.services[service]
+        return self.services[choose_name(service, self.services, self.name)]
 
     def require_all(self) -> None:
         """Refuse a run for one service from a checkout that does not know each one that serves.
@@ -106,22 +94,18 @@ class KnownStack:
             )
 
 
-def read_known(root: Path, stack: str) -> KnownStack:
+def read_known(stack: Opened) -> KnownStack:
     """Read a stack's settings and ledger, and ask its target.
 
     Raises:
         ImmutableError: One of them cannot be read.
     """
-    values = read_values(root, stack)
-    settings = load_settings(values, root)
-    install_missing(list_asking_parts(settings.target), yes=False)
-    target = load_target(settings.target, settings.target_settings)
-    scope = Scope(str(read_project(root).get("name", "")), stack)
-    ledgers = parse_ledgers(read_outputs(root, stack).get(OUTPUT))
+    install_missing(list_asking_parts(stack.settings.target), yes=False)
     services = {
-        name: _ask(replace(scope, service=name), ledger, target) for name, ledger in ledgers.items()
+        name: _ask(replace(stack.scope, service=name), ledger, stack.target)
+        for name, ledger in stack.read_ledgers().items()
     }
-    return KnownStack(stack, settings, target, services)
+    return KnownStack(stack.name, stack.settings, stack.target, services)
 
 
 def _ask(scope: Scope, ledger: ServiceLedger, target: Target) -> KnownService:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from immutable_servers.driver.project.opened import Chosen, choose_service
+from immutable_servers.driver.project.opened import Chosen, Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
 
@@ -64,13 +64,13 @@ class Follower:
                 console.show(line)
 
 
-def run_logs(root: Path, stack: str, service: str, generation: str, *, follow: bool) -> int:
+def run_logs(stack: Opened, service: str, generation: str, *, follow: bool) -> int:
     """Print a generation's consoles, server by server; with `follow` go on until Ctrl-C.
 
     Raises:
         SettingsError: There is no such service, or no log of the generation.
     """
-    chosen = choose_service(root, stack, service)
+    chosen = stack.choose_service(service)
     generation = generation or choose_generation(chosen)
     if not generation or not find_consoles(chosen, generation):
         raise _find_nothing(chosen, generation)
@@ -85,12 +85,14 @@ def run_logs(root: Path, stack: str, service: str, generation: str, *, follow: b
 
 def find_consoles(chosen: Chosen, generation: str) -> Mapping[str, Path]:
     """Return the log of each server of a generation, of all of them where none is named."""
-    return chosen.target.fleets.find_consoles(replace(chosen.place.scope, generation=generation))
+    return chosen.stack.target.fleets.find_consoles(
+        replace(chosen.place.scope, generation=generation)
+    )
 
 
 def choose_generation(chosen: Chosen) -> str:
     """Return the live generation, else the one whose log was written last; empty without any."""
-    traffic = chosen.target.balancer.find_weights(chosen.place.scope)
+    traffic = chosen.stack.target.balancer.find_weights(chosen.place.scope)
     consoles = find_consoles(chosen, "")
     newest = sorted(consoles, key=lambda server: consoles[server].stat().st_mtime)
     heaviest = sorted(traffic, key=lambda generation: traffic[generation])

@@ -2,16 +2,15 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 from immutable_servers.contract.values import Artifact, FleetSpec, Login, Say
 from immutable_servers.driver.engine.environment import compute_environment
-from immutable_servers.driver.project.files import read_values
-from immutable_servers.driver.project.opened import Chosen
+from immutable_servers.driver.project.opened import Chosen, Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.driver.terminal import console
@@ -22,42 +21,43 @@ from immutable_servers.images.bake import provide_image
 from immutable_servers.images.order import Order
 from immutable_servers.planning.wish import make_launch
 from immutable_servers.system import stopping
+from immutable_servers.verification.candidate import PROBE_WINDOW
 
 DIGITS = 8
 """A probe's generation is the start of its version: it belongs to none that exists."""
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
-def prepare(root: Path, stack: str, command: str, *, yes: bool) -> None:
+def prepare(stack: Opened, command: str, *, yes: bool) -> None:
     """Ask where servers cost money, and set up what a bake and a boot need.
 
     Raises:
         ImmutableError: The answer was no, or something is missing.
     """
-    target = str(read_values(root, stack).get("target", ""))
-    require_yes(target, stack, command, yes=yes)
-    install_missing(list_parts(target, acts=True), yes=yes)
-    os.environ.update(compute_environment(root))
+    require_yes(stack.target_name, stack.name, command, yes=yes)
+    install_missing(list_parts(stack.target_name, acts=True), yes=yes)
+    os.environ.update(compute_environment(stack.root))
 
 
-def provide_chain(root: Path, chosen: Chosen) -> Artifact:
+def provide_chain(chosen: Chosen) -> Artifact:
     """Bake or find the checkout's image of a service; its parents only where it has to be baked."""
-    versions = compute_versions(root, chosen.settings, chosen.target.architecture)
+    stack = chosen.stack
+    versions = compute_versions(stack.root, stack.settings, stack.target.architecture)
 
     def provide(image: str) -> Artifact:
-        version, settings = versions[image].version, chosen.settings.images[image]
-        found = chosen.target.images.find(image, version)
+        version, settings = versions[image].version, stack.settings.images[image]
+        found = stack.target.images.find(image, version)
         if found:
             console.say(f"image {image} {version}: found")
             return found
         parent = provide(settings.parent) if settings.parent else None
         order = Order(image, version, settings, chosen.place, parent, wanted=True)
-        made = provide_image(root, order, say_of(f"bake {image}"))
+        made = provide_image(stack.root, order, say_of(f"bake {image}"))
         if made is None:  # never for an order that is wanted; mypy cannot know
             raise ImageError(f"Image {image} {version} was not baked")
         return made
 
-    return provide(chosen.settings.services[chosen.name].image)
+    return provide(chosen.settings.image)
 
 
 @contextmanager
@@ -72,15 +72,16 @@ def start_server(chosen: Chosen, artifact: Artifact, *, healthy: bool) -> Iterat
     Raises:
         ImmutableError: It does not boot.
     """
-    launch = make_launch(chosen.settings.services[chosen.name])
+    launch = make_launch(chosen.settings)
     spec = FleetSpec(
         scope=chosen.place.at(artifact.version[:DIGITS]).scope,
         artifact=artifact.id,
         launch=launch if healthy else replace(launch, health=""),
         servers=1,
         record={},
+        window_ends=int(time.time()) + PROBE_WINDOW,
     )
-    with chosen.target.access.start_probe(spec, say_of("probe")) as login:
+    with chosen.stack.target.access.start_probe(spec, say_of("probe")) as login:
         try:
             yield login
         finally:

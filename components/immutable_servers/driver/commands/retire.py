@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from immutable_servers.driver.commands.known import KnownService, KnownStack, read_known
 from immutable_servers.driver.commands.up import fail, say_summary, show_services
 from immutable_servers.driver.engine.past_runs import find_expected
 from immutable_servers.driver.engine.updates import RunError, delete_generations
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.consent import require_yes
 from immutable_servers.driver.terminal.display import start_display
@@ -15,13 +15,13 @@ from immutable_servers.planning.standbys import sort_standbys
 from immutable_servers.planning.wish import make_policy
 
 
-def run_retire(root: Path, stack: str, service: str, *, yes: bool) -> int:
+def run_retire(stack: Opened, service: str, *, yes: bool) -> int:
     """Retire the standbys whose time is over; no bake, no launch, no change of traffic.
 
     Raises:
         SettingsError: There is no such service, or nobody said yes.
     """
-    known = read_known(root, stack)
+    known = read_known(stack)
     wanted = [known.choose(service)] if service else list(known.services.values())
     going: dict[str, list[str]] = {}
     for one in wanted:
@@ -33,11 +33,11 @@ def run_retire(root: Path, stack: str, service: str, *, yes: bool) -> int:
     if not going:
         console.say("No standby is due")
         return 0
-    command = f"retire {stack} {service}".rstrip()
-    require_yes(known.settings.target, stack, command, yes=yes)
+    command = f"retire {stack.name} {service}".rstrip()
+    require_yes(known.settings.target, stack.name, command, yes=yes)
     try:
-        with start_display(find_expected(root, stack)) as display:
-            done = delete_generations(root, stack, going, display)
+        with start_display(find_expected(stack.root, stack.name)) as display:
+            done = delete_generations(stack.engine, going, display)
     except RunError as error:
         return fail(error)
     say_summary(done)

@@ -8,16 +8,14 @@ import os
 import shlex
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from immutable_servers.driver.commands.fallback import ACROSS, choose_fallback, needs_launch
 from immutable_servers.driver.commands.known import KnownService, KnownStack, read_known
 from immutable_servers.driver.commands.up import run_up
-from immutable_servers.driver.engine.outputs import read_outputs
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.words import render_seconds
 from immutable_servers.errors import SettingsError
-from immutable_servers.ledger.reader import OUTPUT, parse_ledgers
 from immutable_servers.ledger.records import Record
 from immutable_servers.planning.requests import Request, release
 from immutable_servers.verification.report import count
@@ -38,75 +36,71 @@ class Asked:
     launched: bool = False
 
 
-def run_rollback(
-    root: Path, stack: str, service: str, to: str, why: str, *, across: bool, yes: bool
-) -> int:
+def run_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool, yes: bool) -> int:
     """Pin a service to an earlier generation and move its traffic there.
 
     Raises:
         SettingsError: The service or generation is none to go back to; those that are, are listed.
     """
     began = time.monotonic()
-    asked = ask_rollback(root, stack, service, to, why, across=across)
-    words = ["rollback", stack, asked.service, *(["--to", to] if to else [])]
+    asked = ask_rollback(stack, service, to, why, across=across)
+    words = ["rollback", stack.name, asked.service, *(["--to", to] if to else [])]
     words += ["--why", why, *([ACROSS] if across else [])]
-    code = _run(root, stack, asked, shlex.join(words), yes=yes)
+    code = _run(stack, asked, shlex.join(words), yes=yes)
     if code:
-        _explain_pin(root, stack, asked)
+        _explain_pin(stack, asked)
         return code
     took = render_seconds(time.monotonic() - began)
     done = "a launch and a verification" if asked.launched else "a change of traffic"
     console.say(
         f"{asked.service} went back in {took}, with {done}. It is pinned: later runs keep it,"
         " whatever the source says.\n"
-        f"Go on with: ./immutable resume {stack} {asked.service}"
+        f"Go on with: ./immutable resume {stack.name} {asked.service}"
     )
     return 0
 
 
-def _explain_pin(root: Path, stack: str, asked: Asked) -> None:
+def _explain_pin(stack: Opened, asked: Asked) -> None:
     """Say how to go on after a run that failed to roll back, when its pin is in the ledger."""
     service, pin = asked.service, asked.request.pins[asked.service]
-    now = parse_ledgers(read_outputs(root, stack).get(OUTPUT))[service]
+    now = stack.read_ledgers()[service]
     if now.pin.get("at") == pin["at"]:
         moved = now.live == now.pin["generation"]
         serves = f"generation {now.live} serves" if moved else "what served before serves"
         console.say(
-            f"{service} is pinned, and {serves}. `./immutable up {stack}` tries"
-            f" again; to give it up: ./immutable resume {stack} {service}"
+            f"{service} is pinned, and {serves}. `./immutable up {stack.name}` tries"
+            f" again; to give it up: ./immutable resume {stack.name} {service}"
         )
 
 
-def run_resume(root: Path, stack: str, service: str, *, now: bool, yes: bool) -> int:
+def run_resume(stack: Opened, service: str, *, now: bool, yes: bool) -> int:
     """Take a service's pin away; the version left by the rollback is held off, unless `now`.
 
     Raises:
         SettingsError: The service is not pinned.
     """
-    asked = ask_resume(root, stack, service, now=now)
-    command = f"resume {stack} {asked.service}{' --now' if now else ''}"
-    return _run(root, stack, asked, command, yes=yes)
+    asked = ask_resume(stack, service, now=now)
+    command = f"resume {stack.name} {asked.service}{' --now' if now else ''}"
+    return _run(stack, asked, command, yes=yes)
 
 
-def run_replace(root: Path, stack: str, service: str, why: str, *, yes: bool) -> int:
+def run_replace(stack: Opened, service: str, why: str, *, yes: bool) -> int:
     """Make the live generation again as the next round: the same image, new servers.
 
     Raises:
         SettingsError: There is no such service, it is pinned, or nothing of it is live.
     """
-    asked = ask_replace(root, stack, service, why)
-    return _run(root, stack, asked, f"replace {stack} {asked.service}", yes=yes)
+    asked = ask_replace(stack, service, why)
+    return _run(stack, asked, f"replace {stack.name} {asked.service}", yes=yes)
 
 
-def ask_rollback(
-    root: Path, stack: str, service: str, to: str, why: str, *, across: bool = False
-) -> Asked:
+def ask_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool = False) -> Asked:
     """Return the request that pins a service to an earlier generation.
 
     Raises:
         SettingsError: The service or generation is none to go back to; those that are, are listed.
     """
-    known = _read_known(root, stack)
+    known = _read_known(stack)
     chosen = known.choose(service)
     record = choose_fallback(known, chosen, to, across=across)
     launched = needs_launch(chosen, record)
@@ -141,17 +135,17 @@ def _make_pin(service: KnownService, chosen: Record, why: str) -> dict[str, str]
     }
 
 
-def ask_resume(root: Path, stack: str, service: str, *, now: bool) -> Asked:
+def ask_resume(stack: Opened, service: str, *, now: bool) -> Asked:
     """Return the request that takes a service's pin away.
 
     Raises:
         SettingsError: The service is not pinned.
     """
-    known = _read_known(root, stack).choose(service)
+    known = _read_known(stack).choose(service)
     pin = known.ledger.pin
     if not pin:
         raise SettingsError(
-            f"The service {known.name} of {stack} is not pinned",
+            f"The service {known.name} of {stack.name} is not pinned",
             todo="Nothing needs to be resumed: `./immutable up` follows the source.",
         )
     held = {} if now else release(pin)
@@ -160,39 +154,39 @@ def ask_resume(root: Path, stack: str, service: str, *, now: bool) -> Asked:
         return Asked(known.name, request)
     note = (
         f"{known.name} stays as it is until the source gives another version than"
-        f" {held['held']}; to take that one: ./immutable resume {stack} {known.name} --now"
+        f" {held['held']}; to take that one: ./immutable resume {stack.name} {known.name} --now"
     )
     return Asked(known.name, request, note)
 
 
-def ask_replace(root: Path, stack: str, service: str, why: str) -> Asked:
+def ask_replace(stack: Opened, service: str, why: str) -> Asked:
     """Return the request that makes a service's live generation again.
 
     Raises:
         SettingsError: There is no such service, it is pinned, or nothing of it is live.
     """
-    known = _read_known(root, stack).choose(service)
+    known = _read_known(stack).choose(service)
     if known.ledger.pin.get("generation"):
         raise SettingsError(
-            f"The service {known.name} of {stack} is pinned, so it is not replaced",
+            f"The service {known.name} of {stack.name} is pinned, so it is not replaced",
             facts=[f"{key}: {value}" for key, value in known.ledger.pin.items()],
-            todo=f"First: ./immutable resume {stack} {known.name}",
+            todo=f"First: ./immutable resume {stack.name} {known.name}",
         )
     if known.live is None:
         raise SettingsError(
-            f"Nothing of {known.name} is live in {stack}, so there is nothing to replace",
-            todo=f"Run `./immutable up {stack}`.",
+            f"Nothing of {known.name} is live in {stack.name}, so there is nothing to replace",
+            todo=f"Run `./immutable up {stack.name}`.",
         )
     return Asked(known.name, Request(again={known.name: why}, others_stay=True), launched=True)
 
 
-def _read_known(root: Path, stack: str) -> KnownStack:
-    known = read_known(root, stack)
+def _read_known(stack: Opened) -> KnownStack:
+    known = read_known(stack)
     known.require_all()
     return known
 
 
-def _run(root: Path, stack: str, asked: Asked, command: str, *, yes: bool) -> int:
+def _run(stack: Opened, asked: Asked, command: str, *, yes: bool) -> int:
     if asked.note:
         console.say(asked.note)
-    return run_up(root, stack, yes=yes, request=asked.request, command=command)
+    return run_up(stack, yes=yes, request=asked.request, command=command)

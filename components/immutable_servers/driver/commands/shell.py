@@ -5,7 +5,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from immutable_servers.contract.images import Images
 from immutable_servers.contract.values import Artifact, Login
@@ -15,20 +14,17 @@ from immutable_servers.driver.commands.open_server import (
     provide_chain,
     start_server,
 )
-from immutable_servers.driver.project.files import read_values
-from immutable_servers.driver.project.opened import Chosen, choose_service
+from immutable_servers.driver.project.opened import Chosen, Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
-from immutable_servers.settings import load_settings
 
 FIRST_SIGNAL = 128
 
 
-def run_shell(root: Path, stack: str, what: str, command: Sequence[str], *, yes: bool) -> int:
+def run_shell(stack: Opened, what: str, command: Sequence[str], *, yes: bool) -> int:
     """Boot an open server of an image, log in or run a command, and remove it.
 
     Args:
-        root: The project's folder.
         stack: Whose settings and target are taken.
         what: An image, or `image@version`; the start of a version is enough.
         command: What is run on the server; empty for a login.
@@ -41,11 +37,11 @@ def run_shell(root: Path, stack: str, what: str, command: Sequence[str], *, yes:
         ImmutableError: There is no such image or version, or it does not boot.
     """
     image, _, version = what.partition("@")
-    chosen = choose_user(root, stack, image)
-    artifact = find_version(chosen.target.images, image, version) if version else None
-    prepare(root, stack, f"shell {what} {stack}", yes=yes)
+    chosen = choose_user(stack, image)
+    artifact = find_version(stack.target.images, image, version) if version else None
+    prepare(stack, f"shell {what} {stack.name}", yes=yes)
     with ending_on_signals():
-        artifact = artifact or provide_chain(root, chosen)
+        artifact = artifact or provide_chain(chosen)
         with start_server(chosen, artifact, healthy=False) as login:
             if not command:
                 console.say(
@@ -59,22 +55,22 @@ def run_shell(root: Path, stack: str, what: str, command: Sequence[str], *, yes:
     return done.returncode if done.returncode >= 0 else FIRST_SIGNAL - done.returncode
 
 
-def choose_user(root: Path, stack: str, image: str) -> Chosen:
+def choose_user(stack: Opened, image: str) -> Chosen:
     """Return the first service that runs an image: a server of it gets that one's launch spec.
 
     Raises:
         SettingsError: No service of the stack runs it.
     """
-    services = load_settings(read_values(root, stack), root).services
+    services = stack.settings.services
     users = sorted(name for name, service in services.items() if service.image == image)
     if not users:
         images = sorted({service.image for service in services.values()})
         raise SettingsError(
-            f"No service of {stack} runs an image {image!r}",
+            f"No service of {stack.name} runs an image {image!r}",
             facts=[f"Images of services: {', '.join(images)}"],
-            todo=f"Such as: ./immutable shell {images[0]} {stack}",
+            todo=f"Such as: ./immutable shell {images[0]} {stack.name}",
         )
-    return choose_service(root, stack, users[0])
+    return Chosen(stack, users[0])
 
 
 def find_version(catalog: Images, image: str, start: str) -> Artifact:

@@ -9,14 +9,11 @@ from immutable_servers.contract.ownership import Ask, Leftover
 from immutable_servers.contract.target import Target
 from immutable_servers.driver.commands.left_in_project import find_in_project, remove_from_project
 from immutable_servers.driver.engine.holdings import start_asking
-from immutable_servers.driver.engine.stack import load_stack
-from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_asking_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError, SettingsError
-from immutable_servers.settings import load_settings
-from immutable_servers.targets import load_target
 
 MEGABYTE = 1_000_000
 
@@ -43,18 +40,16 @@ class Sweep:
         )
 
 
-def run_sweep(root: Path, name: str, also: Sequence[str], *, dry_run: bool, yes: bool) -> int:
+def run_sweep(stack: Opened, also: Sequence[str], *, dry_run: bool, yes: bool) -> int:
     """List what is left over; remove what is sure, and what `also` names, when that is confirmed.
 
     Raises:
         SettingsError: Something named is not left over, or nobody can be asked and nobody said yes.
         ImmutableError: Something could not be removed.
     """
-    settings = load_settings(read_values(root, name), root)
-    stack = load_stack(root, name)
-    install_missing(list_asking_parts(settings.target), yes=yes)
-    os.environ.update(stack.environment)
-    sweep = Sweep(root, load_target(settings.target, settings.target_settings), start_asking(stack))
+    install_missing(list_asking_parts(stack.settings.target), yes=yes)
+    os.environ.update(stack.engine.environment)
+    sweep = Sweep(stack.root, stack.target, start_asking(stack.engine))
     found = sweep.find()
     chosen = choose(found, also)
     if not found:

@@ -1,19 +1,12 @@
-"""The commands that run the engine: `up`, `preview --diff`, `destroy`."""
+"""`up`: updates a stack, removes failed candidates that are not to stay, and shows what serves."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from immutable_servers.driver.commands.known import KnownStack, read_known
-from immutable_servers.driver.engine.errors import find_error
 from immutable_servers.driver.engine.past_runs import find_expected
 from immutable_servers.driver.engine.results import Outcome, Serving, render_images
-from immutable_servers.driver.engine.stack import load_stack
-from immutable_servers.driver.engine.updates import (
-    RunError,
-    delete_generations,
-    update,
-)
-from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.engine.updates import RunError, delete_generations, update
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.driver.terminal import console
@@ -24,6 +17,8 @@ from immutable_servers.errors import ImmutableError, VerificationError
 from immutable_servers.ledger.records import State
 from immutable_servers.planning.requests import Request
 
+REMOVE = "remove"
+"""The value of `on_failure` for a candidate that does not stay after it failed."""
 WORDS = {
     "create": "made",
     "replace": "replaced",
@@ -31,20 +26,26 @@ WORDS = {
     "delete": "deleted",
     "same": "unchanged",
 }
-"""What happened to resources, in the order in which it is said."""
+"""The summary's word for each of the engine's operations, in the summary's order."""
 
 
-def run_up(
-    root: Path, name: str, *, yes: bool, request: Request | None = None, command: str = ""
-) -> int:
-    """Set up what is missing, run `pulumi up`, and print what serves."""
-    command = command or f"up {name}"
-    target = str(read_values(root, name).get("target", ""))
-    require_yes(target, name, command, yes=yes)
-    install_missing(list_parts(target, acts=True), yes=yes)
+def run_up(stack: Opened, *, yes: bool, request: Request | None = None, command: str = "") -> int:
+    """Set up what is missing, run `pulumi up`, and print what serves.
+
+    Args:
+        stack: The stack.
+        yes: Ask nothing.
+        request: What a person asks for in addition to the source.
+        command: What was typed, where it is not `up`.
+
+    Raises:
+        ImmutableError: The stack's file cannot be read, the answer was no, or something is missing.
+    """
+    require_yes(stack.target_name, stack.name, command or f"up {stack.name}", yes=yes)
+    install_missing(list_parts(stack.target_name, acts=True), yes=yes)
     try:
-        with start_display(find_expected(root, name)) as display:
-            done = follow(root, name, display, request)
+        with start_display(find_expected(stack.root, stack.name)) as display:
+            done = update_and_clean_up(stack, display, request)
     except RunError as error:
         return fail(error)
     say_summary(done)
@@ -52,17 +53,56 @@ def run_up(
     return 0
 
 
-def run_diff(root: Path, name: str, *, yes: bool) -> int:
-    """Show the engine's own text of a preview, each changed input in it."""
-    target = str(read_values(root, name).get("target", ""))
-    install_missing(list_parts(target, acts=False), yes=yes)
-    done = load_stack(root, name).run("preview", "--diff", config=True)
-    console.show(done.stdout.rstrip())
-    if done.returncode:
-        console.say(done.stderr.rstrip())
-        found = find_error(done.stderr)
-        return found.exit_code if found else 1
-    return 0
+def update_and_clean_up(stack: Opened, display: Plain, request: Request | None = None) -> Outcome:
+    """Update a stack; after failed checks, remove the candidates that are not to stay.
+
+    Raises:
+        RunError: It failed, or was interrupted; with what failed of the removal.
+    """
+    try:
+        return update(stack.engine, display, request)
+    except RunError as error:
+        if error.exit_code != VerificationError.exit_code:
+            raise
+        raise RunError([*error.errors, *_remove_failed(stack)], error.exit_code) from None
+
+
+def _remove_failed(stack: Opened) -> Sequence[ImmutableError]:
+    """Delete the failed candidates of services with `on_failure: remove`; return what failed."""
+    if not _removes(stack):
+        return ()
+    try:
+        going = dict(_find_failed(read_known(stack)))
+        if going:
+            delete_generations(stack.engine, going, Plain({}))
+    except RunError as error:
+        return error.errors
+    except ImmutableError as error:
+        return (error,)
+    names = ", ".join(f"{name}-{one}" for name, each in going.items() for one in each)
+    if names:
+        console.say(f"Removed {names} (on_failure: remove); what serves was not touched")
+    return ()
+
+
+def _removes(stack: Opened) -> bool:
+    """Return whether any service has `on_failure: remove`; the settings may be wrong otherwise."""
+    services = stack.values.get("services")
+    found = services.values() if isinstance(services, Mapping) else ()
+    return any(isinstance(one, Mapping) and one.get("on_failure") == REMOVE for one in found)
+
+
+def _find_failed(stack: KnownStack) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield each service whose failed candidates go, with these."""
+    for name, settings in stack.settings.services.items():
+        service = stack.services.get(name)
+        if service is None or settings.on_failure != REMOVE:
+            continue
+        failed = [record.generation for record in service.list_in(State.CANDIDATE)]
+        if failed and service.live is None:
+            console.say(f"{name}: the failed candidate stays, as nothing serves beside it")
+        elif failed:
+            yield name, failed
 
 
 def fail(error: RunError) -> int:
@@ -85,7 +125,7 @@ def say_summary(done: Outcome) -> None:
 
 
 def render_changes(done: Outcome) -> str:
-    """Return what happened to how many resources."""
+    """Return the number of resources by what happened to them, such as `2 made, 1 changed`."""
     if not done.changed:
         return "nothing to do"
     counts = {WORDS.get(kind, kind): count for kind, count in done.changes.items()}
@@ -106,57 +146,3 @@ def show_services(services: Sequence[Serving]) -> None:
     ]
     if rows:
         console.show_table("", ("service", "address", "generation", "images", "servers"), rows)
-
-
-REMOVE = "remove"
-
-
-def follow(root: Path, stack: str, display: Plain, request: Request | None = None) -> Outcome:
-    """Run `pulumi up`, and after a failure remove the candidates that are not to stay.
-
-    Raises:
-        RunError: It failed, or was interrupted; with what failed of the removal.
-    """
-    try:
-        return update(root, stack, display, request)
-    except RunError as error:
-        if error.exit_code != VerificationError.exit_code:
-            raise
-        raise RunError([*error.errors, *_remove_failed(root, stack)], error.exit_code) from None
-
-
-def _remove_failed(root: Path, stack: str) -> Sequence[ImmutableError]:
-    """Delete the failed candidates of services with `on_failure: remove`; return what failed."""
-    if not _removes(root, stack):
-        return ()
-    try:
-        going = dict(_find_failed(read_known(root, stack)))
-        if going:
-            delete_generations(root, stack, going, Plain({}))
-    except RunError as error:
-        return error.errors
-    except ImmutableError as error:
-        return (error,)
-    names = ", ".join(f"{name}-{one}" for name, each in going.items() for one in each)
-    if names:
-        console.say(f"Removed {names} (on_failure: remove); what serves was not touched")
-    return ()
-
-
-def _removes(root: Path, stack: str) -> bool:
-    """Tell whether any service has `on_failure: remove`, without more work than needed."""
-    services = read_values(root, stack).get("services")
-    found = services.values() if isinstance(services, Mapping) else ()
-    return any(isinstance(one, Mapping) and one.get("on_failure") == REMOVE for one in found)
-
-
-def _find_failed(stack: KnownStack) -> Iterator[tuple[str, Sequence[str]]]:
-    for name, settings in stack.settings.services.items():
-        service = stack.services.get(name)
-        if service is None or settings.on_failure != REMOVE:
-            continue
-        failed = [record.generation for record in service.list_in(State.CANDIDATE)]
-        if failed and service.live is None:
-            console.say(f"{name}: the failed candidate stays, as nothing serves beside it")
-        elif failed:
-            yield name, failed

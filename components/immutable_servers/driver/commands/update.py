@@ -7,32 +7,32 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.target import Target
-from immutable_servers.driver.project.files import read_values
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_upstream_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
 from immutable_servers.identity.upstream_lock import LOCK_FILE, read_lock, write_lock
-from immutable_servers.settings import Settings, load_settings
-from immutable_servers.targets import load_target
+from immutable_servers.settings import Settings
 
 OLD = timedelta(days=30)
 """A lock older than this is worth a note."""
 
 
-def run_update(root: Path, stack: str, image: str, *, rebuild: bool, yes: bool) -> int:
+def run_update(stack: Opened, image: str, *, rebuild: bool, yes: bool) -> int:
     """Write the lock of one image, or of all that start from an upstream; print what changed."""
-    settings = load_settings(read_values(root, stack), root)
+    settings = stack.settings
     install_missing(list_upstream_parts(settings.target), yes=yes)
-    target = load_target(settings.target, settings.target_settings)
     changed = False
     for name in _choose(settings, image, rebuild=rebuild):
-        lines = list(update_lock(root, name, settings, target, rebuild=rebuild))
+        lines = list(update_lock(stack.root, name, settings, stack.target, rebuild=rebuild))
         changed = changed or bool(lines)
         for line in lines or ["nothing newer"]:
             console.show(f"{name}: {line}")
     if changed:
-        console.say(f"Commit packer/*/{LOCK_FILE}; the next `./immutable up {stack}` bakes anew.")
+        console.say(
+            f"Commit packer/*/{LOCK_FILE}; the next `./immutable up {stack.name}` bakes anew."
+        )
     return 0
 
 

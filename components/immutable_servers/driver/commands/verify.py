@@ -2,7 +2,6 @@
 
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.values import Artifact, Login
@@ -14,7 +13,7 @@ from immutable_servers.driver.commands.open_server import (
     say_of,
     start_server,
 )
-from immutable_servers.driver.project.opened import Chosen, choose_service
+from immutable_servers.driver.project.opened import Chosen, Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import VerificationError
 from immutable_servers.system.places import reports_dir
@@ -22,18 +21,18 @@ from immutable_servers.verification.candidate import CHECKS_DEADLINE
 from immutable_servers.verification.runner import Report, run_checks
 
 
-def run_verify(root: Path, stack: str, service: str, *, keep: bool, yes: bool) -> int:
+def run_verify(stack: Opened, service: str, *, keep: bool, yes: bool) -> int:
     """Bake or find, boot one server, run the checks, show them, remove the server.
 
     Raises:
         ImmutableError: A bake, a boot or a check failed.
     """
-    chosen = choose_service(root, stack, service)
-    prepare(root, stack, f"verify {chosen.name} --stack {stack}", yes=yes)
+    chosen = stack.choose_service(service)
+    prepare(stack, f"verify {chosen.name} --stack {stack.name}", yes=yes)
     with ending_on_signals():
-        artifact = provide_chain(root, chosen)
+        artifact = provide_chain(chosen)
         with start_server(chosen, artifact, healthy=True) as login:
-            report = _check(root, chosen, artifact, login)
+            report = _check(chosen, artifact, login)
             for text in dict.fromkeys((*report.describe_failures(), report.summary())):
                 console.show(text)
             if keep:
@@ -42,13 +41,13 @@ def run_verify(root: Path, stack: str, service: str, *, keep: bool, yes: bool) -
         raise VerificationError(
             f"Image {artifact.image} {artifact.version} does not pass the checks of {chosen.name}",
             facts=[f"Report: {report.junit}"],
-            todo="Mend the application or the checks; `--keep` leaves the server open to look at.",
+            todo="Fix the application or the checks; `--keep` leaves the server open to look at.",
         )
     return 0
 
 
-def _check(root: Path, chosen: Chosen, artifact: Artifact, login: Login) -> Report:
-    service = chosen.settings.services[chosen.name]
+def _check(chosen: Chosen, artifact: Artifact, login: Login) -> Report:
+    root, service = chosen.stack.root, chosen.settings
     expected: dict[str, Any] = {
         "image": artifact.image,
         "version": artifact.version,
@@ -64,7 +63,7 @@ def _check(root: Path, chosen: Chosen, artifact: Artifact, login: Login) -> Repo
         [root / folder for folder in service.checks],
         [login],
         {login.server: expected},
-        reports_dir(root) / f"{chosen.place.scope.stack}-{chosen.name}-verify",
+        reports_dir(root) / f"{chosen.stack.name}-{chosen.name}-verify",
         deadline=CHECKS_DEADLINE,
         say=say_of("verify"),
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def ask_file(owner: Owner) -> Holdings:
 def ask_engine(stack: Stack, owner: Owner) -> Holdings:
     """Return what the backend of this run holds of a stack; it does not tell of runs."""
     name = f"{owner.organization}/{owner.project}/{owner.stack}"
-    done = Stack(stack.root, name, stack.environment, stack.own).read("stack", "export")
+    done = replace(stack, name=name).read("stack", "export")
     if done.returncode and MISSING in done.stderr:
         return Holdings()
     try:

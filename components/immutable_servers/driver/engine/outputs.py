@@ -1,4 +1,4 @@
-"""Reads a stack's ledger without the engine, where its state is a file that can be read."""
+"""Reads a stack's outputs: from its state file where there is one, else from the engine."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from typing import Any
 from immutable_servers.driver.engine.environment import has_own_backend, state_dir
 from immutable_servers.driver.engine.errors import find_error
 from immutable_servers.driver.engine.reporter import STACK_TYPE
-from immutable_servers.driver.engine.stack import MISSING, load_stack
-from immutable_servers.driver.project.files import read_project
+from immutable_servers.driver.engine.stack import MISSING, Stack
+from immutable_servers.driver.project.files import read_project_name
 from immutable_servers.errors import ImmutableError
 from immutable_servers.ledger.reader import OUTPUT
 from immutable_servers.state.backend import (
@@ -23,15 +23,15 @@ from immutable_servers.state.backend import (
 
 
 def read_state_outputs(root: Path, stack: str) -> Mapping[str, Any] | None:
-    """Return the stack's outputs as the state file holds them; None when they cannot be read.
+    """Return the outputs in the stack's state file; None when they cannot be read.
 
-    A state folder without the stack holds no outputs; without a state folder nothing is known.
+    Empty where the state folder does not hold the stack; None where there is no state folder.
     """
     folder = _find_state_dir(root)
     if folder is None:
         return None
     try:
-        file = find_state_file(folder, str(read_project(root).get("name", "")), stack)
+        file = find_state_file(folder, read_project_name(root), stack)
         if file is None:
             return {} if (folder / ".pulumi").is_dir() else None
         itself = [one for one in read_resources(file) if one.get("type") == STACK_TYPE]
@@ -50,19 +50,18 @@ def _find_state_dir(root: Path) -> Path | None:
     return state_dir(root) if has_own_backend(root) else None
 
 
-def read_outputs(root: Path, name: str) -> Mapping[str, Any]:
-    """Return the outputs of the stack's last run; empty before the first.
+def read_outputs(stack: Stack) -> Mapping[str, Any]:
+    """Ask the engine for the outputs of the stack's last run; empty before the first.
 
     Raises:
         ImmutableError: The backend could not be read.
     """
-    stack = load_stack(root, name)
     done = stack.read("stack", "output", "--json")
     if done.returncode and MISSING in done.stderr:
         return {}
     if done.returncode:
         raise find_error(done.stderr) or ImmutableError(
-            f"The outputs of {name} could not be read", facts=done.stderr.splitlines()
+            f"The outputs of {stack.name} could not be read", facts=done.stderr.splitlines()
         )
     read = json.loads(done.stdout or "{}")
     return read if isinstance(read, dict) else {}

@@ -44,11 +44,11 @@ class Ended:
 
     Attributes:
         code: The exit code for the user's shell.
-        told: What the CLI said outside of the events.
+        output: What the CLI printed outside of the events.
     """
 
     code: int
-    told: Sequence[str]
+    output: Sequence[str]
 
 
 def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
@@ -61,7 +61,7 @@ def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
     if stack.own:
         clear_stale_locks(stack)
     ended = _run(stack, words, reporter)
-    if ended.code and any(MISSING in line for line in ended.told):
+    if ended.code and any(MISSING in line for line in ended.output):
         stack.create()
         ended = _run(stack, words, reporter)
     return ended

@@ -108,12 +108,12 @@ class Stack:
         return copy
 
 
-def load_stack(root: Path, name: str, **more: str) -> Stack:
-    """Return a stack that has a file; `more` is added to the environment of its commands.
+def load_stack(root: Path, name: str) -> Stack:
+    """Return a stack that has a file, with the tools that are set up now.
 
     Raises:
         SettingsError: It has none.
     """
     find_stack_file(root, name)
-    environment = {**os.environ, **compute_environment(root), **more}
+    environment = {**os.environ, **compute_environment(root)}
     return Stack(root, name, environment, has_own_backend(root))

@@ -1,4 +1,4 @@
-"""The user's project: its root, its stacks and what their files say."""
+"""Reads the user's project: its root, its stacks and their files."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def find_root() -> Path:
 
 
 def list_stacks(root: Path) -> Sequence[str]:
-    """Return the names of the stacks that have a file, in the order of the alphabet."""
+    """Return the names of the stacks that have a file, sorted."""
     names = (
         file.name.split(".", 1)[1].removesuffix(".yaml") for file in root.glob("Pulumi.*.yaml")
     )
@@ -65,8 +65,8 @@ def read_values(root: Path, stack: str) -> Mapping[str, Any]:
     file = find_stack_file(root, stack)
     config = _read_yaml(file).get("config") or {}
     if not isinstance(config, Mapping):
-        raise SettingsError(f"`config` in {file.name} is not a mapping", todo="Mend the file.")
-    prefix = f"{read_project(root).get('name', '')}:"
+        raise SettingsError(f"`config` in {file.name} is not a mapping", todo="Fix the file.")
+    prefix = f"{read_project_name(root)}:"
     return {
         key.removeprefix(prefix): value
         for key, value in config.items()
@@ -80,6 +80,11 @@ def read_project(root: Path) -> Mapping[str, Any]:
     return _read_yaml(file) if file.exists() else {}
 
 
+def read_project_name(root: Path) -> str:
+    """Return the project's name; empty without a Pulumi.yaml."""
+    return str(read_project(root).get("name", ""))
+
+
 def _read_yaml(file: Path) -> Mapping[str, Any]:
     import yaml  # noqa: PLC0415 - `--help` does without
 
@@ -87,8 +92,8 @@ def _read_yaml(file: Path) -> Mapping[str, Any]:
         read = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(
-            f"{file.name} cannot be read", facts=str(error).splitlines(), todo="Mend the file."
+            f"{file.name} cannot be read", facts=str(error).splitlines(), todo="Fix the file."
         ) from error
     if read is not None and not isinstance(read, Mapping):
-        raise SettingsError(f"{file.name} is not a mapping", todo="Mend the file.")
+        raise SettingsError(f"{file.name} is not a mapping", todo="Fix the file.")
     return read or {}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from immutable_servers.driver.commands import doctor
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup import debian
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SettingsError
@@ -45,7 +46,7 @@ def test_each_part_has_version_and_place_or_a_fix(
         make_part("mmdebstrap", None),
     ]
     monkeypatch.setattr(doctor, "list_parts", lambda *_, **__: parts)
-    assert doctor.show_doctor(project, "prod") == 3
+    assert doctor.show_doctor(Opened(project, "prod")) == 3
     said = capsys.readouterr()
     rows = {line.split("  ")[0]: line.split() for line in said.out.splitlines()}
     assert rows["packer"][1:] == ["1.15.0", "/opt/packer"]
@@ -61,7 +62,7 @@ def test_a_backend_of_one_s_own_is_named_without_its_login(
     """What the URL says beside the place may be a secret."""
     monkeypatch.setenv("PULUMI_BACKEND_URL", "postgres://me:word@db.example/state?key=word")
     monkeypatch.setattr(doctor, "list_parts", lambda *_, **__: [])
-    assert doctor.show_doctor(project, "prod") == 0
+    assert doctor.show_doctor(Opened(project, "prod")) == 0
     said = capsys.readouterr().out
     assert "postgres://db.example/state" in said
     assert "word" not in said
@@ -70,9 +71,9 @@ def test_a_backend_of_one_s_own_is_named_without_its_login(
 def test_a_stack_that_does_not_exist(project: Path) -> None:
     """It is told which there are; without any, it is the local target that is looked at."""
     with pytest.raises(SettingsError, match="Did you mean prod"):
-        doctor.show_doctor(project, "prd")
+        doctor.show_doctor(Opened(project, "prd"))
     (project / "Pulumi.prod.yaml").unlink()
-    assert doctor.find_target(project, "dev") == "local"
+    assert doctor.find_target(Opened(project, "dev")) == "local"
 
 
 def test_other_systems_have_no_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 from harness.checkout import ROOT
 from immutable_servers.contract.values import Scope
 from immutable_servers.driver.commands.logs import Reader, choose_generation, run_logs
-from immutable_servers.driver.project.opened import choose_service
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.local import consoles, layout
 
@@ -48,12 +48,12 @@ def test_a_console_outlives_its_server(project: Path, capsys: pytest.CaptureFixt
     """The log of a server that went is found under the same name, without terminal codes."""
     server = write_console(SCOPE, 0, "\x1b[!p\x1b]104\x07one\n\x1b[0;32mtwo\x1b[0m\x1b(B\r\n")
     write_console(SCOPE, 1, "three\n")
-    assert run_logs(project, "dev", "web", "", follow=False) == 0
+    assert run_logs(Opened(project, "dev"), "web", "", follow=False) == 0
     expected = "web-aaaaaaaa-0 | one\nweb-aaaaaaaa-0 | two\nweb-aaaaaaaa-1 | three\n"
     assert capsys.readouterr().out == expected
     consoles.keep_consoles(SCOPE, [server])
     assert not (server / "console.log").exists()
-    assert run_logs(project, "dev", "", "aaaaaaaa", follow=False) == 0
+    assert run_logs(Opened(project, "dev"), "", "aaaaaaaa", follow=False) == 0
     assert capsys.readouterr().out == expected
 
 
@@ -98,8 +98,8 @@ def test_what_has_no_log_is_told_what_has(project: Path) -> None:
     """A wrong generation names those with logs, a wrong service the nearest one."""
     write_console(SCOPE, 0, "one\n")
     with pytest.raises(SettingsError) as wrong:
-        run_logs(project, "dev", "web", "cccccccc", follow=False)
+        run_logs(Opened(project, "dev"), "web", "cccccccc", follow=False)
     assert wrong.value.facts == ("Generations with logs: aaaaaaaa",)
     with pytest.raises(SettingsError, match="Did you mean web"):
-        run_logs(project, "dev", "wab", "", follow=False)
-    assert choose_generation(choose_service(project, "dev", "web")) == "aaaaaaaa"
+        run_logs(Opened(project, "dev"), "wab", "", follow=False)
+    assert choose_generation(Opened(project, "dev").choose_service("web")) == "aaaaaaaa"

@@ -4,11 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.target import Target
-from immutable_servers.contract.values import Scope
 from immutable_servers.driver.commands.preview.history import find_past_updates
 from immutable_servers.driver.commands.preview.images import preview_images
 from immutable_servers.driver.commands.preview.models import (
@@ -20,19 +18,17 @@ from immutable_servers.driver.commands.preview.models import (
 )
 from immutable_servers.driver.commands.preview.services import preview_services
 from immutable_servers.driver.engine.errors import clean, find_error
-from immutable_servers.driver.engine.outputs import read_outputs, read_state_outputs
+from immutable_servers.driver.engine.outputs import read_state_outputs
 from immutable_servers.driver.engine.reporter import STACK_TYPE, Event, Reporter
 from immutable_servers.driver.engine.run import Ended, run_engine
-from immutable_servers.driver.engine.stack import Stack, load_stack
-from immutable_servers.driver.project.files import read_project, read_values
+from immutable_servers.driver.engine.stack import Stack
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.errors import ImmutableError
 from immutable_servers.ledger.reader import OUTPUT, parse_ledgers
 from immutable_servers.planning.requests import read_request
 from immutable_servers.planning.stack import StackPlan, plan_stack
 from immutable_servers.planning.wish import make_routes
-from immutable_servers.settings import Settings, load_settings
 from immutable_servers.system.git import read_commit
-from immutable_servers.targets.place import Place
 
 SILENT = ("same", "read", "read-replacement", "replace", "refresh")
 """Operations that are no step of their own: `replace` is its create and delete."""
@@ -72,21 +68,14 @@ class Told:
     code: int
 
 
-def collect(root: Path, name: str, *, offline: bool) -> Told:
-    """Preview one stack; errors become problems of the preview.
-
-    Raises:
-        SettingsError: There is no stack of this name.
-    """
-    values = read_values(root, name)
+def collect(stack: Opened, *, offline: bool) -> Told:
+    """Preview one stack; errors become problems of the preview."""
     if offline:
-        plan = _attempt(lambda: _plan_offline(root, name, values))
-        return _finish(root, name, plan, None)
-    stack = load_stack(root, name)
+        return _finish(stack, _attempt(_plan_offline, stack), None)
     with ThreadPoolExecutor(1) as beside:
-        planning = beside.submit(_attempt, lambda: _plan_online(root, name, values))
-        engine = _run_engine(stack)
-        return _finish(root, name, planning.result(), engine)
+        planning = beside.submit(_attempt, _plan_online, stack)
+        engine = _run_engine(stack.engine)
+        return _finish(stack, planning.result(), engine)
 
 
 @dataclass(frozen=True)
@@ -105,37 +94,36 @@ def _run_engine(stack: Stack) -> _Engine:
     return _Engine(ended, reporter, time.monotonic() - began)
 
 
-def _attempt(plan: Callable[[], StackPreview]) -> StackPreview | ImmutableError:
+def _attempt(
+    plan: Callable[[Opened], StackPreview], stack: Opened
+) -> StackPreview | ImmutableError:
     try:
-        return plan()
+        return plan(stack)
     except ImmutableError as error:
         return error
 
 
-def _plan_online(root: Path, name: str, values: Mapping[str, Any]) -> StackPreview:
-    settings = load_settings(values, root)
-    place = _make_place(root, name, settings)
-    target = place.load()
+def _plan_online(stack: Opened) -> StackPreview:
+    settings, place, target = stack.settings, stack.place, stack.target
     request = read_request()
-    exported = parse_ledgers(read_outputs(root, name).get(OUTPUT))
-    planned = plan_stack(root, settings, place, target, exported, request=request)
+    exported = stack.read_ledgers()
+    planned = plan_stack(stack.root, settings, place, target, exported, request=request)
     routes = {route.service: route for route in make_routes(settings)}
     addresses = {
         service: target.balancer.find_address(routes[service], place.of(service).scope)
         for service in settings.services
     }
-    return _describe(root, place, planned, target, addresses, ())
+    return _describe(stack, planned, target, addresses, ())
 
 
-def _plan_offline(root: Path, name: str, values: Mapping[str, Any]) -> StackPreview:
-    settings = load_settings(values, root)
-    place = _make_place(root, name, settings)
-    outputs = read_state_outputs(root, name)
+def _plan_offline(stack: Opened) -> StackPreview:
+    settings, place, target = stack.settings, stack.place, stack.target
+    outputs = read_state_outputs(stack.root, stack.name)
     exported = parse_ledgers((outputs or {}).get(OUTPUT))
-    planned = plan_stack(root, settings, place, place.load(), exported, offline=True)
+    planned = plan_stack(stack.root, settings, place, target, exported, offline=True)
     if outputs is None:
-        return _forget(_describe(root, place, planned, None, {}, (NO_LEDGER,)))
-    return _describe(root, place, planned, None, {}, (UNASKED,))
+        return _forget(_describe(stack, planned, None, {}, (NO_LEDGER,)))
+    return _describe(stack, planned, None, {}, (UNASKED,))
 
 
 def _forget(preview: StackPreview) -> StackPreview:
@@ -147,14 +135,8 @@ def _forget(preview: StackPreview) -> StackPreview:
     )
 
 
-def _make_place(root: Path, name: str, settings: Settings) -> Place:
-    scope = Scope(str(read_project(root).get("name", "")), name)
-    return Place(settings.target, settings.target_settings, scope)
-
-
 def _describe(
-    root: Path,
-    place: Place,
+    stack: Opened,
     planned: StackPlan,
     target: Target | None,
     addresses: Mapping[str, str],
@@ -162,23 +144,21 @@ def _describe(
 ) -> StackPreview:
     """Return our part; without a target it says that nothing was asked."""
     return StackPreview(
-        stack=place.scope.stack,
-        project=place.scope.project,
-        target=place.target,
+        stack=stack.name,
+        project=stack.scope.project,
+        target=stack.settings.target,
         offline=target is None,
         commit=planned.commit.id,
         clean=planned.commit.clean,
-        images=preview_images(root, planned, target.images if target else None),
-        services=preview_services(planned, addresses, find_past_updates(root, place.scope.stack)),
+        images=preview_images(stack.root, planned, target.images if target else None),
+        services=preview_services(planned, addresses, find_past_updates(stack.root, stack.name)),
         notes=notes,
     )
 
 
-def _finish(
-    root: Path, name: str, plan: StackPreview | ImmutableError, engine: _Engine | None
-) -> Told:
+def _finish(stack: Opened, plan: StackPreview | ImmutableError, engine: _Engine | None) -> Told:
     """Put both parts together; the engine's error stands where both have one."""
-    preview = plan if isinstance(plan, StackPreview) else _make_empty(root, name, engine)
+    preview = plan if isinstance(plan, StackPreview) else _make_empty(stack, engine)
     if engine is None:
         if isinstance(plan, StackPreview):
             return Told(plan, 0)
@@ -198,11 +178,11 @@ def _finish(
     return Told(_with(preview, engine=part, notes=notes), 0)
 
 
-def _make_empty(root: Path, name: str, engine: _Engine | None) -> StackPreview:
-    commit = read_commit(root)
+def _make_empty(stack: Opened, engine: _Engine | None) -> StackPreview:
+    commit = read_commit(stack.root)
     return StackPreview(
-        stack=name,
-        project=str(read_project(root).get("name", "")),
+        stack=stack.name,
+        project=stack.scope.project,
         offline=engine is None,
         commit=commit.id,
         clean=commit.clean,
@@ -215,7 +195,7 @@ def _with(preview: StackPreview, **changes: Any) -> StackPreview:  # noqa: ANN40
 
 def find_problems(ended: Ended, reporter: Reporter) -> tuple[Problem, ...]:
     """Return the errors of a run of the engine, ours in their parts."""
-    texts: Sequence[str] = reporter.errors or ["\n".join(ended.told)]
+    texts: Sequence[str] = reporter.errors or ["\n".join(ended.output)]
     return tuple(_read_problem(text, ended.code) for text in texts)
 
 

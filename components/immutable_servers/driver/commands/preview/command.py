@@ -1,4 +1,4 @@
-"""The command `preview`: collects, prints, and writes what a pull request shows."""
+"""`preview`: collects what `up` would do, prints it, and writes what a pull request shows."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,9 @@ from immutable_servers.driver.commands.preview.collect import Told, collect
 from immutable_servers.driver.commands.preview.markdown import render_markdown
 from immutable_servers.driver.commands.preview.models import CHANGES, make_document
 from immutable_servers.driver.commands.preview.text import render_text
-from immutable_servers.driver.project.files import find_stack_file, list_stacks, read_values
+from immutable_servers.driver.engine.errors import find_error
+from immutable_servers.driver.project.files import list_stacks
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.driver.terminal import console
@@ -46,14 +48,14 @@ def run_preview(root: Path, name: str, wanted: Wanted) -> int:
     """Preview one stack or all, and return the exit code.
 
     Raises:
-        SettingsError: There is no such stack, or a file cannot be written.
+        SettingsError: A stack's file cannot be read, or a file cannot be written.
     """
-    names = list_stacks(root) if wanted.every else [name]
-    for each in names or [name]:
-        find_stack_file(root, each)
-    if not wanted.offline:
-        _install(root, names, yes=wanted.yes)
-    told = [_tell(root, each, wanted) for each in names]
+    names = (list_stacks(root) if wanted.every else []) or [name]
+    stacks = [Opened(root, each) for each in names]
+    targets = dict.fromkeys(stack.target_name for stack in stacks)
+    for target in () if wanted.offline else targets:
+        install_missing(list_parts(target, acts=False), yes=wanted.yes)
+    told = [_tell(stack, wanted) for stack in stacks]
     previews = tuple(each.preview for each in told)
     if wanted.markdown:
         marker = "all" if wanted.every else name
@@ -63,13 +65,20 @@ def run_preview(root: Path, name: str, wanted: Wanted) -> int:
     return _find_code(told, exact=wanted.exit_code)
 
 
-def _install(root: Path, names: Sequence[str], *, yes: bool) -> None:
-    for target in dict.fromkeys(str(read_values(root, n).get("target", "")) for n in names):
-        install_missing(list_parts(target, acts=False), yes=yes)
+def run_diff(stack: Opened, *, yes: bool) -> int:
+    """Show the engine's own text of a preview, each changed input in it."""
+    install_missing(list_parts(stack.target_name, acts=False), yes=yes)
+    done = stack.engine.run("preview", "--diff", config=True)
+    console.show(done.stdout.rstrip())
+    if done.returncode:
+        console.say(done.stderr.rstrip())
+        found = find_error(done.stderr)
+        return found.exit_code if found else 1
+    return 0
 
 
-def _tell(root: Path, name: str, wanted: Wanted) -> Told:
-    told = collect(root, name, offline=wanted.offline)
+def _tell(stack: Opened, wanted: Wanted) -> Told:
+    told = collect(stack, offline=wanted.offline)
     if STDOUT not in (wanted.json, wanted.markdown):
         show(told.preview)
     for problem in told.preview.problems:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.target import Target
@@ -21,12 +20,12 @@ from immutable_servers.driver.commands.status.models import (
     SourceStatus,
     StackStatus,
 )
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.errors import ImmutableError
 from immutable_servers.ledger.reader import OUTPUT, complete, parse_ledgers
 from immutable_servers.ledger.records import Record, ServiceLedger, State
 from immutable_servers.planning.service import Plan
 from immutable_servers.planning.stack import StackPlan, plan_stack
-from immutable_servers.settings import Settings
 from immutable_servers.targets.place import Place
 
 AT_ONCE = 8
@@ -55,17 +54,16 @@ class Asked:
         return sorted(records, key=lambda record: -record.order)
 
 
-def collect(
-    root: Path, settings: Settings, place: Place, target: Target, outputs: Mapping[str, Any]
-) -> StackStatus:
+def collect(stack: Opened, outputs: Mapping[str, Any]) -> StackStatus:
     """Return the status of a stack whose last run had these outputs.
 
     Raises:
         ImmutableError: Ledger or target cannot be read.
     """
+    place, target = stack.place, stack.target
     known = parse_ledgers(outputs.get(OUTPUT))
     asked = {name: ask_service(place.of(name), target, ledger) for name, ledger in known.items()}
-    planned, notes = _plan(root, settings, place, target, known)
+    planned, notes = _plan(stack, known)
     sources = _describe_sources(planned)
     addresses = {
         name: str((found or {}).get("address", ""))
@@ -73,8 +71,8 @@ def collect(
     }
     now = datetime.now(UTC)
     return StackStatus(
-        stack=place.scope.stack,
-        project=place.scope.project,
+        stack=stack.name,
+        project=stack.scope.project,
         target=place.target,
         services=tuple(
             ServiceStatus(
@@ -90,7 +88,7 @@ def collect(
         images=list_images(
             target.images, {name: one.there for name, one in asked.items()}, planned, now
         ),
-        locks=list_locks(root, settings, target, now),
+        locks=list_locks(stack.root, stack.settings, target, now),
         notes=notes,
     )
 
@@ -150,15 +148,11 @@ def _list_drift(
 
 
 def _plan(
-    root: Path,
-    settings: Settings,
-    place: Place,
-    target: Target,
-    known: Mapping[str, ServiceLedger],
+    stack: Opened, known: Mapping[str, ServiceLedger]
 ) -> tuple[StackPlan | None, tuple[str, ...]]:
     """Return what an update would do; what keeps it from being told becomes a note."""
     try:
-        return plan_stack(root, settings, place, target, known), ()
+        return plan_stack(stack.root, stack.settings, stack.place, stack.target, known), ()
     except ImmutableError as error:
         return None, (f"what the source would change cannot be told: {error.what}", *error.facts)
 

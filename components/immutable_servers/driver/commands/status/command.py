@@ -1,35 +1,29 @@
 """The command `status`: reads, prints, and changes nothing."""
 
-from pathlib import Path
-
-from immutable_servers.contract.values import Scope
 from immutable_servers.driver.commands.preview.command import STDOUT, write_data
 from immutable_servers.driver.commands.status.collect import collect
 from immutable_servers.driver.commands.status.models import DIFFERS, StackStatus
 from immutable_servers.driver.commands.status.text import COLUMNS, render_lines, render_rows
 from immutable_servers.driver.engine.outputs import read_outputs, read_state_outputs
-from immutable_servers.driver.project.files import read_project, read_values
+from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.table import list_asking_parts
 from immutable_servers.driver.terminal import console
-from immutable_servers.settings import load_settings
-from immutable_servers.targets.place import Place
 
 
-def show_status(root: Path, name: str, *, json: str, exact: bool) -> int:
+def show_status(stack: Opened, *, json: str, exact: bool) -> int:
     """Print a stack's status; with `exact` exit 20 when it is not as it was made.
 
     Args:
-        root: The project's folder.
-        name: The stack.
+        stack: The stack.
         json: File for the data, `-` for stdout; empty for none.
         exact: Tell what differs from what is as it was made.
 
     Raises:
         ImmutableError: The stack, its ledger or its target cannot be read.
     """
-    install_missing(list_asking_parts(str(read_values(root, name).get("target", ""))), yes=False)
-    status = read_status(root, name)
+    install_missing(list_asking_parts(stack.target_name), yes=False)
+    status = read_status(stack)
     if json != STDOUT:
         show(status)
     if json:
@@ -37,23 +31,20 @@ def show_status(root: Path, name: str, *, json: str, exact: bool) -> int:
     return DIFFERS if exact and status.differs else 0
 
 
-def read_status(root: Path, name: str) -> StackStatus:
+def read_status(stack: Opened) -> StackStatus:
     """Read a stack's ledger, and ask its target; nothing is changed.
 
     Raises:
         ImmutableError: The stack, its ledger or its target cannot be read.
     """
-    values = read_values(root, name)
-    scope = Scope(str(read_project(root).get("name", "")), name)
-    outputs = read_state_outputs(root, name)  # a file is read in no time; the CLI takes a second
+    project, target = stack.scope.project, stack.target_name
+    # The file first: it is read in no time, and the CLI takes a second.
+    outputs = read_state_outputs(stack.root, stack.name)
     if outputs is None:
-        outputs = read_outputs(root, name)
+        outputs = read_outputs(stack.engine)
     if not outputs:
-        target = str(values.get("target", ""))
-        return StackStatus(stack=name, project=scope.project, target=target)
-    settings = load_settings(values, root)
-    place = Place(settings.target, settings.target_settings, scope)
-    return collect(root, settings, place, place.load(), outputs)
+        return StackStatus(stack=stack.name, project=project, target=target)
+    return collect(stack, outputs)
 
 
 def show(status: StackStatus) -> None:
