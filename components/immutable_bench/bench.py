@@ -8,7 +8,7 @@ from immutable_bench import growth, load, quick, stacks, table
 from immutable_bench.table import Measurement, Place
 from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError, SettingsError
 

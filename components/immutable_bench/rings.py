@@ -12,8 +12,8 @@ from pathlib import Path
 
 from immutable_servers.driver.engine.environment import PASSPHRASES, compute_environment
 from immutable_servers.driver.setup.install import install_missing
+from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.setup.parts import Part
-from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.words import render_seconds
 from immutable_servers.state.backend import BACKEND

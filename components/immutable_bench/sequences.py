@@ -5,7 +5,7 @@ from pathlib import Path
 
 from immutable_bench.rings import make_environment, render_choice, run_ring, summarize
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import ENGINE
+from immutable_servers.driver.setup.needs import ENGINE
 from immutable_servers.driver.terminal import console
 
 RING = "engine"

@@ -7,7 +7,7 @@ and returns resources.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,7 @@ from immutable_servers.contract.balancer import Balancer
 from immutable_servers.contract.fleets import Fleets
 from immutable_servers.contract.graph import Graph
 from immutable_servers.contract.images import Images
+from immutable_servers.contract.needs import Needs
 from immutable_servers.contract.ownership import Owner, Ownership
 from immutable_servers.contract.values import Launch, Scope
 
@@ -44,6 +45,10 @@ class Target(ABC):
     """How long a standby is kept where the settings do not say, in seconds: a server that serves
     nobody costs money. None is without a limit."""
 
+    needs: ClassVar[Needs] = Needs()
+    """What a run needs on the machine; known before the target's own SDK is installed."""
+    consoles_hint: ClassVar[str] = ""
+    """What to do when a console is not found; empty for a target whose own tools show them."""
     packer_source: ClassVar[Path | None] = None
     """File with the Packer variables, plugin and `source` block of a bake here, staged beside the
     templates of images that declare no source (`images/staging.py`). Without it each image's
@@ -81,3 +86,11 @@ class Target(ABC):
             scope: The stack's.
             owner: This run's state, for a target that records it when the balancer is first made.
         """
+
+    @classmethod
+    def describe_machine(cls) -> Sequence[tuple[str, str, str]]:
+        """Return lines of `doctor` on this machine: what, the answer, and its place.
+
+        Not abstract: a target that runs nothing here has none.
+        """
+        return ()

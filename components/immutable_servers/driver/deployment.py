@@ -17,7 +17,7 @@ from immutable_servers.driver.engine.results import Outcome
 from immutable_servers.driver.engine.updates import RunError, delete, remove
 from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import require_parts
-from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.display import Plain
 from immutable_servers.errors import ImmutableError

@@ -8,8 +8,8 @@ from typing import Any, Self
 from immutable_servers.errors import ImageError
 from immutable_servers.identity.files import Manifest, Skip, read_manifest
 from immutable_servers.identity.upstream_lock import LOCK_FILE, read_lock
-from immutable_servers.settings.load import OWN_TARGETS
 from immutable_servers.settings.models import ImageSettings
+from immutable_servers.targets import OWN_TARGETS
 
 TARGET_SUFFIX = ".pkr.hcl"
 """`<target>.pkr.hcl` in a template's folder counts on that target only."""

@@ -23,10 +23,8 @@ from immutable_servers.settings.rules import (
     check_sizes,
     read_texts,
 )
-from immutable_servers.targets import TARGETS, find_target_class, list_targets
+from immutable_servers.targets import OWN_TARGETS, find_target_class, list_targets
 
-OWN_TARGETS = frozenset({"aws", "digitalocean", "gcp", "local"} | set(TARGETS))
-"""Targets of this project: a stack file may hold a section for each, read by its own stacks."""
 Kind = TypeVar("Kind", bound=BaseModel)
 REQUIRED = ("target", "images", "services")
 SECTIONS = (*REQUIRED, "prices")

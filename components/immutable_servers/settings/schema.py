@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from immutable_servers.settings.load import OWN_TARGETS, REQUIRED, SECTIONS
+from immutable_servers.settings.load import REQUIRED, SECTIONS
 from immutable_servers.settings.models import Settings
-from immutable_servers.targets import TARGETS, find_target_class
+from immutable_servers.targets import OWN_TARGETS, TARGETS, find_target_class
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

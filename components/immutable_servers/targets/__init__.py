@@ -18,6 +18,11 @@ TARGETS: Mapping[str, str] = {
 `immutable_servers.targets`."""
 
 ENTRY_POINTS = "immutable_servers.targets"
+OWN_TARGETS = frozenset({"digitalocean", "gcp", *TARGETS})
+"""Targets of this project, planned ones too: a stack file may hold a section for each, which only
+its own stacks read."""
+DEFAULT_TARGET = "local"
+"""The target that is looked at where no stack file names one."""
 
 
 @cache

@@ -25,6 +25,7 @@ from immutable_servers.driver.project.files import ROOT_VARIABLE, list_stacks, r
 from immutable_servers.driver.setup import debian
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import BusyError, SettingsError, VerificationError
+from immutable_servers.targets.local.needs import MMDEBSTRAP
 
 WHOLE = VerificationError("2 checks failed", facts=["web-0: assert False"], todo="Look.")
 
@@ -67,7 +68,7 @@ def test_update_sets_up_first_what_it_looks_with(
     values = {"target": "local", "images": {"base": {}}, "services": {"web": web}}
     config = {f"shop:{key}": value for key, value in values.items()}
     (project / "Pulumi.dev.yaml").write_text(json.dumps({"config": config}))
-    missing = replace(debian.MMDEBSTRAP, find=lambda: None)
+    missing = replace(debian.make_part(MMDEBSTRAP), find=lambda: None)
     monkeypatch.setattr(update, "list_upstream_parts", lambda _target: [missing])
     monkeypatch.setattr(console, "is_interactive", lambda: True)
     monkeypatch.setattr("sys.stdin", StringIO("n\n"))

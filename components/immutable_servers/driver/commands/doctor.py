@@ -11,17 +11,17 @@ from immutable_servers.driver.project.files import list_stacks
 from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.debian import find_package_versions
 from immutable_servers.driver.setup.go import find_go
+from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.setup.parts import Part
-from immutable_servers.driver.setup.table import list_parts
 from immutable_servers.driver.terminal import console
-from immutable_servers.errors import ImmutableError, SetupError
+from immutable_servers.errors import SettingsError, SetupError
 from immutable_servers.state.backend import find_backend, normalize, shorten
 from immutable_servers.system import places
+from immutable_servers.targets import DEFAULT_TARGET, find_target_class
 
 GIB = 1 << 30
 NEEDED_GIB = 5
 """What images, machines and the toolchain take while they are made."""
-DEVICE = Path("/dev/kvm")
 
 
 def show_doctor(stack: Opened) -> int:
@@ -50,10 +50,10 @@ def show_doctor(stack: Opened) -> int:
 
 
 def find_target(stack: Opened) -> str:
-    """Return the target of a stack; in a project without any the local one."""
+    """Return the name of a stack's target; in a project without stacks the default one."""
     if not list_stacks(stack.root):
-        return "local"
-    return str(stack.values.get("target", "local"))
+        return DEFAULT_TARGET
+    return stack.target_name or DEFAULT_TARGET
 
 
 def _render_advice(missing: Sequence[Part]) -> str:
@@ -75,31 +75,15 @@ def _describe_state(root: Path) -> tuple[str, str, str, str]:
 
 
 def _describe_machine(target: str) -> Sequence[tuple[str, str, str, str]]:
-    """Return the lines on disk space and, for the local target, on how machines run."""
+    """Return the lines on disk space, and those of the target itself."""
     folder = places.data_dir()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / GIB
     fix = "" if free > NEEDED_GIB else f"free {NEEDED_GIB} GiB, or set XDG_DATA_HOME"
-    rows = [("disk space", f"{free:.0f} GiB free", str(places.data_dir()), fix)]
-    if target == "local":
-        rows.append(("machines run in", _find_accelerator(), str(DEVICE), ""))
-    return rows
-
-
-def _find_accelerator() -> str:
-    """Say whether machines run in KVM, proven with the kernel of an artifact where one is there."""
-    if not DEVICE.exists():
-        return "software emulation"
-    kernels = sorted((places.data_dir() / "images").glob("*/*/vmlinuz"))
-    if not kernels:
-        return "not known before the first bake"
-    from immutable_servers.targets.local.accelerator import (  # noqa: PLC0415 - local only
-        find_accelerator,
-    )
-
     try:
-        kind = find_accelerator(kernels[-1])
-    except ImmutableError:
-        return "not known without QEMU"
-    return "KVM" if kind == "kvm" else "software emulation"
+        own = find_target_class(target).describe_machine()
+    except SettingsError:  # no target: a mistake that a run reports with the file's others
+        own = ()
+    space = ("disk space", f"{free:.0f} GiB free", str(places.data_dir()), fix)
+    return [space, *((*line, "") for line in own)]

@@ -7,7 +7,7 @@ from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Fleet, Scope
 from immutable_servers.driver.project.opened import Opened, choose_name
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import list_asking_parts
+from immutable_servers.driver.setup.needs import list_asking_parts
 from immutable_servers.errors import SettingsError
 from immutable_servers.ledger.reader import complete
 from immutable_servers.ledger.records import Record, ServiceLedger, State

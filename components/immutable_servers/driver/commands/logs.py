@@ -107,11 +107,9 @@ def _find_generation(server: str) -> str:
 def _find_nothing(chosen: Chosen, generation: str) -> SettingsError:
     known = sorted({_find_generation(server) for server in find_consoles(chosen, "")})
     named = f"generation {generation}" if generation else "any generation"
-    local = chosen.place.target == "local"
+    target = chosen.stack.target
     return SettingsError(
         f"There are no logs of {named} of {chosen.name}",
         facts=[f"Generations with logs: {', '.join(known) or 'none'}"],
-        todo="Consoles are kept for 7 days after a server is gone."
-        if local
-        else f"The target {chosen.place.target} shows consoles with its own tools.",
+        todo=target.consoles_hint or f"The target {target.name} shows consoles with its own tools.",
     )

@@ -12,7 +12,7 @@ from immutable_servers.contract.values import Artifact, FleetSpec, Login, Say
 from immutable_servers.driver.engine.environment import compute_environment
 from immutable_servers.driver.project.opened import Chosen, Opened
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.consent import require_yes
 from immutable_servers.errors import ImageError

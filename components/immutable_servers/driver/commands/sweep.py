@@ -11,7 +11,7 @@ from immutable_servers.driver.commands.left_in_project import find_in_project, r
 from immutable_servers.driver.engine.holdings import start_asking
 from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import list_asking_parts
+from immutable_servers.driver.setup.needs import list_asking_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError, SettingsError
 

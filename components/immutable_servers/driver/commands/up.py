@@ -8,7 +8,7 @@ from immutable_servers.driver.engine.results import Outcome, Serving, render_ima
 from immutable_servers.driver.engine.updates import RunError, delete_generations, update
 from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.consent import require_yes
 from immutable_servers.driver.terminal.display import Plain, start_display

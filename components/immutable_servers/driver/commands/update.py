@@ -9,7 +9,7 @@ from typing import Any
 from immutable_servers.contract.target import Target
 from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import list_upstream_parts
+from immutable_servers.driver.setup.needs import list_upstream_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
 from immutable_servers.identity.upstream_lock import LOCK_FILE, read_lock, write_lock

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from immutable_servers.driver.project.files import read_project
 from immutable_servers.driver.setup.debian import SYSTEM_FOLDERS
-from immutable_servers.driver.setup.packer import find_packer, plugins_dir
+from immutable_servers.driver.setup.packer import TOOL, plugins_dir
 from immutable_servers.driver.setup.pulumi import find_host, find_pulumi
 from immutable_servers.state.backend import BACKEND, SCHEME, find_login, make_file_url, normalize
 from immutable_servers.system import places
@@ -43,7 +43,7 @@ def find_path() -> str:
     for command, find in (
         ("pulumi", find_pulumi),
         ("pulumi-language-python", find_host),
-        ("packer", find_packer),
+        ("packer", TOOL.find),
     ):
         found = find()
         if found and shutil.which(command) != found.place:

@@ -1,4 +1,4 @@
-"""The Debian packages of the local target."""
+"""Finds Debian packages by what they bring, and installs them with apt."""
 
 import os
 import shutil
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from immutable_servers.contract.needs import DebianPackage
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 """Where haproxy and others lie, which a user's PATH on Debian does not name."""
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 UPDATE = ("apt-get", "update", "--quiet=2")
 INSTALL = ("apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends")
 
@@ -41,42 +41,20 @@ def find_package_versions(names: Sequence[str]) -> Mapping[str, str]:
     return {name: version for name, _, version in pairs if version}
 
 
-def _package(name: str, command: str, size: str, seconds: int) -> Part:
-    return Part(
-        name=name,
-        size=size,
-        seconds=seconds,
-        find=partial(find_command, command),
-        fix=f"sudo apt-get install {name}",
-        package=name,
+def make_part(package: DebianPackage) -> Part:
+    """Return the part for a package that a target needs."""
+    brings = Path(package.brings)
+    find = (
+        partial(find_file, brings) if brings.is_absolute() else partial(find_command, f"{brings}")
     )
-
-
-QEMU = _package("qemu-system-x86", "qemu-system-x86_64", "110 MB", 20)
-QEMU_UTILS = _package("qemu-utils", "qemu-img", "10 MB", 4)
-MMDEBSTRAP = _package("mmdebstrap", "mmdebstrap", "2 MB", 4)
-HAPROXY = _package("haproxy", "haproxy", "5 MB", 4)
-SSH = _package("openssh-client", "ssh-keygen", "6 MB", 4)
-UIDMAP = _package("uidmap", "newuidmap", "1 MB", 2)
-ARCHIVE_KEYS = Part(
-    name="debian-archive-keyring",
-    size="1 MB",
-    seconds=2,
-    find=partial(find_file, KEYRING),
-    fix="sudo apt-get install debian-archive-keyring",
-    package="debian-archive-keyring",
-)
-
-
-def list_packages() -> Sequence[Part]:
-    """Return the packages that this user needs; only root makes file systems without uidmap."""
-    own = () if os.geteuid() == 0 else (UIDMAP,)
-    return (QEMU, QEMU_UTILS, MMDEBSTRAP, HAPROXY, SSH, ARCHIVE_KEYS, *own)
-
-
-def list_archive_packages() -> Sequence[Part]:
-    """Return the packages with which Debian's archive is asked."""
-    return tuple(part for part in list_packages() if part in (MMDEBSTRAP, ARCHIVE_KEYS, UIDMAP))
+    return Part(
+        name=package.name,
+        size=package.size,
+        seconds=package.seconds,
+        find=find,
+        fix=f"sudo apt-get install {package.name}",
+        package=package.name,
+    )
 
 
 def install_packages(names: Sequence[str], say: Say) -> None:

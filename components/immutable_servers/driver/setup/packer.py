@@ -1,4 +1,4 @@
-"""Packer, and its plugin for each target."""
+"""Packer, and its plugins."""
 
 import os
 import socket
@@ -7,39 +7,23 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from immutable_servers.contract.needs import PackerPlugin
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup import go, releases, versions
-from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
 from immutable_servers.driver.setup.parts import Found, Part
+from immutable_servers.driver.setup.tools import Tool
 from immutable_servers.errors import SetupError
 from immutable_servers.system import places
 
-PACKAGE = "github.com/hashicorp/packer"
+TOOL = Tool(
+    name="packer",
+    version=versions.PACKER,
+    minimum=versions.PACKER_MINIMUM,
+    package="github.com/hashicorp/packer",
+    find_release=releases.find_packer_release,
+)
 PLUGIN_HOST = "api.github.com"
 """Where `packer init` looks for plugins."""
-
-
-def find_packer() -> Found | None:
-    """Return the machine's own Packer where it is new enough, else the one in the cache."""
-    own = find_own("packer", ["version"], versions.PACKER_MINIMUM)
-    if own:
-        return own
-    ours = _folder() / "packer"
-    return Found(versions.PACKER, str(ours)) if ours.exists() else None
-
-
-def install_packer(say: Say) -> None:
-    """Fetch the official release, else build from the Go module."""
-    with start_folder(_folder()) as folder:
-        try:
-            releases.fetch_release(releases.find_packer_release(), folder, say)
-        except releases.NotServedError as error:
-            say(f"the official release cannot be had ({error}): building from the Go module")
-            go.build("packer", PACKAGE, folder / "packer", say)
-
-
-def _folder() -> Path:
-    return toolchain_dir() / f"packer-{versions.PACKER}"
 
 
 def plugins_dir() -> Path:
@@ -58,16 +42,16 @@ def find_plugin(name: str) -> Found | None:
     return None
 
 
-def install_plugin(name: str, say: Say) -> None:
+def install_plugin(plugin: PackerPlugin, say: Say) -> None:
     """Let Packer fetch a plugin, else build it from its Go module and hand it to Packer.
 
     Raises:
         SetupError: Packer is missing, or refused the plugin.
     """
-    packer = find_packer()
+    packer, name = TOOL.find(), plugin.name
     if packer is None:
         raise SetupError("Packer's plugins need Packer", todo="Install that first.")
-    reason = _fetch_plugin(packer, name)
+    reason = _fetch_plugin(packer, plugin)
     if not reason:
         return
     say(f"Packer cannot fetch it ({reason}): building from the Go module")
@@ -84,18 +68,17 @@ def install_plugin(name: str, say: Say) -> None:
             )
 
 
-def _fetch_plugin(packer: Found, name: str) -> str:
+def _fetch_plugin(packer: Found, plugin: PackerPlugin) -> str:
     """Run `packer init`; return why that did not work, or nothing."""
     try:
         socket.create_connection((PLUGIN_HOST, 443), releases.CONNECT_SECONDS).close()
     except OSError as error:
         return f"{PLUGIN_HOST}: {error}"
-    version = versions.PLUGINS[name]
     with tempfile.TemporaryDirectory(prefix="immutable-plugin-") as folder:
         template = Path(folder) / "plugins.pkr.hcl"
-        source = f"github.com/hashicorp/{name}"
-        plugin = f'{name} = {{ source = "{source}", version = "{version}" }}'
-        template.write_text(f"packer {{\n  required_plugins {{\n    {plugin}\n  }}\n}}\n")
+        source, version = f"github.com/hashicorp/{plugin.name}", plugin.version
+        line = f'{plugin.name} = {{ source = "{source}", version = "{version}" }}'
+        template.write_text(f"packer {{\n  required_plugins {{\n    {line}\n  }}\n}}\n")
         done = _run_packer(packer, "init", str(template))
     lines = (done.stderr or done.stdout).strip().splitlines()
     return (lines[0] if lines else "packer init failed") if done.returncode else ""
@@ -110,14 +93,15 @@ def _run_packer(packer: Found, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _plugin_part(name: str) -> Part:
+def make_plugin_part(plugin: PackerPlugin) -> Part:
+    """Return the part for a plugin that a target needs."""
     return Part(
-        name=f"packer plugin {name}",
+        name=f"packer plugin {plugin.name}",
         size="30 MB",
         seconds=60,
-        find=partial(find_plugin, name),
-        fix=f"packer plugins install github.com/hashicorp/{name}",
-        install=partial(install_plugin, name),
+        find=partial(find_plugin, plugin.name),
+        fix=f"packer plugins install github.com/hashicorp/{plugin.name}",
+        install=partial(install_plugin, plugin),
     )
 
 
@@ -125,9 +109,7 @@ PACKER = Part(
     name="packer",
     size="45 MB",
     seconds=75,
-    find=find_packer,
+    find=TOOL.find,
     fix="./immutable --yes up, or https://developer.hashicorp.com/packer/install",
-    install=install_packer,
+    install=TOOL.install,
 )
-QEMU_PLUGIN = _plugin_part("qemu")
-AMAZON_PLUGIN = _plugin_part("amazon")

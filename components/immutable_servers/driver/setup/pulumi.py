@@ -8,13 +8,20 @@ from pathlib import Path
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.setup import go, releases, versions
-from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
+from immutable_servers.driver.setup.cache import start_folder, toolchain_dir
 from immutable_servers.driver.setup.parts import Found, Part
+from immutable_servers.driver.setup.tools import Tool
 from immutable_servers.errors import SetupError
 
-PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 SDK = "github.com/pulumi/pulumi/sdk/v3"
-VERSION_VARIABLE = f"{SDK}/go/common/version.Version"
+CLI = Tool(
+    name="pulumi",
+    version=versions.PULUMI,
+    minimum=versions.PULUMI_MINIMUM,
+    package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    find_release=releases.find_pulumi_release,
+    linking=f"-X {SDK}/go/common/version.Version=v{versions.PULUMI}",
+)
 HOST = "pulumi-language-python"
 HOST_SOURCE = CHECKOUT / "toolchain" / "language_host.py"
 SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
@@ -22,25 +29,8 @@ SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resourc
 
 def find_pulumi() -> Found | None:
     """Return the machine's own CLI where it is new enough, else the one in the cache."""
-    own = find_own("pulumi", ["version"], versions.PULUMI_MINIMUM)
-    if own:
-        return own
     # The language host's folder holds the CLI too: the engine warns about plugins elsewhere.
-    for folder in (_host_folder(), _folder()):
-        if (folder / "pulumi").exists():
-            return Found(versions.PULUMI, str(folder / "pulumi"))
-    return None
-
-
-def install_pulumi(say: Say) -> None:
-    """Fetch the official release, else build from the Go module."""
-    with start_folder(_folder()) as folder:
-        try:
-            releases.fetch_release(releases.find_pulumi_release(), folder, say)
-        except releases.NotServedError as error:
-            say(f"the official release cannot be had ({error}): building from the Go module")
-            linking = f"-X {VERSION_VARIABLE}=v{versions.PULUMI}"
-            go.build("pulumi", PACKAGE, folder / "pulumi", say, linking)
+    return CLI.find([_host_folder()])
 
 
 def find_host() -> Found | None:
@@ -88,10 +78,6 @@ def _link(source: Path, place: Path) -> None:
         shutil.copy2(source, place)
 
 
-def _folder() -> Path:
-    return toolchain_dir() / f"pulumi-{versions.PULUMI}"
-
-
 def _host_folder() -> Path:
     """Return the folder of our host, keyed by its content: checkouts may differ in it."""
     content = HOST_SOURCE.read_bytes() if HOST_SOURCE.exists() else b""
@@ -105,7 +91,7 @@ PULUMI = Part(
     seconds=240,
     find=find_pulumi,
     fix="./immutable --yes up, or https://www.pulumi.com/docs/install/",
-    install=install_pulumi,
+    install=CLI.install,
 )
 HOST_PART = Part(
     name="python language host",

@@ -1,4 +1,4 @@
-"""Python packages that only stacks on one target need, in the driver's own virtual environment."""
+"""Python packages that only stacks on one target need, in the driver's virtual environment."""
 
 import importlib
 import re
@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from immutable_servers.contract.needs import PythonPackages
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.setup.parts import Found, Part
@@ -50,16 +51,14 @@ def install_packages(lock: Path, say: Say) -> None:
     importlib.invalidate_caches()
 
 
-def _part(target: str, size: str, seconds: int) -> Part:
-    lock = CHECKOUT / f"requirements-{target}.lock"
+def make_part(packages: PythonPackages) -> Part:
+    """Return the part for the packages of a lock."""
+    lock = CHECKOUT / f"requirements-{packages.name}.lock"
     return Part(
-        name=f"python packages {target}",
-        size=size,
-        seconds=seconds,
+        name=f"python packages {packages.name}",
+        size=packages.size,
+        seconds=packages.seconds,
         find=partial(find_packages, lock),
         fix=f"pip install --require-hashes -r {lock.name}",
         install=partial(install_packages, lock),
     )
-
-
-AWS_PACKAGES = _part("aws", "180 MB", 60)

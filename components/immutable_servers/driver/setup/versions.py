@@ -7,8 +7,6 @@ PULUMI_MINIMUM = (3, 250)
 PACKER = "1.15.0"
 PACKER_MINIMUM = (1, 10)
 GO_MINIMUM = (1, 25, 11)
-PLUGINS = {"amazon": "1.3.2", "qemu": "1.0.9"}
-"""Packer plugin of a target to its version."""
 
 
 def parse_version(text: str) -> tuple[int, ...]:

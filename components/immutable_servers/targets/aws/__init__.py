@@ -15,6 +15,7 @@ from immutable_servers.targets.aws.balancer import AwsBalancer
 from immutable_servers.targets.aws.fleets import AwsFleets
 from immutable_servers.targets.aws.groups import Groups
 from immutable_servers.targets.aws.images import AwsImages
+from immutable_servers.targets.aws.needs import NEEDS
 from immutable_servers.targets.aws.ownership import AwsOwnership
 from immutable_servers.targets.aws.settings import AwsSettings
 
@@ -26,6 +27,7 @@ class AwsTarget(Target):
 
     name = "aws"
     settings_model = AwsSettings
+    needs = NEEDS
     packer_source = Path(__file__).with_name("source.pkr.hcl")
     access: AwsAccess
     fleets: AwsFleets

@@ -1,6 +1,6 @@
 """The local target: QEMU machines behind a HAProxy, all on this machine, all on 127.0.0.1."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from immutable_servers.targets.local.access import LocalAccess
 from immutable_servers.targets.local.balancer import LocalBalancer
 from immutable_servers.targets.local.fleets import LocalFleets
 from immutable_servers.targets.local.images import LocalImages
+from immutable_servers.targets.local.needs import CONSOLES_HINT, NEEDS, describe_machine
 from immutable_servers.targets.local.ownership import LocalOwnership
 from immutable_servers.targets.local.settings import LocalSettings
 
@@ -24,6 +25,8 @@ class LocalTarget(Target):
 
     name = "local"
     settings_model = LocalSettings
+    needs = NEEDS
+    consoles_hint = CONSOLES_HINT
     packer_source = Path(__file__).with_name("source.pkr.hcl")
     costs_money = False
     takes_overrides = False
@@ -59,3 +62,8 @@ class LocalTarget(Target):
 
         del owner
         return LocalGraph(scope, self.settings)
+
+    @classmethod
+    def describe_machine(cls) -> Sequence[tuple[str, str, str]]:
+        """Return whether machines run in KVM."""
+        return describe_machine()

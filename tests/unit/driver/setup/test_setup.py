@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from immutable_servers.contract.needs import PackerPlugin
 from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.setup import (
     cache,
@@ -27,14 +28,23 @@ from immutable_servers.driver.setup import (
     releases,
 )
 from immutable_servers.driver.setup import versions as pinned
-from immutable_servers.driver.setup.parts import Found, Part
-from immutable_servers.driver.setup.table import (
+from immutable_servers.driver.setup.needs import (
+    find_needs,
     list_asking_parts,
     list_parts,
     list_upstream_parts,
 )
+from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.driver.terminal import console, words
 from immutable_servers.errors import SetupError
+from immutable_servers.targets import TARGETS
+
+PINNED = {
+    need.name: need.version
+    for target in TARGETS
+    for need in find_needs(target).acting
+    if isinstance(need, PackerPlugin)
+}
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +75,9 @@ def test_the_pinned_versions_are_those_of_the_go_modules() -> None:
         (
             "packer-plugin-amazon",
             "github.com/hashicorp/packer-plugin-amazon",
-            pinned.PLUGINS["amazon"],
+            PINNED["amazon"],
         ),
-        ("packer-plugin-qemu", "github.com/hashicorp/packer-plugin-qemu", pinned.PLUGINS["qemu"]),
+        ("packer-plugin-qemu", "github.com/hashicorp/packer-plugin-qemu", PINNED["qemu"]),
     ):
         assert f"{module} v{version} " in (modules / folder / "go.mod").read_text()
     assert f"pulumi=={pinned.PULUMI} " in (CHECKOUT / "requirements.in").read_text()
@@ -96,7 +106,7 @@ def test_a_newer_tool_behind_an_older_one_is_found(
     make_tool(tmp_path / "bin", "packer", "Packer v1.9.0")
     newer = make_tool(tmp_path / "newer", "packer", "Packer v1.11.2")
     monkeypatch.setenv("PATH", os.pathsep.join((str(tmp_path / "bin"), str(tmp_path / "newer"))))
-    assert packer.find_packer() == Found("1.11.2", str(newer))
+    assert packer.TOOL.find() == Found("1.11.2", str(newer))
 
 
 def test_a_tool_is_asked_for_its_version_once(tmp_path: Path) -> None:
@@ -257,12 +267,12 @@ def test_an_unreachable_maker_leads_to_a_build_that_says_why(
 
     monkeypatch.setattr(go, "build", build)
     said: list[str] = []
-    pulumi.install_pulumi(said.append)
-    packer.install_packer(said.append)
+    pulumi.CLI.install(said.append)
+    packer.TOOL.install(said.append)
     assert [module for module, _ in built] == ["pulumi", "packer"]
     assert built[0][1].endswith(f"version.Version=v{pinned.PULUMI}")
     assert all("no route to host" in line and "Go module" in line for line in said)
-    assert packer.find_packer()
+    assert packer.TOOL.find()
 
 
 def test_a_download_that_breaks_off_leaves_nothing(
@@ -366,10 +376,11 @@ def test_commands_in_the_system_s_folders_are_found(tmp_path: Path) -> None:
 
 def test_only_root_needs_no_uidmap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mmdebstrap maps user ids where it does not run as root."""
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert debian.UIDMAP not in debian.list_packages()
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert debian.UIDMAP in debian.list_packages()
+    for user, needs in ((0, False), (1000, True)):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        names = {part.name for part in list_parts("local", acts=True)}
+        assert ("uidmap" in names) is needs
+        assert "mmdebstrap" in names
 
 
 def test_the_local_target_acts_on_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:

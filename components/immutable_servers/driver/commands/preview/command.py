@@ -15,7 +15,7 @@ from immutable_servers.driver.engine.errors import find_error
 from immutable_servers.driver.project.files import list_stacks
 from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
-from immutable_servers.driver.setup.table import list_parts
+from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
 from immutable_servers.system.files import write_whole
