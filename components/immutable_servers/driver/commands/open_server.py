@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
 
+from immutable_servers.contract.access import LOGIN_WINDOW
 from immutable_servers.contract.values import Artifact, FleetSpec, Login, Say
 from immutable_servers.driver.engine.environment import compute_environment
 from immutable_servers.driver.project.opened import Chosen, Opened
@@ -21,7 +22,6 @@ from immutable_servers.images.bake import provide_image
 from immutable_servers.images.order import Order
 from immutable_servers.planning.wish import make_launch
 from immutable_servers.system import stopping
-from immutable_servers.verification.candidate import PROBE_WINDOW
 
 DIGITS = 8
 """A probe's generation is the start of its version: it belongs to none that exists."""
@@ -79,7 +79,7 @@ def start_server(chosen: Chosen, artifact: Artifact, *, healthy: bool) -> Iterat
         launch=launch if healthy else replace(launch, health=""),
         servers=1,
         record={},
-        window_ends=int(time.time()) + PROBE_WINDOW,
+        window_ends=int(time.time()) + LOGIN_WINDOW,
     )
     with chosen.stack.target.access.start_probe(spec, say_of("probe")) as login:
         try:
