@@ -1,0 +1,71 @@
+"""`test`: the linters and the rings, and their sums."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from immutable_bench import rings
+
+
+def write_ring(root: Path, ring: str, text: str) -> None:
+    """Write a ring with one file."""
+    folder = root / "tests" / ring
+    folder.mkdir(parents=True)
+    (folder / f"test_{ring}.py").write_text(text)
+
+
+def test_a_ring_gives_its_sums(tmp_path: Path) -> None:
+    """Passed, failed and skipped come from pytest's own report."""
+    text = """
+import pytest
+def test_one(): pass
+def test_two(): assert False
+def test_three(): pytest.skip("later")
+@pytest.mark.xfail(strict=True)
+def test_four(): assert False
+"""
+    write_ring(tmp_path, "mixed", text)
+    result = rings.run_ring(tmp_path, "mixed", ["-q", "-p", "no:cacheprovider"], os.environ)
+    assert (result.passed, result.failed, result.skipped) == (1, 1, 2)
+
+
+def test_a_ring_that_runs_nothing_has_failed(tmp_path: Path) -> None:
+    """A missing folder, and one without tests, are failures and not a pass."""
+    missing = rings.run_ring(tmp_path, "missing", [], os.environ)
+    assert (missing.passed, missing.failed, missing.note) == (0, 1, "the folder is missing")
+    write_ring(tmp_path, "empty", "")
+    empty = rings.run_ring(tmp_path, "empty", ["-q"], os.environ)
+    assert (empty.passed, empty.failed) == (0, 1)
+    assert empty.note
+
+
+def test_fast_takes_the_core_of_the_engine_and_machines_are_not_shared() -> None:
+    """`--fast` chooses the core of tests/engine and all of others; what boots runs alone."""
+    assert "core" in rings.render_choice("engine", fast=True)
+    assert "core" not in rings.render_choice("engine", fast=False)
+    assert "core" not in rings.render_choice("unit", fast=True)
+    assert rings.render_choice("local", fast=False) == []
+
+
+def test_what_a_linter_prints_is_shown_in_one_piece(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A linter runs beside the tests: its words come together, and its failure counts."""
+    words = ("-c", "print('one'); print('two'); raise SystemExit(1)")
+    result = rings._run_linter(tmp_path, "toy", words, os.environ)
+    assert (result.passed, result.failed) == (0, 1)
+    assert "== toy\none\ntwo\n" in capsys.readouterr().err
+
+
+def test_the_last_line_holds_the_sums_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reader, or a program, finds the sums on a line of their own."""
+    good = [
+        rings.Result("mypy", 1, 0, 0, 1.0),
+        rings.Result("tests/unit", 10, 0, 1, 1.0),
+        rings.Result("tests/engine", 5, 0, 0, 70.0),
+    ]
+    assert rings.summarize(good) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "15 passed, 0 failed, 1 skipped"
+    assert rings.summarize([*good, rings.Result("ruff check", 0, 1, 0, 1.0)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "15 passed, 1 failed, 1 skipped"
