@@ -1,4 +1,4 @@
-"""`bench`: measurements by name, each beside its goal. A slow one is reported, never an error."""
+"""`bench`: runs measurements and shows each with its goal; a slow one is no error."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

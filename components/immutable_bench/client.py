@@ -48,7 +48,7 @@ class Clients:
     answers: list[Answer] = field(default_factory=list)
 
     def set_rate(self, rate: float) -> float:
-        """Ask so many requests in a second from now on; return the time."""
+        """Ask at this rate per second from now on; return the time."""
         now = time.monotonic()
         self.orders.write(f"{rate} {now}\n".encode())
         self.orders.flush()
@@ -57,7 +57,7 @@ class Clients:
 
 @contextmanager
 def start_clients(address: str, rate: float) -> Iterator[Clients]:
-    """Yield clients that ask so many requests in a second; at the end they have the answers."""
+    """Yield clients that ask at a rate per second; at the end they hold the answers."""
     place = urlsplit(address)
     words = [str(place.hostname), str(place.port)]
     with subprocess.Popen(
@@ -89,7 +89,7 @@ class Load:
     Attributes:
         rate: Answers in a second.
         gap: The longest time between two good answers, in seconds.
-        latency: So many seconds 99 of 100 answers took at most, counted from when they were due.
+        latency: 99th percentile of the seconds from when a request was due to its answer.
     """
 
     requests: int
@@ -99,7 +99,7 @@ class Load:
     latency: float
 
     def has_reached(self, rate: float) -> bool:
-        """Tell whether as many requests were answered as were to be asked."""
+        """Return whether as many requests were answered as were to be asked."""
         return self.rate >= REACHED * rate
 
 
@@ -118,7 +118,7 @@ def measure_load(answers: Sequence[Answer], *spans: tuple[float, float]) -> Load
 
 
 def find_percentile(values: Sequence[float], percent: int) -> float:
-    """Return the value that so many percent of the values do not exceed; 0 without any."""
+    """Return a percentile of the values; 0 without any."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else 0.0
 

@@ -36,7 +36,8 @@ def bench(
     *,
     only: Annotated[str, typer.Option(help="One measurement, by its name.")] = "",
     sequences: Annotated[
-        int, typer.Option(help="Play so many random sequences of changes and faults instead.")
+        int,
+        typer.Option(help="Play this number of random sequences of changes and faults instead."),
     ] = 0,
     yes: Yes = False,
 ) -> int:

@@ -1,4 +1,4 @@
-"""Samples the memory of a run beside its machines."""
+"""Samples the memory of a run, without its machines."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ NOT_COUNTED = ("qemu-system", "haproxy")
 
 @dataclass
 class Memory:
-    """The most that was seen, in bytes, and of which programs it was the sum."""
+    """The highest sum that was sampled, in bytes, and its parts by program."""
 
     most: int = 0
     parts: Mapping[str, int] = field(default_factory=dict)

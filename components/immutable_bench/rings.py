@@ -34,7 +34,7 @@ FAST = ("unit", "program", "engine")
 CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core")}
 """What `--fast` takes of a ring that is longer than that."""
 MOST_WORKERS = 4
-"""So many processes run the tests of one ring side by side, where there are as many cores."""
+"""Most processes that run the tests of one ring in parallel."""
 WAITING = "unit"
 """The ring whose tests wait as much as they compute: two processes for each core."""
 
@@ -88,7 +88,7 @@ def render_choice(ring: str, *, fast: bool) -> list[str]:
 
 
 def make_environment(root: Path) -> dict[str, str]:
-    """Return the environment of the tests: our tools, and nobody's state."""
+    """Return the environment of the tests: our tools, and no user's state."""
     made = {**os.environ, **compute_environment(root)}
     return {key: value for key, value in made.items() if key not in (BACKEND, *PASSPHRASES)}
 

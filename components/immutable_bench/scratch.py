@@ -53,7 +53,7 @@ class Scratch:
     service: str
 
     def write(self, servers: int, **env: str) -> None:
-        """Write the stack's file, with so many servers and more of `env`."""
+        """Write the stack's file, with this number of servers and more of `env`."""
         import yaml  # noqa: PLC0415 - `--help` does without
 
         service = self.settings["services"][self.service]
@@ -137,7 +137,7 @@ def choose_settings(values: Mapping[str, Any], port: int) -> tuple[dict[str, Any
 
 
 def make_environment(copy: Path) -> dict[str, str]:
-    """Return the environment of the scratch stack's commands: nobody's login, no user's state."""
+    """Return the environment of the scratch stack's commands, without a user's login or state."""
     state = state_dir(copy)
     state.mkdir(parents=True)
     ours = {key: value for key, value in os.environ.items() if key not in PASSPHRASES}
@@ -175,7 +175,7 @@ def destroy(scratch: Scratch) -> None:
 
 
 def was_made_of(change: str, manifest: Mapping[str, Any]) -> bool:
-    """Tell whether an image's sources held the file `change`, which no user's checkout has."""
+    """Return whether an image's sources held the file `change`, which no user's checkout has."""
     return any(change in files for files in (manifest.get("sources") or {}).values())
 
 

@@ -19,9 +19,9 @@ from contextlib import suppress
 
 TIMEOUT = 10.0
 KEPT = 32
-"""So many connections are kept at most; what is due while all are busy waits for one."""
+"""Most connections that are kept; a request that is due while all are busy waits."""
 FRESH = 10
-"""One request in so many is made on a connection of its own."""
+"""Every n-th request is made on a connection of its own."""
 OK = 200
 READY = "ready"
 GENERATION = re.compile(rb'"generation": *"([0-9a-z]*)"')
@@ -189,7 +189,7 @@ async def main(host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     watch = asyncio.create_task(load.keep_time())
-    print(READY, flush=True)  # noqa: T201 - whoever started it waits for this
+    print(READY, flush=True)  # noqa: T201 - its parent waits for this
     await load.follow(orders)
     await load.finish()
     watch.cancel()

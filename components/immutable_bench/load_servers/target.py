@@ -177,7 +177,7 @@ class ProcessFleetProvider(Provider):
     needs = ("artifact", "balancer", "public_key", "window_ends")
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
-        """Start them, and tell the balancer."""
+        """Start them, and add them to the balancer."""
         self.require(props)
         spec = FleetSpec.from_plain(props)
         launch(BALANCER, spec)

@@ -1,4 +1,4 @@
-"""The table of commands; each imports what it needs when it runs, so that `--help` is quick."""
+"""Lists the commands; each imports what it needs when it runs, so that `--help` is quick."""
 
 import sys
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
 Stack = Annotated[str, typer.Argument(metavar="STACK", help="The stack's name.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 class Answers:
-    """What was said once for all commands of this run."""
+    """The options that hold for all commands of this run."""
 
     yes = False
 
@@ -84,13 +84,13 @@ def preview(
     *,
     every: Annotated[bool, typer.Option("--all", help="Preview every stack.")] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask neither catalog, target nor engine.")
+        bool, typer.Option("--offline", help="Do not ask the catalog, the target or the engine.")
     ] = False,
     markdown: Annotated[
-        str, typer.Option(metavar="FILE", help="Write a pull request's comment.")
+        str, typer.Option(metavar="FILE", help="Write the comment for a pull request.")
     ] = "",
     json: Annotated[
-        str, typer.Option(metavar="FILE|-", help="Write the data: preview.schema.json.")
+        str, typer.Option(metavar="FILE|-", help="Write the data (preview.schema.json).")
     ] = "",
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 20 for changes, 0 for nothing to do.")
@@ -118,9 +118,9 @@ def preview(
 def destroy(
     stack: Stack = DEFAULT_STACK,
     *,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the empty stack too.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Also remove the empty stack.")] = False,
     service: Annotated[
-        str, typer.Option(help="Only this service, which the settings no longer name.")
+        str, typer.Option(help="Delete only this service, which the settings no longer name.")
     ] = "",
     yes: Yes = False,
 ) -> int:
@@ -144,10 +144,11 @@ def rollback(
     stack: Stack = DEFAULT_STACK,
     service: Service = "",
     *,
-    to: Annotated[str, typer.Option(help="The generation; without it the newest standby.")] = "",
-    why: Annotated[str, typer.Option(help="Kept with the pin, for whoever finds it.")],
+    to: Annotated[str, typer.Option(help="The generation; by default the newest standby.")] = "",
+    why: Annotated[str, typer.Option(help="The reason, which is kept with the pin.")],
     across: Annotated[
-        bool, typer.Option("--across-data-version", help="Although the data's version differs.")
+        bool,
+        typer.Option("--across-data-version", help="Go back although the data version differs."),
     ] = False,
     yes: Yes = False,
 ) -> int:
@@ -164,7 +165,7 @@ def resume(
     service: Service = "",
     *,
     now: Annotated[
-        bool, typer.Option("--now", help="Take the version that was left, too.")
+        bool, typer.Option("--now", help="Also take the version that the rollback left.")
     ] = False,
     yes: Yes = False,
 ) -> int:
@@ -179,10 +180,10 @@ def replace(
     stack: Stack = DEFAULT_STACK,
     service: Service = "",
     *,
-    why: Annotated[str, typer.Option(help="Said in the run.")] = "asked for",
+    why: Annotated[str, typer.Option(help="The reason, which the run shows.")] = "asked for",
     yes: Yes = False,
 ) -> int:
-    """Make a service's live generation again: the same image, new servers."""
+    """Replace a service's live generation: the same image on new servers."""
     from immutable_servers.driver.commands.rollback import run_replace  # noqa: PLC0415
 
     return run_replace(_open(stack), service, why, yes=yes or Answers.yes)
@@ -201,7 +202,7 @@ def status(
     stack: Stack = DEFAULT_STACK,
     *,
     json: Annotated[
-        str, typer.Option(metavar="FILE|-", help="Write the data: status.schema.json.")
+        str, typer.Option(metavar="FILE|-", help="Write the data (status.schema.json).")
     ] = "",
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 20 for what differs or is not healthy.")
@@ -219,7 +220,7 @@ def sweep(
     *,
     also: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Remove this too, though its owner cannot be asked."),
+        typer.Option(metavar="NAME", help="Also remove this, although its owner cannot be asked."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List only.")] = False,
     yes: Yes = False,
@@ -238,17 +239,17 @@ def verify(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the server open.")] = False,
     yes: Yes = False,
 ) -> int:
-    """Run the checks on one server of the checkout's image; move nothing."""
+    """Run the checks on one server of the checkout's image; move no traffic."""
     from immutable_servers.driver.commands.verify import run_verify  # noqa: PLC0415
 
     return run_verify(_open(stack), service, keep=keep, yes=yes or Answers.yes)
 
 
 class RestCommand(TyperCommand):
-    """A command whose words after `--` are for something else, and are no arguments."""
+    """A command that keeps the words after `--` apart from its arguments."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - its type is private to typer
-        """Keep what follows `--` for later."""
+        """Parse the words before `--`, and keep the others."""
         end = args.index("--") if "--" in args else len(args)
         ctx.meta[RestCommand.__name__] = tuple(args[end + 1 :])
         return super().parse_args(ctx, args[:end])
@@ -258,13 +259,13 @@ class RestCommand(TyperCommand):
 def shell(
     context: typer.Context,
     what: Annotated[
-        str, typer.Argument(metavar="IMAGE[@VERSION]", help="Without a version the checkout's.")
+        str, typer.Argument(metavar="IMAGE[@VERSION]", help="Without a version, the checkout's.")
     ],
     stack: Stack = DEFAULT_STACK,
     *,
     yes: Yes = False,
 ) -> int:
-    """Log in to one server of an image that serves nobody; words after -- are a command there."""
+    """Log in to a new server of an image, without traffic; words after -- are run there."""
     from immutable_servers.driver.commands.shell import run_shell  # noqa: PLC0415
 
     command = context.meta[RestCommand.__name__]
@@ -276,10 +277,12 @@ def logs(
     service: Service = "",
     *,
     stack: StackOption = DEFAULT_STACK,
-    generation: Annotated[str, typer.Option(help="Without it the live one.")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    generation: Annotated[str, typer.Option(help="The generation; by default the live one.")] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Keep printing until Ctrl-C.")
+    ] = False,
 ) -> int:
-    """Print what a service's servers wrote on their consoles."""
+    """Print the console logs of a service's servers."""
     from immutable_servers.driver.commands.logs import run_logs  # noqa: PLC0415
 
     return run_logs(_open(stack), service, generation, follow=follow)
@@ -287,7 +290,7 @@ def logs(
 
 @app.command()
 def doctor(stack: Stack = DEFAULT_STACK) -> int:
-    """Show each part of the set-up, and the fix where one is missing."""
+    """Show each tool that is needed, and how to install a missing one."""
     from immutable_servers.driver.commands.doctor import show_doctor  # noqa: PLC0415
 
     return show_doctor(_open(stack))
@@ -307,10 +310,12 @@ def update(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="One image only.")] = "",
     *,
     stack: Annotated[str, typer.Option(help="The stack whose target is asked.")] = DEFAULT_STACK,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Bake again all the same.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Bake again although nothing is newer.")
+    ] = False,
     yes: Yes = False,
 ) -> int:
-    """Look outside for newer upstreams and write the locks."""
+    """Look for newer upstream versions and write the lock files."""
     from immutable_servers.driver.commands.update import run_update  # noqa: PLC0415
 
     return run_update(_open(stack), image, rebuild=rebuild, yes=yes or Answers.yes)
@@ -328,7 +333,7 @@ for _info in app.registered_commands:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command line and return its exit code; no traceback reaches a user."""
+    """Run one command line and return its exit code, without a traceback."""
     if not words:
         run(["--help"])
         return USAGE
@@ -350,7 +355,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _find_command(words: Sequence[str]) -> Sequence[str]:
-    """Return the command that a line names; nothing when it names none."""
+    """Return the command in a command line; empty without one."""
     known = {
         info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands
     }

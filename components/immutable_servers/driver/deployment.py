@@ -26,7 +26,7 @@ from immutable_servers.errors import ImmutableError
 class Deployment:
     """One stack of a project, driven as `./immutable` does.
 
-    It asks nothing and installs nothing: whoever calls it has decided. It prints nothing, and hands
+    It asks nothing and installs nothing: its caller has decided. It prints nothing, and hands
     progress to `say` where one is given. Each failure is an error of the tree in
     `immutable_servers.errors`; further ones of the same run are its notes (`__notes__`).
     """
@@ -50,11 +50,11 @@ class Deployment:
             ImmutableError: An update would not begin.
         """
         with self._open(acts=False, engine=not offline) as stack:
-            told = collect(stack, offline=offline)
-            if told.preview.problems:
-                first, *others = map(_make_error, told.preview.problems)
+            preview = collect(stack, offline=offline).preview
+            if preview.problems:
+                first, *others = map(_make_error, preview.problems)
                 raise _annotate(first, others)
-            return told.preview
+            return preview
 
     def up(self) -> Outcome:
         """Bake, launch, verify and serve what the checkout says.
@@ -72,7 +72,7 @@ class Deployment:
         Args:
             service: May be left out where there is one.
             to: The generation; without it the newest standby.
-            why: Kept with the pin.
+            why: The reason, which is kept with the pin.
             across_data_version: Go back although the live one works with another version of data.
 
         Raises:
@@ -82,7 +82,7 @@ class Deployment:
         return self._update(lambda stack: ask_rollback(stack, service, to, why, across=across))
 
     def resume(self, service: str = "", *, now: bool = False) -> Outcome:
-        """Follow the source again; with `now` take the version that was left, too.
+        """Follow the source again; with `now` also take the version that the rollback left.
 
         Raises:
             ImmutableError: The service is not pinned, or the run failed.
@@ -90,7 +90,7 @@ class Deployment:
         return self._update(lambda stack: ask_resume(stack, service, now=now))
 
     def replace(self, service: str = "", *, why: str) -> Outcome:
-        """Make a service's live generation again: the same image, new servers.
+        """Replace a service's live generation: the same image on new servers.
 
         Raises:
             ImmutableError: The service is pinned, or the run failed.
@@ -157,7 +157,7 @@ class Deployment:
 
 
 def _say_nothing(_line: str) -> None:
-    """Take a line of progress that nobody asked for."""
+    """Drop a line of progress."""
 
 
 def _make_error(problem: Problem) -> ImmutableError:

@@ -1,6 +1,6 @@
-"""The phases of an update, and which of the engine's steps belong to which.
+"""Assigns the engine's steps to the phases of an update.
 
-A step is told by the resource's type and its parents, so that no target's own types are named here.
+The types of the resource and its parents decide, so that no target's own types are named here.
 """
 
 import re
@@ -17,7 +17,7 @@ BY_KIND: Mapping[str, str] = {
     "Traffic": "traffic",
 }
 GENERATION = "immutable-servers:index:Generation"
-"""What a generation holds beside its gate and its way out is launched."""
+"""What a generation holds is launched, except `PLUMBING`."""
 PLUMBING = ("Access", "Retirement")
 ID = re.compile(r"-[0-9a-f]{8}$")
 WORKING = ("create", "create-replacement", "update")
@@ -38,12 +38,12 @@ class Work:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What earlier runs' work is compared by."""
+        """What the work of several runs is compared by."""
         return (self.phase, self.subject)
 
 
 def find_work(metadata: Mapping[str, Any]) -> Work | None:
-    """Return what a step of the engine does for a phase; None when it is of none."""
+    """Return the work of an engine step; None for a step of no phase."""
     before, _, name = str(metadata["urn"]).rpartition("::")
     parents = before.rpartition("::")[2].split("$")[:-1]
     kind = find_kind(metadata)
@@ -65,11 +65,11 @@ def find_kind(metadata: Mapping[str, Any]) -> str:
 
 @dataclass
 class Timeline:
-    """When each work began and ended, from the engine's events.
+    """When work began and ended, from the engine's events.
 
     Attributes:
-        running: What is under way, by step, with its start.
-        spans: First start and last end of what was done, by phase and subject.
+        running: Running work by step, with its start.
+        spans: First start and last end of finished work, by phase and subject.
     """
 
     running: dict[str, tuple[Work, float]] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Timeline:
         return work
 
     def find_phases(self) -> dict[str, tuple[float, float]]:
-        """Return first start and last end of each phase, in their order."""
+        """Return the first start and the last end of each phase, in their order."""
         found = {}
         for phase in PHASES:
             spans = [span for (name, _), span in self.spans.items() if name == phase]

@@ -18,7 +18,7 @@ def run_destroy(stack: Opened, *, and_stack: bool, yes: bool) -> int:
     """Ask, remove the protection, and delete everything of a stack; images stay.
 
     Raises:
-        SettingsError: There is no such stack, or nobody can be asked, and nobody said yes.
+        SettingsError: There is no such stack, or no person can be asked for a yes.
     """
     parts = list_asking_parts(stack.target_name)
     if not yes and not _is_confirmed(
@@ -44,7 +44,7 @@ def run_destroy_service(stack: Opened, service: str, *, yes: bool) -> int:
     """Ask, remove the protection of a service's pointer, and update without the service.
 
     Raises:
-        SettingsError: The settings still name it, or nobody can be asked and nobody said yes.
+        SettingsError: The settings still name it, or no person can be asked for a yes.
     """
     if service in (stack.values.get("services") or {}):
         raise SettingsError(
@@ -67,7 +67,7 @@ def _is_confirmed(deletion: str, todo: str, question: str) -> bool:
     """Ask whether to go on.
 
     Raises:
-        SettingsError: Nobody can be asked.
+        SettingsError: No person can be asked.
     """
     if not console.is_interactive():
         raise SettingsError(f"{deletion} needs a yes", todo=todo)

@@ -1,4 +1,4 @@
-"""`doctor`: each part with version and place, and the fix where it is missing."""
+"""`doctor`: shows each part with version and place, and the fix where it is missing."""
 
 import platform
 import shutil
@@ -21,11 +21,11 @@ from immutable_servers.targets import DEFAULT_TARGET, find_target_class
 
 GIB = 1 << 30
 NEEDED_GIB = 5
-"""What images, machines and the toolchain take while they are made."""
+"""Disk space that images, machines and the toolchain take while they are made."""
 
 
 def show_doctor(stack: Opened) -> int:
-    """Print the table; the exit code says whether a part is missing.
+    """Print the table; return 3 when a part is missing, else 0.
 
     Raises:
         SettingsError: There is no such stack, in a project that has others.

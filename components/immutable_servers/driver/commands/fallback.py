@@ -1,4 +1,4 @@
-"""Chooses what a service can go back to, or says why not, with the list of what it can."""
+"""Chooses the generation that a service goes back to, or lists those that it can go back to."""
 
 from immutable_servers.driver.commands.known import KnownService, KnownStack
 from immutable_servers.errors import SettingsError
@@ -9,9 +9,9 @@ ACROSS = "--across-data-version"
 
 
 def choose_fallback(stack: KnownStack, service: KnownService, to: str, *, across: bool) -> Record:
-    """Return the generation to go back to: the newest standby, or the one named.
+    """Return the generation to go back to: the newest standby, or the named generation.
 
-    What a rollback left is no standby to go back to, unless it is named.
+    A version that a rollback left is taken only when it is named.
 
     Args:
         stack: Where the service is.
@@ -20,7 +20,7 @@ def choose_fallback(stack: KnownStack, service: KnownService, to: str, *, across
         across: Go back although the data has another version.
 
     Raises:
-        SettingsError: There is nothing to go back to, or the one named must not be taken.
+        SettingsError: There is nothing to go back to, or the named generation must not be taken.
     """
     left = [service.ledger.pin.get(key) for key in ("left", "held")]
     standbys = [
@@ -39,13 +39,13 @@ def choose_fallback(stack: KnownStack, service: KnownService, to: str, *, across
 
 
 def needs_launch(service: KnownService, record: Record) -> bool:
-    """Tell whether going back takes another round: its servers are gone, or not whole."""
+    """Return whether going back takes a launch: its servers are gone, or not whole."""
     fleet = service.fleets.get(record.generation)
     return record.state is not State.STANDBY or fleet is None or not fleet.whole
 
 
 def find_fault(stack: KnownStack, service: KnownService, record: Record) -> str:
-    """Say why a generation must not get the traffic, or nothing."""
+    """Return why a generation must not get the traffic; empty when it may."""
     if record.state is State.LIVE:
         return "is live already"
     if not record.verified:
@@ -58,7 +58,7 @@ def find_fault(stack: KnownStack, service: KnownService, record: Record) -> str:
 
 
 def find_other_data(service: KnownService, record: Record) -> str:
-    """Say that a generation works with another version of the data than the live one."""
+    """Return that a generation and the live one differ in data version; empty when not."""
     live = service.live
     if live is None or live.data_version == record.data_version:
         return ""
@@ -80,7 +80,7 @@ def _describe_stranger(stack: KnownStack, service: KnownService, to: str) -> str
 def _refuse(stack: KnownStack, service: KnownService, what: str, chosen: str) -> SettingsError:
     others = [one for one in service.earlier if one.generation != chosen]
     facts = [_describe(stack, service, one) for one in others]
-    todo = "Name one of these with --to." if others else "Mend the source instead."
+    todo = "Name one of these with --to." if others else "Fix the source instead."
     record = service.ledger.generations.get(chosen)
     if record and record.fault and record.state is not State.LIVE:
         again = f"./immutable replace {stack.name} {service.name}"

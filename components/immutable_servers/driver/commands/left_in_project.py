@@ -1,4 +1,4 @@
-"""What is left over in the checkout itself: copies of dead bakes, and old reports."""
+"""Finds and removes leftovers in the checkout itself: copies of dead bakes, old reports."""
 
 import shutil
 import time
@@ -14,7 +14,7 @@ COPY, REPORT = "copy of a bake", "report"
 
 
 def find_in_project(root: Path) -> Iterator[Leftover]:
-    """Yield what is left over below `.immutable/`."""
+    """Yield the leftovers below `.immutable/`."""
     ours = root / PROJECT_FOLDER
     for folder in find_left_stagings(root):
         yield _describe(root, folder, COPY, "who made it is gone")
@@ -24,7 +24,7 @@ def find_in_project(root: Path) -> Iterator[Leftover]:
 
 
 def remove_from_project(root: Path, leftover: Leftover) -> bool | None:
-    """Remove what `find_in_project` yielded, after a second look; None for what is none of it."""
+    """Check again and remove what `find_in_project` yielded; None for other leftovers."""
     if leftover.kind not in {COPY, REPORT}:
         return None
     if leftover.name not in {one.name for one in find_in_project(root)}:

@@ -1,4 +1,4 @@
-"""`logs`: what a service's servers wrote on their consoles, also of servers that are gone."""
+"""`logs`: prints the console logs of a service's servers, also of those that are gone."""
 
 import re
 import threading
@@ -15,14 +15,14 @@ CONTROLS = re.compile(
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # an operating system command, such as a title
     r"|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]"
 )
-"""What a boot writes to move a terminal's cursor, and what a log has no use for."""
+"""Control characters, which a boot writes for a terminal and a log does not need."""
 MOMENT = 0.3
-"""Seconds between two looks at the files."""
+"""Seconds between two readings of the files."""
 
 
 @dataclass
 class Reader:
-    """Reads what is new in one log.
+    """Reads new lines of one log.
 
     Attributes:
         rest: The start of a line whose end is not written yet.
@@ -34,7 +34,7 @@ class Reader:
     rest: str = ""
 
     def read_lines(self) -> Sequence[str]:
-        """Return the whole lines that came since the last time; none of a file that is gone."""
+        """Return the whole lines since the last call; none of a file that is gone."""
         try:
             with self.file.open("rb") as stream:
                 stream.seek(self.offset)
@@ -48,14 +48,14 @@ class Reader:
 
 @dataclass
 class Follower:
-    """Reads the logs of a generation, those that appear later too."""
+    """Reads the logs of a generation, and those that appear later."""
 
     chosen: Chosen
     generation: str
     readers: dict[str, Reader] = field(default_factory=dict)
 
     def show_new(self) -> None:
-        """Print what is new."""
+        """Print the new lines."""
         found = find_consoles(self.chosen, self.generation)
         for server, file in found.items():
             reader = self.readers.setdefault(server, Reader(server, file))
@@ -84,14 +84,14 @@ def run_logs(stack: Opened, service: str, generation: str, *, follow: bool) -> i
 
 
 def find_consoles(chosen: Chosen, generation: str) -> Mapping[str, Path]:
-    """Return the log of each server of a generation, of all of them where none is named."""
+    """Return the log of each server of a generation; without one, of all generations."""
     return chosen.stack.target.fleets.find_consoles(
         replace(chosen.place.scope, generation=generation)
     )
 
 
 def choose_generation(chosen: Chosen) -> str:
-    """Return the live generation, else the one whose log was written last; empty without any."""
+    """Return the live generation, else that of the newest log; empty without any."""
     traffic = chosen.stack.target.balancer.find_weights(chosen.place.scope)
     consoles = find_consoles(chosen, "")
     newest = sorted(consoles, key=lambda server: consoles[server].stat().st_mtime)

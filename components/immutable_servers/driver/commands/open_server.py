@@ -1,4 +1,4 @@
-"""One open server that serves nobody, for `verify` and `shell`, gone at the end whatever comes."""
+"""Starts one open server without traffic for `verify` and `shell`, and removes it at the end."""
 
 import os
 import signal
@@ -24,12 +24,12 @@ from immutable_servers.planning.wish import make_launch
 from immutable_servers.system import stopping
 
 DIGITS = 8
-"""A probe's generation is the start of its version: it belongs to none that exists."""
+"""Length of a probe's generation, the start of its version: no real generation has that id."""
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def prepare(stack: Opened, command: str, *, yes: bool) -> None:
-    """Ask where servers cost money, and set up what a bake and a boot need.
+    """Ask for a yes where servers cost money, and set up what a bake and a boot need.
 
     Raises:
         ImmutableError: The answer was no, or something is missing.
@@ -90,7 +90,7 @@ def start_server(chosen: Chosen, artifact: Artifact, *, healthy: bool) -> Iterat
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP end the block soon, with all its clean-up; again: at once."""
+    """End the block soon on Ctrl-C, SIGTERM or SIGHUP, with its clean-up; a second one at once."""
     names = (signal.SIGINT, *ENDINGS)
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -112,5 +112,5 @@ def ending_on_signals() -> Iterator[None]:
 
 
 def say_of(what: str) -> Say:
-    """Return a function that says lines of a part of the work."""
+    """Return a function that prints progress of one part of the work."""
     return lambda line: console.say(f"{what}: {line}")

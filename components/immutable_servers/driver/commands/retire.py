@@ -1,4 +1,4 @@
-"""`retire`: a run that deletes the standbys whose time is over, and nothing else."""
+"""`retire`: deletes the standbys whose time is over, and nothing else."""
 
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ def run_retire(stack: Opened, service: str, *, yes: bool) -> int:
     """Retire the standbys whose time is over; no bake, no launch, no change of traffic.
 
     Raises:
-        SettingsError: There is no such service, or nobody said yes.
+        SettingsError: There is no such service, or the answer was no.
     """
     known = read_known(stack)
     wanted = [known.choose(service)] if service else list(known.services.values())

@@ -1,6 +1,6 @@
-"""`rollback`, `resume` and `replace`: what a person asks of a service beside the source.
+"""`rollback`, `resume` and `replace`: change one service in another way than its source says.
 
-Each asks for one service. The stack's others do not follow the source in such a run.
+In such a run the stack's other services stay as they are, whatever the source says.
 """
 
 import getpass
@@ -26,7 +26,7 @@ class Asked:
     """What a person asks of one service.
 
     Attributes:
-        note: What a reader is told before the run; empty for nothing.
+        note: Printed before the run; empty for nothing.
         launched: Servers are launched for it.
     """
 
@@ -40,7 +40,7 @@ def run_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool
     """Pin a service to an earlier generation and move its traffic there.
 
     Raises:
-        SettingsError: The service or generation is none to go back to; those that are, are listed.
+        SettingsError: The service or generation cannot be taken; those that can are listed.
     """
     began = time.monotonic()
     asked = ask_rollback(stack, service, to, why, across=across)
@@ -61,7 +61,7 @@ def run_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool
 
 
 def _explain_pin(stack: Opened, asked: Asked) -> None:
-    """Say how to go on after a run that failed to roll back, when its pin is in the ledger."""
+    """Print how to go on after a failed rollback whose pin is in the ledger."""
     service, pin = asked.service, asked.request.pins[asked.service]
     now = stack.read_ledgers()[service]
     if now.pin.get("at") == pin["at"]:
@@ -74,7 +74,7 @@ def _explain_pin(stack: Opened, asked: Asked) -> None:
 
 
 def run_resume(stack: Opened, service: str, *, now: bool, yes: bool) -> int:
-    """Take a service's pin away; the version left by the rollback is held off, unless `now`.
+    """Remove a service's pin; without `now` the version that the rollback left is held off.
 
     Raises:
         SettingsError: The service is not pinned.
@@ -85,7 +85,7 @@ def run_resume(stack: Opened, service: str, *, now: bool, yes: bool) -> int:
 
 
 def run_replace(stack: Opened, service: str, why: str, *, yes: bool) -> int:
-    """Make the live generation again as the next round: the same image, new servers.
+    """Replace the live generation by its next round: the same image on new servers.
 
     Raises:
         SettingsError: There is no such service, it is pinned, or nothing of it is live.
@@ -98,7 +98,7 @@ def ask_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool
     """Return the request that pins a service to an earlier generation.
 
     Raises:
-        SettingsError: The service or generation is none to go back to; those that are, are listed.
+        SettingsError: The service or generation cannot be taken; those that can are listed.
     """
     known = _read_known(stack)
     chosen = known.choose(service)
@@ -113,7 +113,7 @@ def ask_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool
 
 
 def describe_way(servers: int, wanted: int, *, launched: bool) -> str:
-    """Say what going back takes, from a generation's servers and how many the settings want."""
+    """Return what going back takes, by the servers that exist and those that the settings want."""
     if launched:
         return "its artifact is launched again, without a bake"
     if servers < wanted:
@@ -136,7 +136,7 @@ def _make_pin(service: KnownService, chosen: Record, why: str) -> dict[str, str]
 
 
 def ask_resume(stack: Opened, service: str, *, now: bool) -> Asked:
-    """Return the request that takes a service's pin away.
+    """Return the request that removes a service's pin.
 
     Raises:
         SettingsError: The service is not pinned.
@@ -160,7 +160,7 @@ def ask_resume(stack: Opened, service: str, *, now: bool) -> Asked:
 
 
 def ask_replace(stack: Opened, service: str, why: str) -> Asked:
-    """Return the request that makes a service's live generation again.
+    """Return the request that replaces a service's live generation.
 
     Raises:
         SettingsError: There is no such service, it is pinned, or nothing of it is live.

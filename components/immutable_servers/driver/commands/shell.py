@@ -1,4 +1,4 @@
-"""`shell`: a login to one server of an image version, which serves nobody and goes on exit."""
+"""`shell`: logs in to one new server of an image version, and removes it on exit."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ def run_shell(stack: Opened, what: str, command: Sequence[str], *, yes: bool) ->
         stack: Whose settings and target are taken.
         what: An image, or `image@version`; the start of a version is enough.
         command: What is run on the server; empty for a login.
-        yes: Ask nothing.
+        yes: Do not ask for confirmation.
 
     Returns:
         The exit code of the login or the command.
@@ -56,7 +56,7 @@ def run_shell(stack: Opened, what: str, command: Sequence[str], *, yes: bool) ->
 
 
 def choose_user(stack: Opened, image: str) -> Chosen:
-    """Return the first service that runs an image: a server of it gets that one's launch spec.
+    """Return the first service that runs an image: the server gets its launch spec.
 
     Raises:
         SettingsError: No service of the stack runs it.
@@ -74,7 +74,7 @@ def choose_user(stack: Opened, image: str) -> Chosen:
 
 
 def find_version(catalog: Images, image: str, start: str) -> Artifact:
-    """Return the artifact whose version begins so.
+    """Return the artifact whose version begins with `start`.
 
     Raises:
         SettingsError: There is none, or several.
@@ -98,7 +98,7 @@ def _describe(artifact: Artifact) -> str:
 
 
 def make_login_command(login: Login, command: Sequence[str], *, terminal: bool) -> list[str]:
-    """Return the command line of a login; a single word is a line for the server's own shell."""
+    """Return the command line of a login; a single word is a line for the server's shell."""
     line = command[0] if len(command) == 1 else shlex.join(command)
     if login.host.startswith("ssh://"):
         config = ["-F", login.ssh_config] if login.ssh_config else []

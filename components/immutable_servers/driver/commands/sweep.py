@@ -1,4 +1,4 @@
-"""`sweep`: lists what no stack owns, and removes it when that is confirmed."""
+"""`sweep`: lists what no stack owns, and removes it when a person agrees."""
 
 import os
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is asked for leftovers: a target, the states of its stacks, and this checkout."""
+    """Finds leftovers at a target and in this checkout, and removes them."""
 
     root: Path
     target: Target
     ask: Ask
 
     def find(self) -> list[Leftover]:
-        """Return what is left over, at the target first."""
+        """Return the leftovers, the target's first."""
         return [*self.target.ownership.find_leftovers(self.ask), *find_in_project(self.root)]
 
     def remove(self, leftover: Leftover) -> bool:
-        """Remove one after a second look; say whether it was removed."""
+        """Check a leftover again and remove it; return whether it was removed."""
         removed = remove_from_project(self.root, leftover)
         return (
             self.target.ownership.remove_leftover(leftover, self.ask)
@@ -41,10 +41,10 @@ class Sweep:
 
 
 def run_sweep(stack: Opened, also: Sequence[str], *, dry_run: bool, yes: bool) -> int:
-    """List what is left over; remove what is sure, and what `also` names, when that is confirmed.
+    """List leftovers; after a yes remove those that are sure, and those that `also` names.
 
     Raises:
-        SettingsError: Something named is not left over, or nobody can be asked and nobody said yes.
+        SettingsError: Something named is not left over, or no person can be asked for a yes.
         ImmutableError: Something could not be removed.
     """
     install_missing(list_asking_parts(stack.settings.target), yes=yes)
@@ -66,10 +66,10 @@ def run_sweep(stack: Opened, also: Sequence[str], *, dry_run: bool, yes: bool) -
 
 
 def choose(found: Sequence[Leftover], also: Sequence[str]) -> list[Leftover]:
-    """Return what is to be removed: what is sure, and what is named.
+    """Return the leftovers to remove: those that are sure, and those that are named.
 
     Raises:
-        SettingsError: A name is none of a leftover's.
+        SettingsError: A name is no leftover's.
     """
     unknown = [name for name in also if name not in {one.name for one in found}]
     if unknown:
@@ -96,7 +96,7 @@ def _confirm(chosen: Sequence[Leftover], *, yes: bool) -> bool:
 
 
 def _remove_all(sweep: Sweep, chosen: Sequence[Leftover]) -> None:
-    """Remove one after the other; what fails keeps nothing else from going.
+    """Remove one after the other; a failure does not stop the others.
 
     Raises:
         ImmutableError: The first failure's branch, with all of them.

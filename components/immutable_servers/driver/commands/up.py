@@ -34,7 +34,7 @@ def run_up(stack: Opened, *, yes: bool, request: Request | None = None, command:
 
     Args:
         stack: The stack.
-        yes: Ask nothing.
+        yes: Do not ask for confirmation.
         request: What a person asks for in addition to the source.
         command: What was typed, where it is not `up`.
 

@@ -1,4 +1,4 @@
-"""`update`: looks outside for what images start from, and writes the locks."""
+"""`update`: looks for newer versions of what images start from, and writes the locks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,11 +16,11 @@ from immutable_servers.identity.upstream_lock import LOCK_FILE, read_lock, write
 from immutable_servers.settings import Settings
 
 OLD = timedelta(days=30)
-"""A lock older than this is worth a note."""
+"""`status` notes a lock that is older than this."""
 
 
 def run_update(stack: Opened, image: str, *, rebuild: bool, yes: bool) -> int:
-    """Write the lock of one image, or of all that start from an upstream; print what changed."""
+    """Write the lock of one image, or of all with an upstream; print what changed."""
     settings = stack.settings
     install_missing(list_upstream_parts(settings.target), yes=yes)
     changed = False

@@ -1,4 +1,4 @@
-"""`verify`: the checks on one server of the checkout's image, which serves nobody and then goes."""
+"""`verify`: runs the checks on one server of the checkout's image, and removes the server."""
 
 import threading
 from contextlib import suppress
@@ -22,7 +22,7 @@ from immutable_servers.verification.runner import Report, run_checks
 
 
 def run_verify(stack: Opened, service: str, *, keep: bool, yes: bool) -> int:
-    """Bake or find, boot one server, run the checks, show them, remove the server.
+    """Bake or find the image, boot one server, run and show the checks, remove the server.
 
     Raises:
         ImmutableError: A bake, a boot or a check failed.

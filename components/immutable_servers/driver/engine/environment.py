@@ -1,4 +1,4 @@
-"""What `pulumi` and `packer` need around them to work the same from the driver and by hand."""
+"""Computes the environment in which `pulumi` and `packer` work, for the driver and by hand."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ FIXED: Mapping[str, str] = {
 
 
 def compute_environment(root: Path) -> dict[str, str]:
-    """Return the variables to set on top of the present ones; makes the backend when it is ours."""
+    """Return the variables to add to the present ones; make the backend when it is ours."""
     made = {"PATH": find_path(), "PACKER_PLUGIN_PATH": str(plugins_dir()), **FIXED}
     if has_own_backend(root):
         state = state_dir(root)
@@ -37,7 +37,7 @@ def compute_environment(root: Path) -> dict[str, str]:
 
 
 def find_path() -> str:
-    """Return the PATH with the virtual environment and the tools that were chosen in front."""
+    """Return the PATH with the virtual environment and the chosen tools in front."""
     path = os.environ.get("PATH", "").split(os.pathsep)
     wanted = [str(Path(sys.prefix, "bin"))]
     for command, find in (
@@ -55,7 +55,7 @@ def find_path() -> str:
 
 
 def has_own_backend(root: Path) -> bool:
-    """Tell whether state goes to our file backend: nobody chose another or is logged in."""
+    """Return whether state goes to our file backend: no other is chosen, and there is no login."""
     chosen = os.environ.get(BACKEND)
     if chosen:
         return normalize(chosen, root) == f"{SCHEME}{state_dir(root)}"
@@ -73,7 +73,7 @@ def state_dir(root: Path) -> Path:
 
 
 def find_passphrase_file(root: Path) -> Path:
-    """Return the file of the generated passphrase, made when missing, for this user only."""
+    """Return the passphrase file, which only this user reads; generate it where it is missing."""
     file = root / places.PROJECT_FOLDER / "passphrase"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -91,5 +91,5 @@ def find_passphrase_file(root: Path) -> Path:
 
 
 def render_exports(values: Mapping[str, str]) -> str:
-    """Return the variables as a shell reads them."""
+    """Return the variables as lines for a shell."""
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())

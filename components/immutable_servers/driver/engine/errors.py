@@ -1,7 +1,7 @@
-"""Finds our errors in what the engine says, and the exit code that they give.
+"""Finds our errors in the engine's output, and their exit code.
 
 An error crosses the engine as text. Ours begin with the name of their class
-(`VerificationError: What failed.`), which is taken off again before a user sees it.
+(`VerificationError: What failed.`), which is removed before a user sees it.
 """
 
 import re
@@ -14,20 +14,20 @@ from immutable_servers.errors import EXIT_CODES, BusyError, ImmutableError
 
 COLOURS = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;:]*m")
 WRAPPERS = ("error: ", "Exception calling application: ", "pulumi.errors.RunError: ")
-"""What the engine and gRPC put before an error's own text."""
+"""What the engine and gRPC put in front of an error's own text."""
 CHECKED = re.compile(r"\S+ resource '[^']*': property \S+ value \{.*?\} has a problem: ", re.DOTALL)
-"""What the engine puts before what a resource's `check` found."""
+"""What the engine puts in front of an error of a resource's `check`."""
 KIND = re.compile(r"(?:[A-Za-z_]\w*\.)*([A-Z]\w*Error): ")
 ECHO = re.compile(
     r"(update|preview|destroy|resource registration) failed|.*exited with non-zero exit code",
     re.DOTALL,
 )
-"""What the engine adds after an error that has been said already."""
+"""What the engine adds after an error that it has reported already."""
 LOCKED = "the stack is currently locked"
 
 
 def clean(text: str) -> str:
-    """Return a message without colours and what the engine put before it."""
+    """Return a message without colours and without what the engine put in front of it."""
     text = COLOURS.sub("", text).strip()
     before = None
     while text != before:
@@ -40,7 +40,7 @@ def clean(text: str) -> str:
 
 
 def find_error(text: str) -> ImmutableError | None:
-    """Return the error of ours that a message carries, or that tells it better, else None."""
+    """Return our error in a message, or ours for an error of the CLI; None for other text."""
     text = clean(text)
     if LOCKED in text:
         holders = find_holders(text)
@@ -52,7 +52,7 @@ def find_error(text: str) -> ImmutableError | None:
 
 
 def _parse(kind: type[ImmutableError], text: str) -> ImmutableError:
-    """Take the three parts apart again, as `ImmutableError.__str__` wrote them."""
+    """Split the text of an error into its three parts, which `ImmutableError.__str__` joined."""
     body, _, todo = text.partition("\nWhat to do: ")
     what, *facts = body.splitlines() or [""]
     facts = [fact.removeprefix("  ") for fact in facts]
@@ -60,6 +60,6 @@ def _parse(kind: type[ImmutableError], text: str) -> ImmutableError:
 
 
 def find_exit_code(messages: Iterable[str]) -> int:
-    """Return the code of the first error of ours, 1 when none is."""
+    """Return the exit code of the first of our errors; 1 without one."""
     found = (find_error(message) for message in messages)
     return next((error.exit_code for error in found if error), 1)

@@ -1,4 +1,4 @@
-"""Says who holds a stack: the engine's lock names user, machine, process and time."""
+"""Describes who holds a stack, from the user, machine, process and time in the engine's lock."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HOLDER = re.compile(r"created by (?P<who>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<at>.+)")
-"""As the engine words it:
+"""As the engine writes it:
 https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/backend/diy/lock.go
 """
 
@@ -17,7 +17,7 @@ CANCEL = '`eval "$(./immutable env)"`, then `pulumi cancel --stack STACK`'
 
 
 def find_holders(text: str) -> list[str]:
-    """Return one line for each holder that a refusal of the engine names."""
+    """Return one line for each holder in the engine's message."""
     return [
         _describe(found) if (found := HOLDER.search(line)) else line.strip()
         for line in text.splitlines()
@@ -26,9 +26,9 @@ def find_holders(text: str) -> list[str]:
 
 
 def advise(holders: Sequence[str]) -> str:
-    """Return how to go on, from what was said of the holders."""
+    """Return how to go on, by the lines on the holders."""
     if holders and all(line.endswith(GONE) for line in holders):
-        return f"Nobody holds it any more. Take the lock away: type {CANCEL}."
+        return f"Nobody holds it any more. To remove the lock, type {CANCEL}."
     return f"Wait for it to end. When you know that it was killed, type {CANCEL}."
 
 
@@ -40,11 +40,11 @@ def _describe(found: "re.Match[str]") -> str:
 
 
 def is_pulumi(pid: int) -> bool:
-    """Tell whether a process runs that can be the lock's: a number may have been given again."""
+    """Return whether the process of a lock may run; its number may be another process's now."""
     try:
         os.kill(pid, 0)
         return b"pulumi" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's process, or no /proc: it may be the lock's
+    except OSError:  # another user's process, or no /proc: it may be the lock's
         return True

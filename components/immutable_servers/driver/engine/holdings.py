@@ -1,4 +1,4 @@
-"""Asks the state of an owner what it holds: a file backend's file, or the backend of this run."""
+"""Asks an owner's state what it holds: the file of a file backend, or this run's backend."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ NOBODY = "nobody recorded which state holds it; the next update of it does"
 
 
 def start_asking(stack: Stack) -> Ask:
-    """Return what asks the state of any owner that can be asked from this run."""
+    """Return a function that asks the state of an owner, where this run can."""
 
     def ask(owner: Owner | None) -> Holdings:
         if owner is None:
@@ -54,7 +54,7 @@ def ask_file(owner: Owner) -> Holdings:
 
 
 def ask_engine(stack: Stack, owner: Owner) -> Holdings:
-    """Return what the backend of this run holds of a stack; it does not tell of runs."""
+    """Return what the backend of this run holds of a stack; it does not know of runs."""
     name = f"{owner.organization}/{owner.project}/{owner.stack}"
     done = replace(stack, name=name).read("stack", "export")
     if done.returncode and MISSING in done.stderr:

@@ -1,4 +1,4 @@
-"""How long work of a kind takes on a stack, from the event logs of its earlier updates."""
+"""Measures how long work took in a stack's earlier updates, from their event logs."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,14 @@ from immutable_servers.driver.terminal.plain import Expected
 from immutable_servers.system.places import PROJECT_FOLDER
 
 RUNS = 12
-"""So many of the newest runs are read."""
+"""Number of recent runs that are read."""
 SHORTEST = 1.0
-"""What took less is not worth an expectation, in seconds: events carry whole ones."""
+"""Shorter work is left out, in seconds: events carry whole seconds."""
 SAME = ('"op":"same"', '"op": "same"')
 
 
 def find_expected(root: Path, stack: str) -> Expected:
-    """Return the median of earlier runs by phase and subject, in seconds."""
+    """Return the median time of earlier runs in seconds, by phase and subject."""
     found: dict[tuple[str, str], list[float]] = {}
     logs = sorted((root / PROJECT_FOLDER / "logs").glob(f"run-*-up-{stack}.jsonl"))
     for log in logs[-RUNS:]:
@@ -28,7 +28,7 @@ def find_expected(root: Path, stack: str) -> Expected:
 
 
 def read_timeline(log: Path) -> Timeline:
-    """Return what a run did, in seconds of the epoch; a log that is gone did nothing."""
+    """Return the timeline of a run, in seconds of the epoch; empty without its log."""
     timeline = Timeline()
     try:
         lines = log.read_text(errors="replace").splitlines()

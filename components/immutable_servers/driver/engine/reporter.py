@@ -1,4 +1,4 @@
-"""Shows an engine's run from its events: a line for each step that matters, errors at the end.
+"""Shows a run of the engine from its events: a line for each step that matters.
 
 Events as the engine writes them with `--json`:
 https://github.com/pulumi/pulumi/blob/v3.259.0/sdk/go/common/apitype/events.go
@@ -28,9 +28,9 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {
     "import": ("=", "imported"),
     "refresh": ("~", "refreshed"),
 }
-"""The engine's word for a step: sign and verb. What is not named is not printed."""
+"""Sign and verb for each of the engine's operations; others are not printed."""
 COMPONENT = "immutable-servers:index:"
-"""How the types of our components begin: folders of resources, with nothing of their own to do."""
+"""Prefix of the types of our components, which only group resources."""
 SILENT = ("same", "read", "refresh", "replace")
 SAID = re.compile(r"(?P<phase>\w+) (?P<name>[\w-]+): (?P<text>.*)")
 """A line of progress, as `progress.start_saying` writes it."""
@@ -38,13 +38,13 @@ Event = Mapping[str, Any]
 
 
 class Silent(Plain):
-    """Shows nothing: for runs whose events alone are of use."""
+    """Shows nothing, for runs of which only the events are used."""
 
     def __init__(self) -> None:
         super().__init__({})
 
     def put(self, text: str) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 @dataclass
@@ -55,8 +55,8 @@ class Reporter:
         preview: Steps are planned, not done.
         errors: Texts of error diagnostics, in their order, without repetitions.
         outputs: The stack's outputs, as the run left them.
-        timeline: When each work began and ended, in seconds of the monotonic clock.
-        failed: What was begun and did not end well.
+        timeline: When work began and ended, in seconds of the monotonic clock.
+        failed: Work that was begun and failed.
         changes: Number of resources by what happened to them.
     """
 
@@ -77,11 +77,11 @@ class Reporter:
 
     @property
     def unfinished(self) -> list[Work]:
-        """What was begun and did not end well, or not at all."""
+        """Work that was begun and failed, or did not end."""
         return [*self.failed, *(work for work, _ in self.timeline.running.values())]
 
     def take(self, event: Event) -> None:
-        """Take one event; of the kinds that it does not know it takes no notice."""
+        """Take one event; unknown kinds are ignored."""
         for kind, handle in (
             ("diagnosticEvent", self._take_diagnostic),
             ("resourcePreEvent", self._take_start),
@@ -105,10 +105,10 @@ class Reporter:
             if severity == "warning":
                 self.display.line(f"  warning: {line}")
             else:
-                self.display.tell(self._find_speaker(line), line)
+                self.display.say_of(self._find_speaker(line), line)
 
     def _find_speaker(self, line: str) -> Work | None:
-        """Return the work under way that a line of progress is about."""
+        """Return the running work that a line of progress is about."""
         said = SAID.match(line)
         if said is None:
             return None
@@ -164,13 +164,13 @@ class Reporter:
             self.display.line(line)
 
     def render_errors(self) -> list[str]:
-        """Return the errors for a reader: ours in their three parts."""
+        """Return the errors for a reader; ours have three parts."""
         found = [(find_error(text), text) for text in self.errors]
         return [render_error(error) if error else text for error, text in found]
 
 
 def _is_by(said: "re.Match[str]", work: Work) -> bool:
-    """Tell whether a line names a work: an image's name is followed by its version there."""
+    """Return whether a line is about some work; there a version follows an image's name."""
     named = said["name"]
     return said["phase"] == work.phase and (
         named == work.name or (work.phase == "bake" and named.rpartition("-")[0] == work.name)

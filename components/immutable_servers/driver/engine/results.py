@@ -1,4 +1,4 @@
-"""What the commands find out, as typed values: printed by them, returned by `Deployment`."""
+"""Results of a run as typed values: commands print them, and `Deployment` returns them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from immutable_servers.driver.engine.reporter import Reporter
 
 @dataclass(frozen=True)
 class Serving:
-    """What a service serves after a run.
+    """A service after a run: its address, generation, servers and images.
 
     Attributes:
         generation: The live generation's id.
@@ -41,19 +41,19 @@ class Outcome:
 
     @property
     def changed(self) -> bool:
-        """Something was done."""
+        """Whether the run changed something."""
         return bool({*self.changes} - {"same", "read"})
 
 
 def make_outcome(reporter: Reporter, seconds: float) -> Outcome:
-    """Return what a run that went well did."""
+    """Return the result of a run that succeeded."""
     phases = {phase: round(end - start, 1) for phase, (start, end) in reporter.spans.items()}
     services = find_serving(reporter.outputs.get("services"))
     return Outcome(dict(reporter.changes), phases, services, round(seconds, 1))
 
 
 def find_serving(services: Any) -> tuple[Serving, ...]:  # noqa: ANN401 - a stack output, not ours to trust
-    """Return what serves, as the stack's outputs say; what is not understood is left out."""
+    """Return what serves, from the stack's outputs; unknown forms are left out."""
     if not isinstance(services, Mapping):
         return ()
     return tuple(
@@ -76,5 +76,5 @@ def _read_images(images: Any) -> Mapping[str, str]:  # noqa: ANN401 - a stack ou
 
 
 def render_images(images: Mapping[str, str]) -> str:
-    """Return such as `app f63fc2e0bb14, base 5c0032482a90`."""
+    """Return text such as `app f63fc2e0bb14, base 5c0032482a90`."""
     return ", ".join(f"{image} {version}" for image, version in images.items())

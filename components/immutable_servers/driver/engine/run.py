@@ -31,11 +31,12 @@ STREAMED_PREVIEWS = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOMENT = 0.1
-"""Seconds between two looks at the events."""
+"""Seconds between two readings of the events."""
 KEPT_RUNS = 20
-"""Of each command on each stack: updates tell how long the next takes, and previews are many."""
+"""Logs kept of each command on each stack, so that many previews do not push out the updates,
+from which `past_runs` reads how long work takes."""
 KEPT_IN_ALL = 200
-"""Stacks come and go."""
+"""Logs kept of all stacks together, as stacks come and go."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
     """Run one command of the engine to its end.
 
     The engine runs in a session of its own: a terminal's Ctrl-C reaches this process, which hands
-    it on. The engine then starts nothing new, and what is under way is told to end; a second Ctrl-C
+    it on. The engine then starts nothing new, and running work is asked to end; a second Ctrl-C
     does not wait for that.
     """
     if stack.own:
@@ -68,19 +69,19 @@ def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
 
 
 def _run(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
-    command = [*_die_with_us(), *stack.render_command([*words, "--json"], config=True)]
+    command = [*_die_with_parent(), *stack.render_command([*words, "--json"], config=True)]
     log = make_log(stack.root, words[0], stack.name)
     with (
         start_fifo() as fifo,
         log.open("w") as out,
-        log.with_suffix(".txt").open("w") as told,
+        log.with_suffix(".txt").open("w") as printed,
         subprocess.Popen(
             command,
             cwd=stack.root,
             env={**stack.environment, **STREAMED_PREVIEWS, stopping.VARIABLE: str(fifo)},
             stdin=subprocess.DEVNULL,
             stdout=out,
-            stderr=told,
+            stderr=printed,
             start_new_session=True,
         ) as process,
         _hand_on_signals(process, fifo) as signals,
@@ -99,7 +100,8 @@ def _run(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
 def make_log(root: Path, word: str, stack: str) -> Path:
     """Return the file for a run's events; the oldest ones of its kind are removed.
 
-    A file and no pipe: when this process is killed, the engine must live to end its run cleanly.
+    A file instead of a pipe: when this process is killed, the engine must live on to end its run
+    cleanly.
     """
     folder = places.logs_dir(root)
     kind = sorted(folder.glob(f"run-*-{word}-{stack}.jsonl"))
@@ -111,7 +113,7 @@ def make_log(root: Path, word: str, stack: str) -> Path:
 
 
 def _follow(process: "subprocess.Popen[bytes]", log: Path, reporter: Reporter) -> Iterator[str]:
-    """Hand the events to the reporter until the engine ends; yield lines that are none."""
+    """Hand the events to the reporter until the engine ends; yield lines that are no events."""
     rest = ""
     with log.open() as events:
         while True:
@@ -128,7 +130,7 @@ def _follow(process: "subprocess.Popen[bytes]", log: Path, reporter: Reporter) -
 
 
 def _is_running(process: "subprocess.Popen[bytes]") -> bool:
-    """Wait a moment for the engine's end; tell whether it still runs."""
+    """Wait a moment for the engine's end; return whether it still runs."""
     try:
         process.wait(MOMENT)
     except subprocess.TimeoutExpired:
@@ -145,24 +147,24 @@ def _parse(line: str) -> dict[str, Any] | None:
 
 
 def _end_orphans(session: int) -> None:
-    """End the plugins of an engine that was killed: they are what is left in its session."""
+    """End the plugins of an engine that was killed: the processes left in its session."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if os.getsid(int(entry.name)) == session:
                 os.kill(int(entry.name), signal.SIGTERM)
 
 
-def _die_with_us() -> Sequence[str]:
-    """Return the words that have the kernel interrupt the engine when this process is killed."""
+def _die_with_parent() -> Sequence[str]:
+    """Return the command prefix that has the kernel interrupt the engine when this process dies."""
     there = sys.platform == "linux" and shutil.which("setpriv")
     return ("setpriv", "--pdeathsig", "INT", "--") if there else ()
 
 
 @contextmanager
 def _hand_on_signals(process: "subprocess.Popen[bytes]", fifo: Path) -> Iterator[list[int]]:
-    """Hand each of `SIGNALS` on to the engine as SIGINT; yield what came.
+    """Hand each of `SIGNALS` on to the engine as SIGINT; yield those that came.
 
-    The first one also tells what is under way to end. Only a program's main thread gets signals.
+    The first one also asks running work to end. Only a program's main thread gets signals.
     """
     came: list[int] = []
     opened: list[int] = []

@@ -1,4 +1,4 @@
-"""One stack of the project, and how `pulumi` is called for it."""
+"""Calls `pulumi` for one stack of the project."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from immutable_servers.system.files import write_whole
 SALT = "encryptionsalt:"
 SECRET = "secure:"  # noqa: S105 - how Pulumi marks a secret in a stack file
 MISSING = "no stack named"
-"""What the CLI says of a stack that its backend does not hold."""
+"""The CLI's error for a stack that its backend does not hold."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Stack:
     own: bool
 
     def run(self, *words: str, config: bool = False) -> "subprocess.CompletedProcess[str]":
-        """Run a short `pulumi` command on the stack, which is made first where it is missing.
+        """Run a short `pulumi` command on the stack; make the stack first where it is missing.
 
         With `config` the command reads the stack's file.
         """
@@ -47,7 +47,7 @@ class Stack:
         return done
 
     def read(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run a short `pulumi` command that changes nothing, and makes no stack."""
+        """Run a short `pulumi` command that changes nothing; a missing stack is not made."""
         return self._run(words, config=False)
 
     def _run(self, words: Sequence[str], *, config: bool) -> "subprocess.CompletedProcess[str]":
@@ -69,8 +69,8 @@ class Stack:
     def create(self) -> None:
         """Make the stack in its backend.
 
-        For our own backend that happens beside the project: the CLI writes a salt into the stack's
-        file, which is of use to nobody who has another passphrase and would end up in a commit.
+        For our own backend that happens in a temporary folder: the CLI writes a salt into the
+        stack's file, which would end up in a commit and is useless with another passphrase.
 
         Raises:
             ImmutableError: The CLI could not.
@@ -95,11 +95,11 @@ class Stack:
             )
 
     def _hides(self) -> bool:
-        """Tell whether the CLI gets a copy of the stack's file: it has no secrets of its own."""
+        """Return whether the CLI gets a copy of the file, which then must hold no secrets."""
         return self.own and SECRET not in find_stack_file(self.root, self.name).read_text()
 
     def _render_config(self) -> Path:
-        """Write the copy of the stack's file without a salt, and return its place."""
+        """Write a copy of the stack's file without its salt, and return the copy's path."""
         file = find_stack_file(self.root, self.name)
         lines = file.read_text().splitlines(keepends=True)
         copy = self.root / places.PROJECT_FOLDER / "config" / file.name

@@ -1,4 +1,4 @@
-"""The FIFO by which a run's processes are told to stop (see `system.stopping`)."""
+"""Makes the FIFO that asks a run's processes to stop (see `system.stopping`)."""
 
 import os
 import tempfile

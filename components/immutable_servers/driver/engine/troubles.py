@@ -1,4 +1,4 @@
-"""Says what is wrong with the state, or with the engine: the CLI's words are long, or no help."""
+"""Translates the CLI's errors about state and engine into ours."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ REPAIR = (
 
 @dataclass(frozen=True)
 class Trouble:
-    """One kind of trouble.
+    """One kind of error.
 
     Attributes:
-        sign: Stands in the line of the CLI's output that tells it.
+        sign: Matches the line of the CLI's output that reports it.
     """
 
     sign: "re.Pattern[str]"
@@ -31,14 +31,14 @@ class Trouble:
 TROUBLES: Sequence[Trouble] = (
     Trouble(
         re.compile(r"no space left on device"),
-        "The state could not be written, for its disk is full",
+        "The disk is full: the state could not be written",
         "Free some space, then run the same command again: it goes on from what is there.",
         ImmutableError,
     ),
     Trouble(
         re.compile(r"error reading from server: (EOF|.*connection reset by peer)"),
         "A process of this run was killed",
-        "Somebody killed it, or the kernel did for want of memory: see `dmesg`. Run the same"
+        "Somebody killed it, or the kernel's out-of-memory killer did: see `dmesg`. Run the same"
         " command again: it goes on from what is there.",
         ImmutableError,
     ),
@@ -49,9 +49,9 @@ TROUBLES: Sequence[Trouble] = (
     ),
     Trouble(
         re.compile(r"failed to load checkpoint: EOF"),
-        "A note beside the state file is empty: an engine was killed while it wrote",
+        "A file next to the state file is empty: an engine was killed while it wrote",
         "The state itself is whole, and what serves goes on. Delete the empty file that ends in"
-        " `.attrs` beside it, below `.pulumi/stacks/`. `?metadata=skip` at the end of"
+        " `.attrs` next to it, below `.pulumi/stacks/`. `?metadata=skip` at the end of"
         " PULUMI_BACKEND_URL keeps such files from being written.",
     ),
     Trouble(
@@ -79,7 +79,7 @@ TROUBLES: Sequence[Trouble] = (
 
 
 def find_trouble(text: str) -> ImmutableError | None:
-    """Return what a text of the CLI says of one of these; None when it is about something else."""
+    """Return our error for a text of the CLI; None when it is about something else."""
     lines = text.splitlines()
     for trouble in TROUBLES:
         found = next((line for line in lines if trouble.sign.search(line)), None)

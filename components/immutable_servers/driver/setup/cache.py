@@ -1,4 +1,4 @@
-"""The toolchain's folder: one sub-folder for each tool and version, whole or not there."""
+"""Keeps the toolchain: one folder for each tool and version, complete or missing."""
 
 import json
 import math
@@ -28,13 +28,13 @@ def toolchain_dir() -> Path:
 
 @contextmanager
 def start_folder(place: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `place` when the block ends without an error."""
+    """Yield an empty folder, and rename it to `place` when the block succeeds."""
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=place.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
-        if place.exists():  # made from the same input by somebody else: theirs is as good
+        if place.exists():  # another process made it from the same input
             return
         temporary.rename(place)
     finally:

@@ -13,7 +13,7 @@ from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
-"""Where haproxy and others lie, which a user's PATH on Debian does not name."""
+"""Folders of haproxy and others, which a user's PATH on Debian lacks."""
 UPDATE = ("apt-get", "update", "--quiet=2")
 INSTALL = ("apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends")
 
@@ -31,7 +31,7 @@ def find_file(file: Path) -> Found | None:
 
 
 def find_package_versions(names: Sequence[str]) -> Mapping[str, str]:
-    """Return the versions of installed packages; of other systems' nothing."""
+    """Return the versions of installed packages; empty on other systems."""
     words = ["dpkg-query", "--show", "--showformat=${Package} ${Version}\n", "--"]
     named = [name for name in names if name]
     if not named or not shutil.which(words[0]):
@@ -77,7 +77,7 @@ def install_packages(names: Sequence[str], say: Say) -> None:
 
 
 def find_rights() -> Sequence[str] | None:
-    """Return what goes before apt-get, or None when this user may not run it."""
+    """Return the command prefix for apt-get; None when this user may not run it."""
     if shutil.which("apt-get") is None:
         return None
     quiet = ("env", "DEBIAN_FRONTEND=noninteractive")

@@ -14,7 +14,7 @@ from immutable_servers.errors import SetupError
 
 
 def install_missing(parts: Sequence[Part], *, yes: bool) -> None:
-    """Install those of `parts` that are not found; nothing is printed when none is missing.
+    """Install the parts that are missing; print nothing when all are found.
 
     Raises:
         SetupError: The user said no, or a part could not be installed.
@@ -39,7 +39,7 @@ def install_missing(parts: Sequence[Part], *, yes: bool) -> None:
 
 
 def require_parts(parts: Sequence[Part]) -> None:
-    """Refuse to go on without `parts`; nothing is installed.
+    """Raise when a part is missing; nothing is installed.
 
     Raises:
         SetupError: Some are missing; each is named with its fix.
@@ -65,7 +65,7 @@ def _install(missing: Sequence[Part]) -> None:
 
 
 def _do(name: str, install: Callable[[Say], None], parts: Sequence[Part]) -> None:
-    """Run one installation, saying when it began and ended, and look whether it worked.
+    """Run one installation, print its begin and end, and check that its parts are found.
 
     Raises:
         SetupError: A part is still not found.

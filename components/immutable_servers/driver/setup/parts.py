@@ -1,4 +1,4 @@
-"""What a part of the set-up is: how it is found, how it is installed, and what that costs."""
+"""A part of the set-up: how it is found, how it is installed, and what that costs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from immutable_servers.contract.values import Say
 
 @dataclass(frozen=True)
 class Found:
-    """A part that is there.
+    """A part that was found.
 
     Attributes:
         version: As the part itself says it, such as `3.259.0`.

@@ -71,7 +71,7 @@ def install_host(say: Say) -> None:
 
 
 def _link(source: Path, place: Path) -> None:
-    """Give a file a second name; the engine looks beside its own, so no symbolic link will do."""
+    """Give a file a second name; no symbolic link, as the engine looks next to the real file."""
     try:
         os.link(source, place)
     except OSError:

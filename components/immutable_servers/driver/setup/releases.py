@@ -1,4 +1,4 @@
-"""Fetches a maker's official release, checked against the maker's own checksum."""
+"""Downloads an official release, and checks it against the published checksum."""
 
 import hashlib
 import http.client
@@ -17,7 +17,7 @@ from immutable_servers.driver.setup import versions
 from immutable_servers.errors import SetupError
 
 CONNECT_SECONDS = 5
-"""A maker's site that cannot be reached must not hold up the build that takes its place."""
+"""Short, as an unreachable site must not delay the build that replaces the download."""
 READ_SECONDS = 30
 BLOCK = 1 << 20
 
@@ -105,7 +105,7 @@ def _read(url: str) -> str:
 
 
 def _download(url: str, file: Path) -> str:
-    """Save a URL and return its SHA-256; of a download that breaks off nothing is left."""
+    """Save a URL and return its SHA-256; remove a download that breaks off."""
     digest = hashlib.sha256()
     try:
         with (

@@ -1,4 +1,4 @@
-"""The versions that the toolchain is made of. A test compares them with the Go modules."""
+"""The versions of the toolchain. A test compares them with the Go modules."""
 
 import re
 

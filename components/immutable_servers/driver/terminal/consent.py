@@ -1,4 +1,4 @@
-"""Asks before a run on a target whose servers cost money."""
+"""Asks for a yes before a run on a target whose servers cost money."""
 
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
@@ -6,17 +6,17 @@ from immutable_servers.targets import find_target_class
 
 
 def require_yes(target: str, stack: str, command: str, *, yes: bool) -> None:
-    """Return when the run may begin: on a target without a bill at once.
+    """Ask for a yes where servers cost money.
 
     Args:
-        target: The name in the stack's settings; one that is no target costs nothing, and its
-            mistake is reported with the others.
+        target: The name in the stack's settings; a name that is no target's costs nothing, and
+            is reported later, with the other mistakes.
         stack: The stack's name.
         command: As it is typed, such as `up prod`.
-        yes: Somebody said yes beforehand.
+        yes: The answer was given beforehand.
 
     Raises:
-        SettingsError: Nobody can be asked, or the answer was no.
+        SettingsError: No person can be asked, or the answer was no.
     """
     if yes or not costs_money(target):
         return
@@ -34,7 +34,7 @@ def require_yes(target: str, stack: str, command: str, *, yes: bool) -> None:
 
 
 def costs_money(target: str) -> bool:
-    """Tell whether a target's servers are paid for; False for what is no target."""
+    """Return whether a target's servers are paid for; False for a name that is no target's."""
     try:
         return find_target_class(target).costs_money
     except SettingsError:

@@ -1,4 +1,4 @@
-"""Speaks to the user: progress and errors on stderr, data on stdout."""
+"""Prints for the user: progress and errors on stderr, data on stdout."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 GAP = 2
-"""Columns between two of a table."""
+"""Spaces between two columns of a table."""
 
 
 def _print(line: str) -> None:
@@ -30,13 +30,13 @@ _speaker: ContextVar[Callable[[str], None]] = ContextVar("speaker", default=_pri
 
 
 def say(line: str) -> None:
-    """Print one line of progress; when the terminal is gone, the work goes on without."""
+    """Print one line of progress; a terminal that is gone is no error."""
     _speaker.get()(line)
 
 
 @contextmanager
 def speaking_to(listener: Callable[[str], None]) -> Iterator[None]:
-    """Hand progress to a function instead, in this thread."""
+    """Hand this thread's progress to a function instead of printing it."""
     token = _speaker.set(listener)
     try:
         yield
@@ -45,10 +45,10 @@ def speaking_to(listener: Callable[[str], None]) -> Iterator[None]:
 
 
 def show(line: str, out: TextIO | None = None) -> None:
-    """Print one line of data; whoever reads may have read enough, which ends the command.
+    """Print one line of data; when the reader has closed the pipe, the command ends.
 
     Raises:
-        SystemExit: Nobody reads any more; all clean-up on the way is done.
+        SystemExit: The pipe is closed; clean-up still runs.
     """
     try:
         print(line, file=out or sys.stdout, flush=True)
@@ -59,12 +59,12 @@ def show(line: str, out: TextIO | None = None) -> None:
 
 
 def is_interactive() -> bool:
-    """Tell whether somebody can be asked."""
+    """Return whether a person can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(question: str) -> bool:
-    """Ask for a yes; anything else, the end of the input too, is a no."""
+    """Ask a question; any answer but yes is a no, and so is the end of the input."""
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
@@ -73,7 +73,7 @@ def ask(question: str) -> bool:
 def show_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], out: TextIO | None = None
 ) -> None:
-    """Print a table; where the terminal is too narrow for it, a few lines for each row.
+    """Print a table, or some lines for each row where the terminal is too narrow.
 
     Without a terminal its lines are as wide as they need to be.
     """
@@ -98,7 +98,7 @@ def show_table(
 def _show_blocks(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], out: TextIO
 ) -> None:
-    """Print each row as lines of their own; a long one is the terminal's to wrap, and to copy."""
+    """Print each row as several lines; the terminal wraps long ones."""
     lines = [title] if title else []
     for row in rows:
         rest = zip(columns[1:], row[1:], strict=True)
@@ -107,7 +107,7 @@ def _show_blocks(
 
 
 def make_console(out: TextIO) -> "Console":
-    """Return a console of rich's that honours NO_COLOR and cuts nothing outside a terminal."""
+    """Return a rich console that respects NO_COLOR and cuts nothing outside a terminal."""
     from rich.console import Console  # noqa: PLC0415 - costs 0.1 s, which `env` need not pay
 
     width = None if out.isatty() else 200
@@ -121,12 +121,12 @@ def fail(error: ImmutableError) -> int:
 
 
 def render_error(error: ImmutableError) -> str:
-    """Return the three parts for a reader, without the branch, which is the exit code's matter."""
+    """Return the three parts of an error, without the name of its class."""
     return str(error).removeprefix(f"{type(error).__name__}: ")
 
 
 def fail_unexpectedly(error: BaseException, project_root: Path) -> int:
-    """Print one line for what should not have happened, and keep the traceback in a file."""
+    """Print one line for an unexpected error, and keep its traceback in a file."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     log = places.logs_dir(project_root) / f"crash-{stamp}-{os.getpid()}.log"
     log.write_text("".join(traceback.format_exception(error)))

@@ -1,4 +1,4 @@
-"""How a run of the engine is shown: plain lines, live rows in a terminal, foldable groups in CI."""
+"""Chooses how a run is shown: plain lines, live rows in a terminal, foldable groups in CI."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ __all__ = ["Expected", "Plain", "start_display"]
 
 @contextmanager
 def start_display(expected: Expected) -> Iterator[Plain]:
-    """Yield the display that fits where stderr goes; it is ended whatever happens."""
+    """Yield the display that fits stderr, and close it at the end."""
     display = _choose(expected, os.environ)
     try:
         yield display

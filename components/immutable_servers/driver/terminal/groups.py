@@ -1,4 +1,4 @@
-"""Plain lines in foldable groups, as the logs of GitHub and GitLab show them."""
+"""Shows a run as foldable groups in the logs of GitHub and GitLab."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from immutable_servers.driver.terminal.plain import Expected, Plain
 
 @dataclass(frozen=True)
 class Marks:
-    """How a host is told where a group begins and ends; both take name and title."""
+    """Render the lines that begin and end a group, from its name and title."""
 
     begin: Callable[[str, str], str]
     end: Callable[[str], str]
@@ -26,7 +26,7 @@ GITLAB = Marks(
 
 
 class Groups(Plain):
-    """One group for each work that begins; groups cannot overlap, so the last one is open."""
+    """Opens a group for new work; groups cannot overlap, so only the last one is open."""
 
     def __init__(self, expected: Expected, marks: Marks) -> None:
         super().__init__(expected)

@@ -1,4 +1,4 @@
-"""Rows at the end of a terminal: what is under way, for how long, and what it said last."""
+"""Shows running work as rows at the end of a terminal: its time and its last line."""
 
 import time
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class _Row:
 
 
 class Live(Plain):
-    """One row for each work under way, and one line for each that is done."""
+    """Shows one row for running work, and one line for finished work."""
 
     def __init__(self, expected: Expected) -> None:
         super().__init__(expected)
@@ -35,33 +35,33 @@ class Live(Plain):
         self.live.start()
 
     def put(self, text: str) -> None:
-        """Say a line above the rows."""
+        """Print a line above the rows."""
         self.console.print(Text(text, overflow="fold"))
 
     def begin(self, work: Work) -> None:
-        """Give it a row."""
+        """Add a row."""
         self.rows[work] = _Row()
 
-    def tell(self, work: Work | None, text: str) -> None:
+    def say_of(self, work: Work | None, text: str) -> None:
         """Show the line in the row of its work, till the next one; the row names the work."""
         if work in self.rows:
             self.rows[work].said = text.partition(": ")[2]
         else:
-            super().tell(work, text)
+            super().say_of(work, text)
 
     def end(self, work: Work, text: str) -> None:
-        """Say what was done, and what it said last."""
+        """Print what was done, with its last line."""
         row = self.rows.pop(work, _Row())
         self.line(f"{text}: {row.said}" if row.said else text)
 
     def drop(self, work: Work) -> None:
-        """Take its row away; what it said last stays."""
+        """Remove the row; its last line stays."""
         row = self.rows.pop(work, _Row())
         last = f", last: {row.said}" if row.said else ""
         self.line(f"  {work.phase} {work.name}: did not end well{last}")
 
     def close(self) -> None:
-        """Take the rows away."""
+        """Remove the rows."""
         self.live.stop()
 
     def render(self) -> RenderableType:

@@ -1,4 +1,4 @@
-"""A display of plain lines, which the others refine."""
+"""Shows a run as plain lines; the other displays refine this one."""
 
 import time
 from collections.abc import Mapping
@@ -12,41 +12,41 @@ Expected = Mapping[tuple[str, str], float]
 
 
 class Plain:
-    """Says every line, each with the time since the run began."""
+    """Prints each line with the time since the run began."""
 
     def __init__(self, expected: Expected) -> None:
         self.expected = expected
         self.began = time.monotonic()
 
     def line(self, text: str) -> None:
-        """Say a line of the run."""
+        """Print a line of the run."""
         self.put(f"{render_clock(time.monotonic() - self.began)} {text}")
 
     def put(self, text: str) -> None:
-        """Say a line as it is."""
+        """Print a line as it is."""
         console.say(text)
 
     def begin(self, work: Work) -> None:
-        """Take the start of a work."""
+        """Take the start of work."""
 
-    def tell(self, work: Work | None, text: str) -> None:
-        """Take a line that a resource printed, and the work under way that it is about."""
+    def say_of(self, work: Work | None, text: str) -> None:
+        """Take a line that a resource printed, and the running work that it is about."""
         del work
         self.line(f"  {text}")
 
     def end(self, work: Work, text: str) -> None:
-        """Take the end of a work, in words."""
+        """Take the end of work, in words."""
         del work
         self.line(text)
 
     def drop(self, work: Work) -> None:
-        """Take the end of a work that failed; its error is shown at the end."""
+        """Take the end of work that failed; its error is shown at the end."""
 
     def close(self) -> None:
         """End the display."""
 
     def word_expected(self, work: Work) -> str:
-        """Return such as `about 45 s`; empty where no earlier run tells."""
+        """Return text such as `about 45 s`; empty where no earlier run was timed."""
         seconds = self.expected.get(work.key)
         return f"about {render_seconds(seconds)}" if seconds else ""
 

@@ -15,7 +15,7 @@ from harness.builders import LAUNCH, know, make_record, make_wish
 from harness.checkout import ROOT
 from harness.previews import BROKEN, PREVIEW, SERVICE
 from immutable_servers.driver.commands.preview import command, services, words
-from immutable_servers.driver.commands.preview.collect import PreviewReporter, Told
+from immutable_servers.driver.commands.preview.collect import Collected, PreviewReporter
 from immutable_servers.driver.commands.preview.history import find_past_updates
 from immutable_servers.driver.commands.preview.markdown import LIMIT, escape, render_markdown
 from immutable_servers.driver.commands.preview.models import (
@@ -159,7 +159,7 @@ def test_the_engine_has_the_last_word() -> None:
 
 def test_exit_codes_tell_error_changes_and_nothing_apart() -> None:
     """An error wins over changes; without the flag changes are a success."""
-    changes, wrong = Told(PREVIEW, 0), Told(BROKEN, 2)
+    changes, wrong = Collected(PREVIEW, 0), Collected(BROKEN, 2)
     assert command._find_code([changes, wrong], exact=True) == 2
     assert command._find_code([changes], exact=True) == CHANGES
     assert command._find_code([changes], exact=False) == 0

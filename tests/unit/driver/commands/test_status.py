@@ -159,7 +159,7 @@ def test_a_generation_without_its_fleet_is_told(shelf: Shelf) -> None:
     found = list_drift(asked.known, asked.ledger, asked.fleets, asked.traffic, (), None)
     assert [(one.kind, one.generation, one.then.partition(":")[0]) for one in found] == [
         ("fleet", OLD, "forgets it"),
-        ("fleet", NEW, "makes a new round beside, verifies it, and moves the traffic"),
+        ("fleet", NEW, "makes a new round, verifies it, and moves the traffic"),
     ]
 
 

@@ -112,7 +112,7 @@ def test_a_locked_stack_says_who_holds_it_since_when_and_how_to_go_on() -> None:
             errors.ImmutableError,
             "Free some space",
         ),
-        ("error: error reading from server: EOF", errors.ImmutableError, "want of memory"),
+        ("error: error reading from server: EOF", errors.ImmutableError, "out-of-memory"),
         (
             "error: getting secrets manager: incorrect passphrase",
             SettingsError,

@@ -234,7 +234,7 @@ def test_a_narrow_terminal_cuts_only_the_last_line() -> None:
     """At 40 columns each row is one line with work, elapsed and expected time."""
     terminal = Terminal(40)
     terminal.begin(VERIFY)
-    terminal.tell(VERIFY, "verify web-3f2a9c41: web-3f2a9c41-0: test_the_whole_long_name passed")
+    terminal.say_of(VERIFY, "verify web-3f2a9c41: web-3f2a9c41-0: test_the_whole_long_name passed")
     (row,) = terminal.show()
     assert len(row) <= 40
     assert row.startswith("     verify web  0:00 of about 26 s")
@@ -263,7 +263,7 @@ def test_each_work_is_a_foldable_group(
     """A group is closed before the next one begins, and at the end."""
     groups = Groups({BAKE.key: 45}, marks)
     groups.begin(BAKE)
-    groups.tell(BAKE, "a line")
+    groups.say_of(BAKE, "a line")
     groups.begin(BAKE)
     groups.begin(VERIFY)
     groups.close()

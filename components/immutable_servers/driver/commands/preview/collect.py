@@ -1,4 +1,4 @@
-"""Puts a stack's preview together: our own plan beside the engine's, each without the other."""
+"""Collects a stack's preview: our own plan and the engine's, made at the same time."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,14 +31,14 @@ from immutable_servers.planning.wish import make_routes
 from immutable_servers.system.git import read_commit
 
 SILENT = ("same", "read", "read-replacement", "replace", "refresh")
-"""Operations that are no step of their own: `replace` is its create and delete."""
+"""Operations that are not listed as steps: a `replace` is also a create and a delete."""
 NO_LEDGER = "the ledger cannot be read offline: what serves now is not known"
 UNASKED = "offline: the ledger's word is taken for what exists and serves"
 
 
 @dataclass
 class PreviewReporter(Reporter):
-    """Takes the events of the engine's preview as data; what it says is what it warns of."""
+    """Collects the steps and warnings of the engine's preview."""
 
     steps: list[EngineStep] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -61,14 +61,14 @@ class PreviewReporter(Reporter):
 
 
 @dataclass(frozen=True)
-class Told:
+class Collected:
     """A preview with the exit code of its error, 0 without one."""
 
     preview: StackPreview
     code: int
 
 
-def collect(stack: Opened, *, offline: bool) -> Told:
+def collect(stack: Opened, *, offline: bool) -> Collected:
     """Preview one stack; errors become problems of the preview."""
     if offline:
         return _finish(stack, _attempt(_plan_offline, stack), None)
@@ -127,7 +127,7 @@ def _plan_offline(stack: Opened) -> StackPreview:
 
 
 def _forget(preview: StackPreview) -> StackPreview:
-    """Take back what was said of what serves: an unreadable ledger is never an empty one."""
+    """Remove statements on what serves: an unreadable ledger is never taken for an empty one."""
     return _with(
         preview,
         images=tuple(image.model_copy(update={"why": ()}) for image in preview.images),
@@ -142,7 +142,7 @@ def _describe(
     addresses: Mapping[str, str],
     notes: tuple[str, ...],
 ) -> StackPreview:
-    """Return our part; without a target it says that nothing was asked."""
+    """Return our part; without a target it is marked as offline."""
     return StackPreview(
         stack=stack.name,
         project=stack.scope.project,
@@ -156,16 +156,18 @@ def _describe(
     )
 
 
-def _finish(stack: Opened, plan: StackPreview | ImmutableError, engine: _Engine | None) -> Told:
-    """Put both parts together; the engine's error stands where both have one."""
+def _finish(
+    stack: Opened, plan: StackPreview | ImmutableError, engine: _Engine | None
+) -> Collected:
+    """Join both parts; the engine's error is reported where both have one."""
     preview = plan if isinstance(plan, StackPreview) else _make_empty(stack, engine)
     if engine is None:
         if isinstance(plan, StackPreview):
-            return Told(plan, 0)
-        return Told(_with(preview, problems=(make_problem(plan),)), plan.exit_code)
+            return Collected(plan, 0)
+        return Collected(_with(preview, problems=(make_problem(plan),)), plan.exit_code)
     if engine.ended.code:
         problems = find_problems(engine.ended, engine.reporter)
-        return Told(_with(preview, problems=problems), engine.ended.code)
+        return Collected(_with(preview, problems=problems), engine.ended.code)
     part = EnginePreview(
         changes=engine.reporter.changes,
         steps=tuple(engine.reporter.steps),
@@ -175,7 +177,7 @@ def _finish(stack: Opened, plan: StackPreview | ImmutableError, engine: _Engine 
     notes = preview.notes
     if isinstance(plan, ImmutableError):
         notes = (*notes, f"what changes cannot be explained: {plan.what}")
-    return Told(_with(preview, engine=part, notes=notes), 0)
+    return Collected(_with(preview, engine=part, notes=notes), 0)
 
 
 def _make_empty(stack: Opened, engine: _Engine | None) -> StackPreview:

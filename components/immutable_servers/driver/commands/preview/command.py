@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from immutable_servers.driver.commands.preview import words
-from immutable_servers.driver.commands.preview.collect import Told, collect
+from immutable_servers.driver.commands.preview.collect import Collected, collect
 from immutable_servers.driver.commands.preview.markdown import render_markdown
 from immutable_servers.driver.commands.preview.models import CHANGES, make_document
 from immutable_servers.driver.commands.preview.text import render_text
@@ -28,12 +28,12 @@ STDOUT = "-"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the flags ask for.
+    """The flags of a preview.
 
     Attributes:
         markdown: File of the pull request comment; empty for none.
         json: File of the data, `-` for stdout; empty for none.
-        exit_code: Tell changes from nothing to do.
+        exit_code: Return another code for changes than for nothing to do.
     """
 
     every: bool = False
@@ -55,14 +55,14 @@ def run_preview(root: Path, name: str, wanted: Wanted) -> int:
     targets = dict.fromkeys(stack.target_name for stack in stacks)
     for target in () if wanted.offline else targets:
         install_missing(list_parts(target, acts=False), yes=wanted.yes)
-    told = [_tell(stack, wanted) for stack in stacks]
-    previews = tuple(each.preview for each in told)
+    collected = [_preview(stack, wanted) for stack in stacks]
+    previews = tuple(each.preview for each in collected)
     if wanted.markdown:
         marker = "all" if wanted.every else name
         write_data(wanted.markdown, render_markdown(previews, marker))
     if wanted.json:
         write_data(wanted.json, make_document(previews).model_dump_json(indent=2) + "\n")
-    return _find_code(told, exact=wanted.exit_code)
+    return _find_code(collected, exact=wanted.exit_code)
 
 
 def run_diff(stack: Opened, *, yes: bool) -> int:
@@ -77,17 +77,17 @@ def run_diff(stack: Opened, *, yes: bool) -> int:
     return 0
 
 
-def _tell(stack: Opened, wanted: Wanted) -> Told:
-    told = collect(stack, offline=wanted.offline)
+def _preview(stack: Opened, wanted: Wanted) -> Collected:
+    collected = collect(stack, offline=wanted.offline)
     if STDOUT not in (wanted.json, wanted.markdown):
-        show(told.preview)
-    for problem in told.preview.problems:
+        show(collected.preview)
+    for problem in collected.preview.problems:
         console.say(console.paint_error("\n".join(words.list_problem(problem))))
-    return told
+    return collected
 
 
 def show(preview: "StackPreview") -> None:
-    """Print a preview for a reader; in a narrow terminal lines are wrapped at their words."""
+    """Print a preview for a reader; a terminal wraps long lines between words."""
     if preview.problems and not preview.images:
         return
     from rich.padding import Padding  # noqa: PLC0415 - costs 0.1 s, which `--help` need not pay
@@ -118,10 +118,10 @@ def write_data(place: str, text: str) -> None:
         ) from error
 
 
-def _find_code(told: Sequence[Told], *, exact: bool) -> int:
-    """Return the first error's code, else what `--exit-code` tells apart."""
-    failed = [each.code for each in told if each.code]
+def _find_code(collected: Sequence[Collected], *, exact: bool) -> int:
+    """Return the first error's code; without one, 20 for changes with `--exit-code`, else 0."""
+    failed = [each.code for each in collected if each.code]
     if failed:
         return failed[0]
-    changed = any(each.preview.result == "changes" for each in told)
+    changed = any(each.preview.result == "changes" for each in collected)
     return CHANGES if exact and changed else 0

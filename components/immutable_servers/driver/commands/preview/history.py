@@ -1,4 +1,4 @@
-"""How long earlier updates took, from the event logs that each run leaves."""
+"""Reads how long earlier updates took, from the event logs of runs."""
 
 import json
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from immutable_servers.system.places import PROJECT_FOLDER
 
 SHOWN = 3
 RELEASE = ":Release::"
-"""How a release is told in a URN: it is made with each generation."""
+"""Part of a release's URN; a release is made with each generation."""
 MADE = ("create", "create-replacement")
 
 

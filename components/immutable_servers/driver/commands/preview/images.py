@@ -1,4 +1,4 @@
-"""Says of each image which version comes, and why another than the one that serves."""
+"""Describes for each image which version comes, and why it differs from what serves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def _find_manifest(catalog: Images | None, name: str, version: str) -> Mapping[s
 def _explain_by_git(root: Path, planned: StackPlan, name: str, live: Record) -> Iterator[str]:
     """Yield what git says changed since the commit of the generation's first launch.
 
-    That is less than a manifest tells: what was not committed then is not known, nor are variables.
+    A manifest says more: git knows neither what was not committed then, nor the variables.
     """
     inputs = planned.versions[name].inputs
     template = f"packer/{name}/"

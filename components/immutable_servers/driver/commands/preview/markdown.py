@@ -115,7 +115,7 @@ def _fold(title: str, lines: Sequence[str], details: int | None) -> Iterator[str
 
 
 def escape(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line; nobody is mentioned."""
+    """Return text that Markdown shows unchanged on one line, without mentions."""
     plain = SPECIAL.sub(r"\\\1", " ".join(text.split()))
     return plain.replace("@", "@\u200b")
 

@@ -1,4 +1,4 @@
-"""What a preview says, as `--json` writes it; its schema is made from these models."""
+"""Models of what `preview --json` writes; its schema is made from them."""
 
 from typing import Any, Literal
 
@@ -85,9 +85,9 @@ class ServicePreview(_Model):
     name: str
     address: str = Field(description="Where it answers; empty with --offline.")
     move: Move = Field(
-        description="first: the first generation. replace: a new generation beside the live one, "
+        description="first: the first generation. replace: a new generation next to the live one, "
         "create before destroy. traffic: back to a standby. verify: checks run, nothing is "
-        "launched beside a probe. resize: the live fleet changes its count in place. "
+        "launched but a probe. resize: the live fleet changes its count in place. "
         "failed: the source's generation failed under traffic and gets none. "
         "unknown: offline, and the ledger cannot be read."
     )
@@ -154,7 +154,7 @@ class StackPreview(_Model):
 
     @property
     def result(self) -> Literal["nothing", "changes", "error"]:
-        """Tell nothing to do, changes and error apart; the engine, where asked, has the word.
+        """The outcome; the engine decides where it was asked.
 
         What is not known counts as changes.
         """

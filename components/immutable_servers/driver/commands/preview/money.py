@@ -1,4 +1,4 @@
-"""Turns server-hours into money, where the stack's settings say what an hour costs."""
+"""Computes the price of servers, where the stack's settings hold prices."""
 
 from collections.abc import Mapping
 from typing import Any

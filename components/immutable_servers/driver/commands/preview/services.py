@@ -1,4 +1,4 @@
-"""Says of each service which generation comes, why, and what that takes."""
+"""Describes for each service which generation comes, why, and what that takes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,7 +18,7 @@ from immutable_servers.planning.stack import StackPlan
 DAY = 24
 HOUR = 3600
 SILENT_FIELDS = ("env", "overrides")
-"""Parts of a launch spec of which the keys are named, never the values."""
+"""Parts of a launch spec whose keys are shown, and whose values are not."""
 
 
 def preview_services(

@@ -1,4 +1,4 @@
-"""The sentences that the text and the comment of a preview share."""
+"""Renders the sentences that the text and the comment of a preview share."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ FATES: Mapping[str, str] = {"not asked": "to be baked unless found"}
 
 
 def word_versions(image: "ImagePreview") -> str:
-    """Return such as `9ed3c0d793ba → 1f2e3d4c5b6a`, or the new one alone."""
+    """Return text such as `9ed3c0d793ba → 1f2e3d4c5b6a`, or the new one alone."""
     if image.old in ("", image.new):
         return image.new
     return f"{image.old} → {image.new}"
@@ -119,7 +119,7 @@ def word_took(service: "ServicePreview") -> str:
 
 
 def word_generation(generation: "GenerationPreview") -> str:
-    """Return such as `3f2a9c41 (app 9ed3c0d793ba, 2 servers)`."""
+    """Return text such as `3f2a9c41 (app 9ed3c0d793ba, 2 servers)`."""
     images = ", ".join(f"{name} {version}" for name, version in generation.images.items())
     many = "" if generation.servers == 1 else "s"
     return f"{generation.id} ({images}, {generation.servers} server{many})"
@@ -142,7 +142,7 @@ def list_notes(service: "ServicePreview") -> "Sequence[str]":
 
 
 def word_step(step: "EngineStep") -> str:
-    """Return such as `+- Release web`; an image that is replaced is not deleted."""
+    """Return text such as `+- Release web`; an image that is replaced is not deleted."""
     kept = step.type == "Image" and step.operation in ("delete", "delete-replaced")
     sign = SIGNS.get(step.operation, step.operation)
     return f"{sign:<2} {step.type} {step.name}{' (it stays in the catalog)' if kept else ''}"

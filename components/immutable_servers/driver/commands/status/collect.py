@@ -1,4 +1,4 @@
-"""Puts a stack's status together: the ledger names it, the target is asked, nothing is changed."""
+"""Collects a stack's status from its ledger and its target; changes nothing."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -150,11 +150,11 @@ def _list_drift(
 def _plan(
     stack: Opened, known: Mapping[str, ServiceLedger]
 ) -> tuple[StackPlan | None, tuple[str, ...]]:
-    """Return what an update would do; what keeps it from being told becomes a note."""
+    """Return what an update would do; an error becomes a note."""
     try:
         return plan_stack(stack.root, stack.settings, stack.place, stack.target, known), ()
     except ImmutableError as error:
-        return None, (f"what the source would change cannot be told: {error.what}", *error.facts)
+        return None, (f"what the source would change is not known: {error.what}", *error.facts)
 
 
 def _find_plan(planned: StackPlan | None, name: str) -> Plan | None:

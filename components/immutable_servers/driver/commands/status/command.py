@@ -1,4 +1,4 @@
-"""The command `status`: reads, prints, and changes nothing."""
+"""`status`: reads what exists and serves, and prints it; changes nothing."""
 
 from immutable_servers.driver.commands.preview.command import STDOUT, write_data
 from immutable_servers.driver.commands.status.collect import collect
@@ -12,12 +12,12 @@ from immutable_servers.driver.terminal import console
 
 
 def show_status(stack: Opened, *, json: str, exact: bool) -> int:
-    """Print a stack's status; with `exact` exit 20 when it is not as it was made.
+    """Print a stack's status; with `exact` return 20 when something differs.
 
     Args:
         stack: The stack.
         json: File for the data, `-` for stdout; empty for none.
-        exact: Tell what differs from what is as it was made.
+        exact: Return another code when something was changed by hand or is not healthy.
 
     Raises:
         ImmutableError: The stack, its ledger or its target cannot be read.

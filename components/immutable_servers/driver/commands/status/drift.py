@@ -1,4 +1,4 @@
-"""Says what was changed by hand, and what the next `up` does about it."""
+"""Lists what was changed by hand, and what the next `up` does about it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -42,7 +42,7 @@ def list_drift(
         fleets: What exists, by generation.
         traffic: What the balancer says, by generation.
         found: What the target says of its fleets.
-        plan: What an update would do now; None when that cannot be told.
+        plan: What an update would do now; None when that is not known.
     """
     return (
         *(_describe_server(drift, completed) for drift in found),
@@ -52,7 +52,7 @@ def list_drift(
 
 
 def find_unbalanced(record: Record, health: Sequence[Health]) -> Iterator[DriftStatus]:
-    """Yield that the balancer has none of a live generation's healthy servers as up."""
+    """Yield a drift when the balancer has no healthy server of the live generation as up."""
     healthy = [one for one in health if one.ok]
     if record.state is State.LIVE and healthy and not any(one.serving for one in healthy):
         yield DriftStatus(
@@ -81,7 +81,7 @@ def _find_gone(known: ServiceLedger, fleets: Mapping[str, Fleet]) -> Iterator[Dr
             continue
         then = "forgets it: going back to it boots its image again"
         if record.state is State.LIVE:
-            then = "makes a new round beside, verifies it, and moves the traffic"
+            then = "makes a new round, verifies it, and moves the traffic"
         yield DriftStatus(
             kind="fleet",
             generation=record.generation,

@@ -8,7 +8,7 @@ from immutable_servers.driver.commands.status.models import StackStatus
 
 @dataclass(frozen=True)
 class Generation:
-    """A generation whose fleet exists, as ledger and target have it.
+    """A generation whose fleet exists, from ledger and target.
 
     Attributes:
         address: Where it answers; empty unless it is live.

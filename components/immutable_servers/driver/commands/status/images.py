@@ -1,4 +1,4 @@
-"""Says which image versions are in use, how old they are, and how old the locks are."""
+"""Lists the image versions in use, their age, and the age of the locks."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ def list_images(
 def list_locks(
     root: Path, settings: Settings, target: Target, now: datetime
 ) -> tuple[LockStatus, ...]:
-    """Return the locks of the images that start from an upstream; those that say their age."""
+    """Return the locks with a known age, of the images that start from an upstream."""
     names = [name for name, image in settings.images.items() if image.parent is None]
     ages = {
         name: read_lock(root / "packer" / name).age(target.name, target.architecture, now)

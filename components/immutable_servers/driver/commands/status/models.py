@@ -1,4 +1,4 @@
-"""What `status` says, as `--json` writes it; its schema is made from these models."""
+"""Models of what `status --json` writes; its schema is made from them."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from immutable_servers.driver.commands.preview.models import Move
 SCHEMA_FILE = "docs/reference/status.schema.json"
 FORMAT: Literal[1] = 1
 DIFFERS = 20
-"""The exit code of `--exit-code` for what is not as it was made; no error has it."""
+"""The exit code of `--exit-code` when something differs; no error has it."""
 
 State = Literal["candidate", "live", "standby", "retired"]
 DriftKind = Literal[
@@ -49,11 +49,11 @@ class GenerationStatus(_Model):
 
 
 class DriftStatus(_Model):
-    """Something that somebody changed by hand, or that went with the machine it ran on."""
+    """Something that was changed by hand, or was lost with its machine."""
 
     kind: DriftKind = Field(
         description="missing, stopped, paused, added: a server. artifact: a server that is not of "
-        "its generation's image. group: the balancer's group holds a server of nobody's. fleet: a "
+        "its generation's image. group: the balancer's group holds an unknown server. fleet: a "
         "whole generation is gone. traffic: the balancer says something else than the ledger. "
         "balancer: it does not have the live servers as up."
     )
@@ -81,7 +81,7 @@ class ServiceStatus(_Model):
     generations: tuple[GenerationStatus, ...] = Field(description="Those that exist, newest first.")
     drift: tuple[DriftStatus, ...] = Field(default=(), description="What was changed by hand.")
     source: SourceStatus | None = Field(
-        description="Null when it cannot be told, or when the settings have no such service."
+        description="Null when it is not known, or when the settings have no such service."
     )
 
 
@@ -98,7 +98,7 @@ class ImageStatus(_Model):
 
 
 class LockStatus(_Model):
-    """When somebody last looked for a newer upstream of an image."""
+    """When a newer upstream of an image was last looked for."""
 
     image: str
     age: int = Field(description="Seconds since `./immutable update` wrote the lock.")
@@ -115,11 +115,11 @@ class StackStatus(_Model):
     services: tuple[ServiceStatus, ...] = ()
     images: tuple[ImageStatus, ...] = ()
     locks: tuple[LockStatus, ...] = ()
-    notes: tuple[str, ...] = Field(default=(), description="What could not be told, and why.")
+    notes: tuple[str, ...] = Field(default=(), description="What is not known, and why.")
 
     @property
     def differs(self) -> bool:
-        """Tell whether something was changed by hand, or is live and not healthy."""
+        """Return whether something was changed by hand, or is live and not healthy."""
         live = [
             generation
             for service in self.services

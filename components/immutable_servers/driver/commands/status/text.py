@@ -1,4 +1,4 @@
-"""Renders a status for a reader: a table of generations, and a line for each fact beside it."""
+"""Renders a status for a reader: a table of generations, and lines for other facts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,14 +14,14 @@ UNITS: Mapping[str, int] = {"day": 86400, "hour": 3600, "minute": 60}
 
 
 def render_rows(status: StackStatus) -> Iterator[Sequence[str]]:
-    """Yield the table's rows: of every service its generations that exist, the newest first."""
+    """Yield the table's rows: the generations of each service, the newest first."""
     for service in status.services:
         for generation in service.generations:
             yield _render_row(service, generation)
 
 
 def render_lines(status: StackStatus) -> Iterator[str]:
-    """Yield what a table has no place for."""
+    """Yield lines for what the table does not show."""
     for image in status.images:
         yield f"image {image.image} {image.version}: {', '.join(_describe_image(image))}"
     for lock in status.locks:
