@@ -50,10 +50,9 @@ class AwsTarget(Target):
 
     def describe_shape(self, launch: Launch) -> dict[str, Any]:
         """Return what the launch template gets from our code, and where servers stand."""
-        return {
-            **template.render_shape(self.settings, launch),
-            **template.describe_place(self.settings),
-        }
+        vpc, subnets = self.settings.vpc, sorted(self.settings.subnets)
+        place = {"vpc": vpc, "subnets": subnets} if vpc else {}
+        return {**template.render_shape(self.settings, launch), **place}
 
     def start_graph(self, scope: Scope, owner: Owner) -> Graph:
         """Return what declares resources of the official provider."""

@@ -34,7 +34,6 @@ ADDRESS_URL = "https://checkip.amazonaws.com"
 SSM_TOOLS = ("aws", "session-manager-plugin")
 NO_ROOM = ("Unsupported", "InsufficientInstanceCapacity")
 """What a zone says that has no such instances, or none now."""
-_SSH = 22
 
 
 class AwsAccess(CloudAccess):
@@ -47,8 +46,7 @@ class AwsAccess(CloudAccess):
     )
 
     def __init__(self, fleets: AwsFleets) -> None:
-        self.fleets, self.api = fleets, fleets.api
-        self.settings = fleets.api.settings
+        self.fleets, self.api, self.settings = fleets, fleets.api, fleets.api.settings
         self.probe_seconds = self.settings.boot_deadline
 
     def _folder(self, scope: Scope) -> Path:
@@ -115,14 +113,13 @@ class AwsAccess(CloudAccess):
         sources = self._find_sources()
         v4 = [{"CidrIp": one, "Description": about} for one in sources if ":" not in one]
         v6 = [{"CidrIpv6": one, "Description": about} for one in sources if ":" in one]
-        port = {"IpProtocol": "tcp", "FromPort": _SSH, "ToPort": _SSH}
-        permission = {**port, "IpRanges": v4, "Ipv6Ranges": v6}
+        port = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
         self.api.call(
             "ec2",
             "authorize_security_group_ingress",
             missing=("InvalidPermission.Duplicate",),
             GroupId=group,
-            IpPermissions=[permission],
+            IpPermissions=[{**port, "IpRanges": v4, "Ipv6Ranges": v6}],
             TagSpecifications=specify_tags(tags, "security-group-rule"),
         )
 
@@ -159,11 +156,12 @@ class AwsAccess(CloudAccess):
     def _launch_probe(self, spec: FleetSpec, folder: Path, say: Say) -> Iterator[Host]:
         """Launch an instance outside of any group, with a security group of its own."""
         del folder, say
-        end = TAGS.write({ends.PROBE: str(spec.window_ends)})
-        tags = {**make_tags(spec.scope), **end}
+        tags = {**make_tags(spec.scope), **TAGS.write({ends.PROBE: str(spec.window_ends)})}
         network = find_network(self.api)
         group, instances = self._make_group(network, tags, spec), []
         try:
+            which = where("group-id", group)  # it is not known everywhere at once
+            self.api.wait(f"the group {group}", lambda: self.api.find_security_groups(which))
             if self.settings.reach != "ssm":
                 self.let_in(group, spec.scope, spec.window_ends)
             instances = [self._launch(spec, network, group, tags)]
@@ -182,11 +180,7 @@ class AwsAccess(CloudAccess):
             VpcId=network.vpc,
             TagSpecifications=specify_tags(tags, "security-group"),
         )
-        group = str(answer["GroupId"])
-        # It is not known everywhere at once.
-        which = where("group-id", group)
-        self.api.wait(f"the group {group}", lambda: self.api.find_security_groups(which))
-        return group
+        return str(answer["GroupId"])
 
     def _launch(
         self, spec: FleetSpec, network: Network, group: str, tags: Mapping[str, str]
@@ -197,9 +191,8 @@ class AwsAccess(CloudAccess):
         card["Groups"] = [group]
         if not self.settings.volume:
             del shape["BlockDeviceMappings"]  # the AMI's own disk, which the bake has encrypted
-        user_data = template.render_user_data(
-            spec.scope, spec.launch, spec.public_key, spec.window_ends
-        )
+        opening = (spec.public_key, spec.window_ends)
+        user_data = template.render_user_data(spec.scope, spec.launch, *opening)
         shape |= {
             "ImageId": spec.artifact,
             "MinCount": 1,
@@ -242,7 +235,5 @@ def check_route(settings: AwsSettings) -> None:
 
 def find_verifier() -> str:
     """Return this machine's address in the internet, as a range of one."""
-    return find_own_address(
-        ADDRESS_URL,
-        "Name it as verify_from under immutable-servers:aws, such as 203.0.113.7/32.",
-    )
+    todo = "Name it as verify_from under immutable-servers:aws, such as 203.0.113.7/32."
+    return find_own_address(ADDRESS_URL, todo)

@@ -5,6 +5,7 @@ so on), so whatever works with the `aws` command works here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -25,6 +26,9 @@ PAGES: Mapping[str, str] = {"NextToken": "NextToken", "NextMarker": "Marker"}
 """Where an answer says that there is more, and the argument that asks for it."""
 ALIVE = where("instance-state-name", "pending", "running", "stopping", "stopped")
 """Filter of instances that are not gone."""
+
+AT_ONCE = 16
+"""Regions that are asked at the same time."""
 
 T = TypeVar("T")
 
@@ -109,12 +113,7 @@ class Api:
     ) -> list[Any]:
         """Call an operation until its last page, and return what all pages list.
 
-        Args:
-            service: boto3's name of the service.
-            operation: boto3's name of the operation.
-            key: Where an answer has its list; `LoadBalancers` for `describe_load_balancers`.
-            missing: Error codes that are an answer: an empty one.
-            arguments: The operation's own.
+        An answer has its list under `key`, by default such as `Rules` for `describe_rules`.
         """
         key = key or "".join(part.capitalize() for part in operation.split("_")[1:])
         found: list[Any] = []
@@ -143,6 +142,22 @@ class Api:
         """Return what EC2 says of the instances that fit, also of those that have just ended."""
         found = self.list("ec2", "describe_instances", key="Reservations", Filters=filters)
         return [instance for reservation in found for instance in reservation["Instances"]]
+
+    def find_amis(
+        self, *filters: Mapping[str, Any], owners: Sequence[str] = ("self",)
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return what EC2 says of the AMIs that fit."""
+        return self.list("ec2", "describe_images", Owners=owners, Filters=filters)
+
+    def ask_everywhere(self, look: Callable[["Api"], T]) -> Sequence[tuple["Api", T]]:
+        """Ask in every region that is enabled for the account, side by side."""
+        apis = [self.elsewhere(region) for region in self.find_regions()]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return [*zip(apis, pool.map(look, apis), strict=True)]
+
+    def find_regions(self) -> Sequence[str]:
+        """Return the regions that are enabled for the account."""
+        return sorted(one["RegionName"] for one in self.list("ec2", "describe_regions"))
 
     def find_security_groups(self, *filters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return the security groups that fit."""

@@ -22,14 +22,8 @@ from immutable_servers.targets.aws.names import (
     read_tags,
 )
 
-NOBODY: Mapping[str, Any] = {
-    "Type": "fixed-response",
-    "FixedResponseConfig": {
-        "StatusCode": "503",
-        "ContentType": "text/plain",
-        "MessageBody": "no generation serves\n",
-    },
-}
+CLOSED = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "no generation serves\n"}
+NOBODY = {"Type": "fixed-response", "FixedResponseConfig": CLOSED}
 """What a pointer answers that points nowhere."""
 NO_BALANCER, NO_GROUP = ("LoadBalancerNotFound",), ("TargetGroupNotFound",)
 AT_ONCE = 20
@@ -131,8 +125,7 @@ class AwsBalancer(Balancer):
         pointer = self._find_pointer(scope)
         if pointer is None:
             raise TrafficError(
-                f"Traffic of {scope.service} cannot be set: the load balancer has no listener for"
-                " it",
+                f"Traffic of {scope.service} stays: the load balancer has no listener for it",
                 todo="Run ./immutable up again: it makes what is missing.",
             )
         actions, arn = [self._render_action(scope, weights)], pointer.listener
@@ -181,8 +174,9 @@ class AwsBalancer(Balancer):
         found = self.api.list("elbv2", "describe_load_balancers", missing=NO_BALANCER, Names=names)
         return next(iter(found), None)
 
-    def find_listeners(self, balancer: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
-        """Return a load balancer's listeners."""
+    def find_listeners(self, scope: Scope) -> Sequence[Mapping[str, Any]]:
+        """Return the listeners of the stack's load balancer."""
+        balancer = self.find_balancer(scope)
         if balancer is None:
             return ()
         arn = balancer["LoadBalancerArn"]
@@ -231,8 +225,7 @@ class AwsBalancer(Balancer):
     def _find_pointer(self, scope: Scope) -> Pointer | None:
         """Return a service's pointer, or None while there is none."""
         service = replace(scope, generation="")
-        found = self.find_listeners(self.find_balancer(scope))
-        listeners = {listener["ListenerArn"]: listener for listener in found}
+        listeners = {one["ListenerArn"]: one for one in self.find_listeners(scope)}
         for arn in self._find_marked([*listeners], service):
             return Pointer(arn, "", listeners[arn].get("DefaultActions", []))
         for listener in listeners:
@@ -245,13 +238,10 @@ class AwsBalancer(Balancer):
     def _find_marked(self, arns: Sequence[str], scope: Scope) -> Sequence[str]:
         """Return those of `arns` that carry exactly the scope's tags."""
         wanted = make_tags(scope).items()
-        found = [
-            described
-            for at in range(0, len(arns), AT_ONCE)
-            for described in self.api.call(
-                "elbv2", "describe_tags", ResourceArns=arns[at : at + AT_ONCE]
-            )["TagDescriptions"]
-        ]
+        found: list[Mapping[str, Any]] = []
+        for at in range(0, len(arns), AT_ONCE):
+            some, key = arns[at : at + AT_ONCE], "TagDescriptions"
+            found += self.api.list("elbv2", "describe_tags", key=key, ResourceArns=some)
         return [one["ResourceArn"] for one in found if read_tags(one["Tags"]).items() >= wanted]
 
 

@@ -10,16 +10,14 @@ from immutable_servers.targets.cloud.faults import Refusal, Row
 __all__ = ["BotoCoreError", "ClientError", "explain"]
 
 GUIDE = "docs/how-to/aws.md"
-EXPIRED = "The AWS credentials have expired"
-LOG_IN = "Log in again (`aws sso login`, or your own way), then run the same command."
 ROWS = (
     Row(
         # The classes are botocore's, for a login of `aws sso login` or `aws login`.
         r"ExpiredToken(Exception)?|RequestExpired|TokenRefreshRequired"
         r"|SSOError|TokenRetrievalError|LoginError",
         SetupError,
-        EXPIRED,
-        LOG_IN,
+        "The AWS credentials have expired",
+        "Log in again (`aws sso login`, or your own way), then run the same command.",
     ),
     Row(
         r"AuthFailure|InvalidClientTokenId|UnrecognizedClientException|SignatureDoesNotMatch"

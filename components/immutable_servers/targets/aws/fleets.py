@@ -98,17 +98,14 @@ class AwsFleets(Fleets):
     def _find_checks(self, instances: Sequence[str]) -> Mapping[str, str]:
         if not instances:
             return {}
-        found = self.api.list(
-            "ec2",
-            "describe_instance_status",
-            key="InstanceStatuses",
-            InstanceIds=list(instances[:MOST_CHECKS]),
-            IncludeAllInstances=True,
+        asked = instances[:MOST_CHECKS]
+        answer = self.api.call(
+            "ec2", "describe_instance_status", InstanceIds=asked, IncludeAllInstances=True
         )
         return {
             one["InstanceId"]: f"instance {one['InstanceStatus']['Status']}, "
             f"system {one['SystemStatus']['Status']}"
-            for one in found
+            for one in answer["InstanceStatuses"]
         }
 
     def _read_console(self, instance: str) -> Sequence[str]:
@@ -147,9 +144,10 @@ class AwsFleets(Fleets):
 
     def _wait_until_gone(self, scope: Scope) -> None:
         what = f"waiting for the end of {scope.name}"
-        if not wait_until(
-            what, GONE_SECONDS, lambda: self.groups.find(scope) is None, every=POLL_SECONDS
-        ):
+        gone = wait_until(
+            what, GONE_SECONDS, lambda: not self.groups.find(scope), every=POLL_SECONDS
+        )
+        if not gone:
             raise RetirementError(
                 f"The fleet {scope.service}-{scope.generation} was not gone in time",
                 facts=[f"AWS still has the Auto Scaling group {make_name(scope)}"],
@@ -161,13 +159,8 @@ class AwsFleets(Fleets):
         if group is None:
             return
         arn = group["TargetGroupArn"]
-        listeners = self.balancer.find_listeners(self.balancer.find_balancer(scope))
-        arns = [listener["ListenerArn"] for listener in listeners]
+        arns = [one["ListenerArn"] for one in self.balancer.find_listeners(scope)]
         for rule in list(self.balancer.find_test_rules(arn, arns)):
             api.call("elbv2", "delete_rule", RuleArn=rule)
-        api.call(
-            "elbv2",
-            "delete_target_group",
-            again=("ResourceInUse",),  # the rule above is still known somewhere
-            TargetGroupArn=arn,
-        )
+        # The rule above is still known somewhere.
+        api.call("elbv2", "delete_target_group", again=("ResourceInUse",), TargetGroupArn=arn)

@@ -12,9 +12,9 @@ from typing import Any
 from immutable_servers.contract.values import Scope
 from immutable_servers.targets.aws.balancer import AwsBalancer
 from immutable_servers.targets.aws.groups import Groups
-from immutable_servers.targets.aws.names import PREFIX, make_filters, make_name, read_tags, where
+from immutable_servers.targets.aws.names import PREFIX, make_filters, read_words, where
 
-RULE_KEY = f"{PREFIX}rule"
+RULE = "rule"
 """Tag of a security group's rule: its name in the program."""
 PRIORITIES = 40000
 """Rules by host name have the numbers above; AWS takes 1 to 50000."""
@@ -29,18 +29,15 @@ class Found:
         self.api = groups.api
 
     @cached_property
-    def _balancer(self) -> Mapping[str, Any] | None:
-        return self.role.find_balancer(self.scope)
-
-    @property
     def balancer(self) -> str | None:
         """The load balancer's ARN."""
-        return self._balancer["LoadBalancerArn"] if self._balancer else None
+        found = self.role.find_balancer(self.scope)
+        return found["LoadBalancerArn"] if found else None
 
     @cached_property
     def listeners(self) -> Mapping[int, str]:
         """Listeners by port."""
-        found = self.role.find_listeners(self._balancer)
+        found = self.role.find_listeners(self.scope)
         return {listener["Port"]: listener["ListenerArn"] for listener in found}
 
     @cached_property
@@ -57,13 +54,10 @@ class Found:
     @cached_property
     def security_rules(self) -> Mapping[tuple[str, str], str]:
         """Rules of these groups by group and by their name in the program."""
+        filters = (where(f"tag:{PREFIX}{RULE}", "*"), *make_filters(self.scope))
+        found = self.api.find_security_rules(*filters)
         return {
-            (rule["GroupId"], read_tags(rule.get("Tags")).get(RULE_KEY, "")): rule[
-                "SecurityGroupRuleId"
-            ]
-            for rule in self.api.find_security_rules(
-                where(f"tag:{RULE_KEY}", "*"), *make_filters(self.scope)
-            )
+            (rule["GroupId"], read_words(rule)[RULE]): rule["SecurityGroupRuleId"] for rule in found
         }
 
     @cached_property
@@ -74,9 +68,10 @@ class Found:
         return {one["LaunchTemplateName"]: one["LaunchTemplateId"] for one in found}
 
     @cached_property
-    def groups(self) -> set[str]:
-        """Names of Auto Scaling groups."""
-        return {one["AutoScalingGroupName"] for one in self.auto_scaling.find_all(self.scope)}
+    def groups(self) -> Mapping[str, str]:
+        """Auto Scaling groups by name, which is their id too."""
+        found = self.auto_scaling.find_all(self.scope)
+        return {one["AutoScalingGroupName"]: one["AutoScalingGroupName"] for one in found}
 
     def find_security_rule(self, group: str, rule: str) -> str | None:
         """Return a rule's id by the name of its group and its own."""
@@ -100,11 +95,6 @@ class Found:
                 if condition["Field"] == "host-header" and host in condition.get("Values", ()):
                     return str(rule["RuleArn"])
         return None
-
-    def find_name(self, scope: Scope) -> str | None:
-        """Return the name of a generation's Auto Scaling group, when it exists."""
-        name = make_name(scope)
-        return name if name in self.groups else None
 
     def find_priorities(self, port: int) -> set[int]:
         """Return the numbers that the rules of a port's listener have."""

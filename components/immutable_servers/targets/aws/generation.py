@@ -119,7 +119,9 @@ class Maker:
             "image_id": self.spec["artifact"],
             "user_data": user_data,
             "network_interfaces": cards,
-            "tag_specifications": template.tag_specifications(self.tags),
+            "tag_specifications": [
+                {"resource_type": kind, "tags": self.tags} for kind in template.TAGGED
+            ],
             **shape,
             **check_overrides(self.launch.overrides),
         }
@@ -192,7 +194,7 @@ class Maker:
             "force_delete": True,
             "tags": Output.from_input(self.spec["record"]).apply(self._render_tags),
         }
-        found = self.found.find_name(self.scope)
+        found = self.found.groups.get(self.title)
         # Of a group that exists only the counts follow the settings; with scaling AWS's own stays.
         fixed = [*arguments, *(["desired_capacity"] if self.settings.scaling else [])]
         ignore = fixed if self.frozen or found else None
@@ -201,11 +203,8 @@ class Maker:
 
     def _render_tags(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the group's tags; servers get theirs from the launch template."""
-        tags = {**self.tags, **RECORDS.render(record)}
-        return [
-            {"key": key, "value": value, "propagate_at_launch": False}
-            for key, value in tags.items()
-        ]
+        tags = {**self.tags, **RECORDS.render(record)}.items()
+        return [{"key": key, "value": value, "propagate_at_launch": False} for key, value in tags]
 
     def _find_counts(self) -> dict[str, Input[Any]]:
         """Return the group's sizes; a scaled one starts with as many as the live one has now."""
@@ -242,11 +241,8 @@ def check_overrides(overrides: Mapping[str, Any]) -> Mapping[str, Any]:
         SettingsError: A launch template has no such argument, or it is one that makes a generation.
     """
     known = set(inspect.signature(aws.ec2.LaunchTemplateArgs.__init__).parameters) - {"self"}
-    wrong = [
-        f"{key} is the program's own" if key in template.OURS else f"there is no {key}"
-        for key in overrides
-        if key not in known or key in template.OURS
-    ]
+    wrong = [f"{key} is the program's own" for key in overrides if key in template.OURS]
+    wrong += [f"there is no {key}" for key in overrides if key not in known]
     if wrong:
         raise SettingsError(
             "launch_overrides cannot be passed to the launch template",

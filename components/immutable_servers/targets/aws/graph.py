@@ -14,20 +14,18 @@ from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.values import Route, Scope
 from immutable_servers.targets.aws.access import check_route
 from immutable_servers.targets.aws.fleets import AwsFleets
-from immutable_servers.targets.aws.found import PRIORITIES, RULE_KEY, Found
+from immutable_servers.targets.aws.found import PRIORITIES, RULE, Found
 from immutable_servers.targets.aws.names import PREFIX, make_name, make_tags
 from immutable_servers.targets.aws.network import Network, find_network
 from immutable_servers.targets.aws.ownership import AwsOwnership
-from immutable_servers.targets.cloud import owners
+from immutable_servers.targets.cloud.tags import OWNER
 
-CLOSED: Mapping[str, Any] = {
-    "type": "fixed-response",
-    "fixed_response": {
-        "content_type": "text/plain",
-        "message_body": "no generation serves\n",
-        "status_code": "503",
-    },
+NOBODY = {
+    "content_type": "text/plain",
+    "message_body": "no generation serves\n",
+    "status_code": "503",
 }
+CLOSED: Mapping[str, Any] = {"type": "fixed-response", "fixed_response": NOBODY}
 """What a pointer answers before the first generation; from then on it is Traffic's."""
 TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 """TLS 1.2 and 1.3; what AWS takes without a word still speaks 1.0.
@@ -71,11 +69,10 @@ class BalancerGraph(Graph):
         check_route(self.settings)
         self.opts, self.network = opts, find_network(self.api)
         # No program declares the owner's tags, so that another checkout is no change of the stack.
-        ignored = aws.ProviderIgnoreTagsArgs(key_prefixes=[f"{PREFIX}{owners.WORD}"])
+        ignored = aws.ProviderIgnoreTagsArgs(key_prefixes=[f"{PREFIX}{OWNER}"])
         profile = {"profile": self.settings.profile} if self.settings.profile else {}
-        self.provider = aws.Provider(
-            "aws", region=self.settings.region, ignore_tags=ignored, **profile
-        )
+        region = self.settings.region
+        self.provider = aws.Provider("aws", region=region, ignore_tags=ignored, **profile)
         name = make_name(self.scope)
         self._declare_group(name, routes)
         self.balancer = aws.lb.LoadBalancer(
@@ -135,18 +132,15 @@ class BalancerGraph(Graph):
         outside = {"ip_protocol": "-1", "cidr_ipv4": "0.0.0.0/0"}
         everything: Mapping[str, Mapping[str, Input[Any]]] = {**rules, "out": outside}
         for rule, arguments in everything.items():
-            kind = (
-                aws.vpc.SecurityGroupEgressRule
-                if rule == "out"
-                else aws.vpc.SecurityGroupIngressRule
-            )
+            kind = aws.vpc.SecurityGroupIngressRule
+            make = aws.vpc.SecurityGroupEgressRule if rule == "out" else kind
             found = self.found.find_security_rule(make_name(scope), rule)
+            own = {
+                "security_group_id": group.id,
+                "tags": {**make_tags(scope), f"{PREFIX}{RULE}": rule},
+            }
             options = self.options(opts, found, ignore=["*"] if frozen else None)
-            tags = {**make_tags(scope), RULE_KEY: rule}
-            name = f"{title}-{rule}"
-            made.append(
-                kind(name, security_group_id=group.id, tags=tags, opts=options, **arguments)
-            )
+            made.append(make(f"{title}-{rule}", opts=options, **own, **arguments))
         return made
 
     def _declare_group(self, name: str, routes: Sequence[Route]) -> None:

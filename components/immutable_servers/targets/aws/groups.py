@@ -59,18 +59,12 @@ class Groups:
 
     def explain_launches(self, scope: Scope) -> Sequence[str]:
         """Return why a group could not launch servers, the latest first; empty when it could."""
-        answer = self.api.call(
-            "autoscaling",
-            "describe_scaling_activities",
-            missing=MISSING,
-            AutoScalingGroupName=make_name(scope),
-            MaxRecords=10,
-        )
-        said = [
-            activity["StatusMessage"]
-            for activity in answer.get("Activities", [])
-            if activity["StatusCode"] in {"Failed", "Cancelled"} and activity.get("StatusMessage")
-        ]
+        which: dict[str, Any] = {"AutoScalingGroupName": make_name(scope), "MaxRecords": 10}
+        activities = self.api.call(
+            "autoscaling", "describe_scaling_activities", missing=MISSING, **which
+        ).get("Activities", [])
+        failed = [one for one in activities if one["StatusCode"] in {"Failed", "Cancelled"}]
+        said = [one["StatusMessage"] for one in failed if one.get("StatusMessage")]
         return [*dict.fromkeys(said)]
 
     def hold_count(self, scope: Scope) -> None:
@@ -101,14 +95,8 @@ class Groups:
 
     def stop_growing(self, scope: Scope) -> None:
         """Have AWS add no server to a fleet any more."""
-        self.api.call(
-            "autoscaling",
-            "suspend_processes",
-            missing=MISSING,
-            again=BUSY,
-            AutoScalingGroupName=make_name(scope),
-            ScalingProcesses=list(GROWING),
-        )
+        which = {"AutoScalingGroupName": make_name(scope), "ScalingProcesses": GROWING}
+        self.api.call("autoscaling", "suspend_processes", missing=MISSING, again=BUSY, **which)
 
     def resume(self, scope: Scope) -> None:
         """Let AWS heal and scale a fleet from now on."""
@@ -135,14 +123,12 @@ class Groups:
         sealed = seal_user_data(opened) if opened else opened
         if sealed == opened:
             return
+        new = {"SourceVersion": old, "LaunchTemplateData": {"UserData": sealed}}
         made = self.api.call(
-            "ec2",
-            "create_launch_template_version",
-            LaunchTemplateId=template,
-            SourceVersion=old,
-            LaunchTemplateData={"UserData": sealed},
-        )["LaunchTemplateVersion"]["VersionNumber"]
-        self._update(scope, LaunchTemplate={"LaunchTemplateId": template, "Version": str(made)})
+            "ec2", "create_launch_template_version", LaunchTemplateId=template, **new
+        )
+        number = str(made["LaunchTemplateVersion"]["VersionNumber"])
+        self._update(scope, LaunchTemplate={"LaunchTemplateId": template, "Version": number})
 
     def end_server(self, instance: str) -> None:
         """End a server of a group, which launches another one for it."""
@@ -161,9 +147,8 @@ class Groups:
         self.api.call("autoscaling", "create_or_update_tags", Tags=[tag])
 
     def _update(self, scope: Scope, **changes: Any) -> None:  # noqa: ANN401 - the operation's own
-        name = make_name(scope)
-        operation = "update_auto_scaling_group"
-        self.api.call("autoscaling", operation, AutoScalingGroupName=name, **changes)
+        changes["AutoScalingGroupName"] = make_name(scope)
+        self.api.call("autoscaling", "update_auto_scaling_group", **changes)
 
 
 def find_members(group: Mapping[str, Any] | None) -> dict[str, str]:

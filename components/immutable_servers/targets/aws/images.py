@@ -6,7 +6,6 @@ name and description, so the description holds the parents.
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from immutable_servers.contract.images import Images, Packer
@@ -23,7 +22,7 @@ from immutable_servers.targets.aws.names import (
     read_tags,
     where,
 )
-from immutable_servers.targets.aws.upstream import AT_ONCE, find_locked, find_regions, find_upstream
+from immutable_servers.targets.aws.upstream import find_locked, find_upstream
 
 MARK, FACT, MANIFEST = "mark-", "fact-", "manifest-"
 """How tags begin that hold marks, facts, and the inputs of the version, compressed."""
@@ -43,12 +42,12 @@ class AwsImages(Images):
 
     def find(self, image: str, version: str) -> Artifact | None:
         """Return the available AMI of this version, an own one first, or None."""
-        found = self._read_all(_find_amis(self.api, name_image(image, version), self._owners))
+        found = self._find(name_image(image, version))
         return found[-1] if found else None
 
     def list(self) -> Sequence[Artifact]:
         """Return every available AMI of ours, oldest first."""
-        return self._read_all(_find_amis(self.api, f"{IMAGES}/*", self._owners))
+        return self._find(f"{IMAGES}/*")
 
     def find_manifest(self, artifact: Artifact) -> Mapping[str, Any]:
         """Read the AMI's tags; an account that it is shared with sees none."""
@@ -82,13 +81,12 @@ class AwsImages(Images):
         remove_dead_bakes(self.api, request.image, request.version, request.say)
         parent = request.parent
         start = parent.id if parent else find_locked(request.lock, self.api.region)
+        tags = {**render_facts(request.lineage), **render_manifest(request.manifest)}
         about = {
             "source_ami": start,
             "ami_name": name_image(request.image, request.version),
             "ami_description": render_description(request.lineage["parents"]),
-            "tags": json.dumps(
-                {**render_facts(request.lineage), **render_manifest(request.manifest)}
-            ),
+            "tags": json.dumps(tags),
         }
         with start_login(request) as login:
             packer.build({**about, **render_variables(request, self.api.settings), **login})
@@ -114,15 +112,13 @@ class AwsImages(Images):
             delete_ami(api, ami)
 
     def _find_copies(self, artifact: Artifact) -> Sequence[tuple[Api, Mapping[str, Any]]]:
-        name = name_image(artifact.image, artifact.version)
-        apis = [self.api.elsewhere(region) for region in find_regions(self.api)]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = pool.map(lambda api: _find_amis(api, name, ["self"]), apis)
-            return [(api, ami) for api, amis in zip(apis, found, strict=True) for ami in amis]
+        named = where("name", name_image(artifact.image, artifact.version))
+        found = self.api.ask_everywhere(lambda api: api.find_amis(named))
+        return [(api, ami) for api, amis in found for ami in amis]
 
-    @property
-    def _owners(self) -> Sequence[str]:
-        return ["self", *self.api.settings.image_owners]
+    def _find(self, name: str) -> Sequence[Artifact]:
+        owners = ["self", *self.api.settings.image_owners]
+        return self._read_all(self.api.find_amis(where("name", name), owners=owners))
 
     def _read_all(self, amis: Sequence[Mapping[str, Any]]) -> Sequence[Artifact]:
         """Return those that are whole, own ones last, older ones first."""
@@ -158,10 +154,8 @@ def render_facts(lineage: Mapping[str, Any]) -> dict[str, str]:
     plain = {key: lineage.get(key) for key in ("commit", "clean", "baked_at")}
     facts = {f"{FACT}{key}": json.dumps(value) for key, value in plain.items() if value is not None}
     image, version = str(lineage["image"]), str(lineage["version"])
-    return {
-        "Name": f"{image} {version}",
-        **TAGS.write({"image": image, "version": version, **facts}),
-    }
+    words = {"image": image, "version": version, **facts}
+    return {"Name": f"{image} {version}", **TAGS.write(words)}
 
 
 def render_manifest(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -184,11 +178,6 @@ def delete_snapshot(api: Api, snapshot: str) -> None:
     api.call("ec2", "delete_snapshot", missing=missing, SnapshotId=snapshot)
 
 
-def _find_amis(api: Api, name: str, owners: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-    filters = [where("name", name)]
-    return api.list("ec2", "describe_images", Owners=list(owners), Filters=filters)
-
-
 def _read(ami: Mapping[str, Any]) -> Artifact:
     _, image, version = ami["Name"].split("/")
     words = TAGS.read(read_tags(ami.get("Tags")))
@@ -198,10 +187,5 @@ def _read(ami: Mapping[str, Any]) -> Artifact:
         parents = dict(json.loads(ami.get("Description") or "{}").get("parents", {}))
     except ValueError:
         parents = {}  # written by hand; lineage explains, and nothing is launched by it
-    return Artifact(
-        image=image,
-        version=version,
-        id=ami["ImageId"],
-        parents=parents,
-        facts={**facts, "marks": marks, "owner": ami["OwnerId"]},
-    )
+    facts |= {"marks": marks, "owner": ami["OwnerId"]}
+    return Artifact(image, version, ami["ImageId"], parents, facts)

@@ -8,11 +8,10 @@ import datetime as dt
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from immutable_servers.contract.ownership import Kind, Leftover, Owner, Ownership
 from immutable_servers.contract.values import Scope
-from immutable_servers.errors import ImageError, ImmutableError, TrafficError
+from immutable_servers.errors import ImageError, ImmutableError
 from immutable_servers.targets.aws.access import AwsAccess
 from immutable_servers.targets.aws.api import ALIVE
 from immutable_servers.targets.aws.images import IMAGE, delete_ami, delete_snapshot
@@ -25,8 +24,8 @@ from immutable_servers.targets.aws.names import (
     read_words,
     where,
 )
-from immutable_servers.targets.cloud import owners
 from immutable_servers.targets.cloud.ends import ENDS, Thing, is_old, make_ended_kind, make_kind
+from immutable_servers.targets.cloud.tags import OWNER, pack_owner, unpack_owner
 from immutable_servers.targets.shared.leftovers import FLEET, make_fleet_kind
 
 
@@ -42,7 +41,7 @@ class AwsOwnership(Ownership):
         """Read it from the load balancer's tags; None when it cannot be read."""
         found = self.balancer.find_balancer(scope)
         tags = self._read_tags(found["LoadBalancerArn"]) if found else {}
-        return owners.unpack_owner(TAGS, tags)
+        return unpack_owner(TAGS, tags)
 
     def _write_owner(self, owner: Owner) -> None:
         found = self.balancer.find_balancer(Scope(owner.project, owner.stack))
@@ -51,13 +50,13 @@ class AwsOwnership(Ownership):
 
     def write_owner(self, arn: str, owner: Owner) -> None:
         """Write an owner into the tags of a load balancer."""
-        api, packed = self.api.raising(TrafficError), owners.pack_owner(TAGS, owner)
-        if not packed:
-            return
-        stale = owners.find_stale(TAGS, self._read_tags(arn), packed)
-        if stale:
+        api, packed = self.balancer.api, pack_owner(TAGS, owner)
+        before = {key for key in self._read_tags(arn) if key.startswith(f"{PREFIX}{OWNER}")}
+        stale = sorted(before - packed.keys())
+        if packed and stale:
             api.call("elbv2", "remove_tags", ResourceArns=[arn], TagKeys=stale)
-        api.call("elbv2", "add_tags", ResourceArns=[arn], Tags=list_tags(packed))
+        if packed:
+            api.call("elbv2", "add_tags", ResourceArns=[arn], Tags=list_tags(packed))
 
     def _read_tags(self, arn: str) -> Mapping[str, str]:
         answer = self.balancer.api.call("elbv2", "describe_tags", ResourceArns=[arn])
@@ -101,22 +100,19 @@ class AwsOwnership(Ownership):
         found = self.api.list("ec2", operation)
         return [Thing(one[name], read_words(one)) for one in found]
 
-    def _find_amis(self, **which: Any) -> Sequence[Mapping[str, Any]]:  # noqa: ANN401 - the operation's own
-        return self.images.list("ec2", "describe_images", Owners=["self"], **which)
-
     def _find_halves(self) -> Iterator[Leftover]:
         """Yield AMIs with a name of ours and without our tags, which Packer writes last.
 
         Nothing proves whose they are, and the next bake of the same version removes its own.
         """
-        for ami in self._find_amis(Filters=[where("name", f"{IMAGES}/*/*")]):
+        for ami in self.images.find_amis(where("name", f"{IMAGES}/*/*")):
             made = dt.datetime.fromisoformat(ami["CreationDate"])
             if IMAGE not in read_tags(ami.get("Tags")) and is_old(made):
                 why = f"{ami['Name']} was not finished; it has no tags of ours"
                 yield Leftover("half artifact", ami["ImageId"], why, sure=False)
 
     def _remove_half(self, name: str) -> None:
-        for ami in self._find_amis(ImageIds=[name]):
+        for ami in self.images.find_amis(where("image-id", name)):
             delete_ami(self.images, ami)
 
     def _find_snapshots(self) -> Iterator[Leftover]:
@@ -125,7 +121,7 @@ class AwsOwnership(Ownership):
         found = self.api.list("ec2", "describe_snapshots", OwnerIds=["self"], Filters=filters)
         held = {
             disk.get("Ebs", {}).get("SnapshotId")
-            for ami in (self._find_amis() if found else ())
+            for ami in (self.images.find_amis() if found else ())
             for disk in ami.get("BlockDeviceMappings", [])
         }
         for one in found:

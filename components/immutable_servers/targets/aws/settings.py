@@ -115,30 +115,28 @@ class AwsSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        for fault, said in (
-            (self.vpc and not self.subnets, "subnets must be named with a vpc"),
-            (self.subnets and not self.vpc, "vpc must be named with subnets"),
-            (self.verify_through == "jump" and not self.jump_host, "jump needs a jump_host"),
-            (
-                self.verify_through == "ssh_config" and not self.ssh_config,
-                "verify_through: ssh_config needs the file's name as ssh_config",
+        through, building = self.verify_through, self.build_through
+        faults = {
+            "subnets must be named with a vpc": self.vpc and not self.subnets,
+            "vpc must be named with subnets": self.subnets and not self.vpc,
+            "jump needs a jump_host": through == "jump" and not self.jump_host,
+            "verify_through: ssh_config needs the file's name as ssh_config": (
+                through == "ssh_config" and not self.ssh_config
             ),
-            (self.share_with and not self.kms_key, "share_with needs a kms_key of your own"),
-            (
-                self.share_with and self.copy_to,
-                "share_with and copy_to exclude each other: nobody else can use the copies' keys",
+            "share_with needs a kms_key of your own": self.share_with and not self.kms_key,
+            "share_with and copy_to exclude each other: nobody else can use the copies' keys": (
+                self.share_with and self.copy_to
             ),
-            (self.redirect and not self.certificate, "redirect needs a certificate"),
-            (
-                self.build_through == "ssm" and not self.build_instance_profile,
-                "build_through: ssm needs a build_instance_profile",
+            "redirect needs a certificate": self.redirect and not self.certificate,
+            "build_through: ssm needs a build_instance_profile": (
+                building == "ssm" and not self.build_instance_profile
             ),
-            (
-                self.reach == "ssm" and not self.instance_profile,
-                "no way to reach servers: ssm needs an instance_profile, else set verify_through",
+            "no way to reach servers: ssm needs an instance_profile, else set verify_through": (
+                self.reach == "ssm" and not self.instance_profile
             ),
-        ):
-            if fault:
+        }
+        for said, is_fault in faults.items():
+            if is_fault:
                 raise ValueError(said)
         return self
 

@@ -53,11 +53,6 @@ def render_shape(settings: AwsSettings, launch: Launch) -> dict[str, Any]:
     return shape
 
 
-def describe_place(settings: AwsSettings) -> dict[str, Any]:
-    """Return where servers stand, when the settings say so: it shapes a generation too."""
-    return {"vpc": settings.vpc, "subnets": sorted(settings.subnets)} if settings.vpc else {}
-
-
 def render_instance(shape: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same arguments as EC2's own `run_instances` takes them.
 
@@ -93,8 +88,3 @@ def render_user_data(scope: Scope, launch: Launch, key: str | None, ends: int | 
             todo="Make `env` of the service smaller.",
         )
     return text
-
-
-def tag_specifications(tags: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the tags of what is made with a server."""
-    return [{"resource_type": kind, "tags": dict(tags)} for kind in TAGGED]

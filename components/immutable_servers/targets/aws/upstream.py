@@ -4,7 +4,6 @@ import hashlib
 import re
 import urllib.request
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from immutable_servers.contract.values import Say
@@ -16,8 +15,6 @@ from immutable_servers.targets.aws.settings import DEBIAN_OWNER, AwsSettings
 DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 PLACE = "https://s3.amazonaws.com/ec2-downloads-windows/SSMAgent"
 """https://docs.aws.amazon.com/systems-manager/latest/userguide/agent-install-deb.html"""
-AT_ONCE = 16
-"""Regions that are asked at the same time."""
 SUITES: Mapping[str, str] = {"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 """Debian's names for its releases: https://wiki.debian.org/DebianReleases."""
 _SECONDS = 60
@@ -45,21 +42,11 @@ def find_upstream(api: Api, wanted: Mapping[str, str], say: Say) -> dict[str, An
             todo="Correct `upstream` of the image in the stack file.",
         )
     newest = max(found, key=_rank)["Name"]
-    regions = find_regions(api)
-    say(f"{newest}: looks for it in {len(regions)} regions")
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        amis = pool.map(lambda region: _find(api.elsewhere(region), owner, newest), regions)
+    say(f"{newest}: looks for it in every region")
+    everywhere = api.ask_everywhere(lambda there: _find(there, owner, newest))
+    amis = {there.region: max(amis, key=_rank)["ImageId"] for there, amis in everywhere if amis}
     more = {"ssm_agent": dict(find_agent(api.settings, say))} if needs_agent(api.settings) else {}
-    return {
-        **more,
-        "owner": owner,
-        "name": newest,
-        "amis": {
-            region: max(there, key=_rank)["ImageId"]
-            for region, there in zip(regions, amis, strict=True)
-            if there
-        },
-    }
+    return {**more, "owner": owner, "name": newest, "amis": amis}
 
 
 def render_name(suite: str, api: Api) -> str:
@@ -76,11 +63,6 @@ def render_name(suite: str, api: Api) -> str:
             todo="Correct `upstream` of the image in the stack file.",
         )
     return f"debian-{release}-{DEBIAN_ARCHITECTURES[api.settings.architecture]}-*"
-
-
-def find_regions(api: Api) -> list[str]:
-    """Return the regions that are enabled for the account."""
-    return sorted(one["RegionName"] for one in api.list("ec2", "describe_regions"))
 
 
 def find_locked(lock: Mapping[str, Any], region: str) -> str:
@@ -101,9 +83,8 @@ def find_locked(lock: Mapping[str, Any], region: str) -> str:
 
 
 def _find(api: Api, owner: str, name: str) -> Sequence[Mapping[str, Any]]:
-    architecture = where("architecture", api.settings.architecture)
-    filters = [where("name", name), architecture, where("state", "available")]
-    return api.list("ec2", "describe_images", Owners=[owner], Filters=filters)
+    wanted = {"name": name, "architecture": api.settings.architecture, "state": "available"}
+    return api.find_amis(*(where(*one) for one in wanted.items()), owners=[owner])
 
 
 def _rank(ami: Mapping[str, Any]) -> tuple[int, str, str]:

@@ -79,14 +79,10 @@ class CloudAccess(SshAccess):
 
 
 def find_own_address(url: str, todo: str) -> str:
-    """Return the address that this machine has in the internet, as a range of one.
-
-    Args:
-        url: Answers with the asker's address as text.
-        todo: How the settings can name it.
+    """Return this machine's address in the internet, as a range, from a URL that answers it.
 
     Raises:
-        LaunchError: It cannot be found out.
+        LaunchError: It cannot be found out; `todo` says how the settings can name it.
     """
     try:
         with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - a constant

@@ -19,11 +19,7 @@ ONE_DAY = 24 * 3600
 
 
 class Thing(NamedTuple):
-    """Something in the account.
-
-    Attributes:
-        words: Our own tags, without their prefix.
-    """
+    """Something in the account, with our own tags of it, without their prefix."""
 
     name: str
     words: Mapping[str, str]

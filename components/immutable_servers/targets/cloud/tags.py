@@ -10,14 +10,20 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import LaunchError, LedgerError
 
 SCOPE = ("project", "stack", "service", "generation")
 """The tags that say whose a thing is, in the order of `Scope`'s fields."""
+OWNER = "owner-"
+"""How tags begin that hold the owner of a stack. No program declares them, so that they can differ
+from one checkout to the next without a change of the stack."""
+MOST_OWNER = 20
+"""An owner takes two or three tags; clouds let a thing have 50 or so."""
 
 
 def digest_scope(scope: Scope, length: int = 8) -> str:
@@ -67,8 +73,9 @@ class Tagging:
         """Return plain values as tags `<word>00` and on: compressed, cut to a value's length."""
         text = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
         data = zlib.compress(text, 9)
-        packed = (base64.b32encode(data).lower() if self.lower else base64.b64encode(data)).decode()
-        packed = packed.rstrip("=") if self.lower else packed
+        packed = base64.b64encode(data).decode()
+        if self.lower:
+            packed = base64.b32encode(data).decode().lower().rstrip("=")
         parts = [packed[at : at + self.longest] for at in range(0, len(packed), self.longest)]
         return self.write({f"{word}{number:02}": part for number, part in enumerate(parts)})
 
@@ -93,11 +100,7 @@ class Tagging:
 
 @dataclass(frozen=True)
 class Records:
-    """Generations' records, kept in the tags of their fleets.
-
-    Attributes:
-        most: Tags that a record may take.
-    """
+    """Generations' records, in `most` tags of their fleets at most."""
 
     tagging: Tagging
     most: int
@@ -112,7 +115,7 @@ class Records:
         if len(tags) > self.most:
             raise LaunchError(
                 "The record of the generation does not fit into the tags of its group",
-                facts=[f"{len(tags)} tags of {self.tagging.longest}, at most {self.most} are free"],
+                facts=[f"{len(tags)} tags, at most {self.most} are free"],
                 todo="Make `env` and `launch_overrides` of the service smaller.",
             )
         return tags
@@ -132,3 +135,17 @@ class Records:
                 todo=f"Put back the tags {self.tagging.prefix}record-00 and on, or delete the group"
                 " by hand if it is not needed, then run again.",
             ) from error
+
+
+def pack_owner(tagging: Tagging, owner: Owner) -> dict[str, str]:
+    """Return an owner as tags; none when its paths are too long, which stops nobody's work."""
+    packed = tagging.pack(OWNER, asdict(owner))
+    return packed if len(packed) <= MOST_OWNER else {}
+
+
+def unpack_owner(tagging: Tagging, tags: Mapping[str, str]) -> Owner | None:
+    """Return the owner among a thing's tags; None when nobody wrote it, or it cannot be read."""
+    try:
+        return Owner(**tagging.unpack(OWNER, tags))
+    except (ValueError, TypeError):
+        return None

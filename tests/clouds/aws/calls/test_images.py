@@ -14,7 +14,8 @@ from harness.aws.aws_world import REGION, find_client, make_target, start_emulat
 from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import Artifact, BakeRequest
 from immutable_servers.errors import ImageError, SettingsError
-from immutable_servers.targets.aws import images, upstream
+from immutable_servers.targets.aws import images
+from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.images import (
     render_description,
     render_facts,
@@ -22,11 +23,11 @@ from immutable_servers.targets.aws.images import (
 )
 from immutable_servers.targets.aws.names import PREFIX, list_tags, name_image
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER
-from immutable_servers.targets.aws.upstream import find_regions
 from immutable_servers.targets.cloud import bakes, ends
 from immutable_servers.targets.shared.bake_locks import hold_version
 
 BAKE, BAKE_ENDS, BAKE_HOST = (f"{PREFIX}{word}" for word in (bakes.BAKE, ends.BAKE, bakes.HOST))
+find_regions = Api.find_regions
 LINEAGE = {
     "image": "app",
     "version": "3f2a9c41d0e7",
@@ -40,8 +41,7 @@ LINEAGE = {
 @pytest.fixture(autouse=True)
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Run on an emulated account with two regions: each takes a second to be emulated."""
-    for module in (images, upstream):
-        monkeypatch.setattr(module, "find_regions", lambda _api: [REGION, "us-east-1"])
+    monkeypatch.setattr(Api, "find_regions", lambda _api: [REGION, "us-east-1"])
     with start_emulation():
         yield
 

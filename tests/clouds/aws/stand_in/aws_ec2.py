@@ -126,7 +126,12 @@ class LaunchTemplate(Ec2Kind):
     def delete(self, identity: str, inputs: Values) -> None:
         """Delete it with all versions."""
         del inputs
-        gone = ("InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.NotFoundException")
+        # The last is moto's code, also where AWS says that there is no such id.
+        gone = (
+            "InvalidLaunchTemplateId.NotFound",
+            "InvalidLaunchTemplateId.NotFoundException",
+            "InvalidLaunchTemplateName.NotFoundException",
+        )
         delete_unless_gone(self.ec2.delete_launch_template, gone, LaunchTemplateId=identity)
 
 
