@@ -1,4 +1,4 @@
-"""The way to a server's SSH port, which is there only while its generation's window is open."""
+"""Reaches the servers' SSH port while their generation's login window is open, and no longer."""
 
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,11 +33,11 @@ from immutable_servers.targets.shared.ssh import Host, Way
 ADDRESS_URL = "https://checkip.amazonaws.com"
 SSM_TOOLS = ("aws", "session-manager-plugin")
 NO_ROOM = ("Unsupported", "InsufficientInstanceCapacity")
-"""What a zone says that has no such instances, or none now."""
+"""Codes of a zone that has no such instances, or none now."""
 
 
 class AwsAccess(CloudAccess):
-    """Logins directly, through a jump host, or through Session Manager."""
+    """Logs in directly, through a jump host, or through Session Manager."""
 
     login_seconds = 120.0
     login_todo = (

@@ -1,4 +1,4 @@
-"""What a generation answered, as CloudWatch counts it for the load balancer, minutes late."""
+"""Counts what a generation answered by CloudWatch's metrics, which are some minutes late."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta

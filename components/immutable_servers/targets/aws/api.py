@@ -26,7 +26,6 @@ PAGES: Mapping[str, str] = {"NextToken": "NextToken", "NextMarker": "Marker"}
 """Where an answer says that there is more, and the argument that asks for it."""
 ALIVE = where("instance-state-name", "pending", "running", "stopping", "stopped")
 """Filter of instances that are not gone."""
-
 AT_ONCE = 16
 """Regions that are asked at the same time."""
 

@@ -1,4 +1,4 @@
-"""A bake on an EC2 instance: what Packer is handed, and what killed bakes have left."""
+"""Prepares a bake on an EC2 instance, and removes what killed bakes have left."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The stack's load balancer as it is: its pointers, and what they point to.
+"""Reads and moves the pointers of a stack's load balancer, and reads what they point to.
 
 A service's pointer is the default action of a listener of its own, or for a service by host name
 the action of its rule on the shared listener. Both carry the service's tags.
@@ -24,7 +24,7 @@ from immutable_servers.targets.aws.names import (
 
 CLOSED = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "no generation serves\n"}
 NOBODY = {"Type": "fixed-response", "FixedResponseConfig": CLOSED}
-"""What a pointer answers that points nowhere."""
+"""Action of a pointer that points nowhere."""
 NO_BALANCER, NO_GROUP = ("LoadBalancerNotFound",), ("TargetGroupNotFound",)
 AT_ONCE = 20
 """ARNs that `describe_tags` takes at once."""
@@ -36,7 +36,7 @@ MOST_DRAIN = 3600
 
 @dataclass(frozen=True)
 class Pointer:
-    """What is changed to move a service's traffic.
+    """The listener, or the rule, that is changed to move a service's traffic.
 
     Attributes:
         rule: Of a service by host name; empty when it is the listener's default action.

@@ -115,8 +115,8 @@ def explain(
     if not isinstance(error, ClientError):
         names = [one.__name__ for one in type(error).__mro__]
         return Refusal(names, str(error), action, region).explain(ROWS, kind)
-    told = error.response.get("Error", {})
-    code, message = told.get("Code", ""), told.get("Message", "")
+    answer = error.response.get("Error", {})
+    code, message = answer.get("Code", ""), answer.get("Message", "")
     refusal = Refusal([code], f"{code}: {message}", action, region)
     if not DENIED.fullmatch(code):
         return refusal.explain(ROWS, kind)

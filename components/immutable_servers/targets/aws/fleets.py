@@ -1,4 +1,4 @@
-"""A generation's servers as AWS has them: found, asked for their health, and deleted to the end."""
+"""Finds a generation's servers, asks for their health, and deletes fleets completely."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""What AWS already has under a stack's names, so that what a killed run made is adopted.
+"""Finds what AWS has under a stack's names already: what a killed run made is adopted.
 
 Pulumi imports a resource that is named here and that its state lacks; one that its state has is
 left as it is.

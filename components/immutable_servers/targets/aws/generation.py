@@ -1,4 +1,4 @@
-"""One generation at AWS: security group, launch template, target group, test rule, group, wait."""
+"""Declares a generation: firewall, launch template, target group, test rule, group, wait."""
 
 import inspect
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ EVERYTHING = ["*"]
 SUSPENDED = ("ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions")
 """Healing and scaling: off until a candidate is verified, so that it stays for inspection."""
 COUNTS = ("desired_capacity", "min_size", "max_size")
-"""What of a group may change once it exists."""
+"""Arguments of a group that may change once it exists."""
 
 
 class AwsGraph(BalancerGraph):
@@ -190,6 +190,7 @@ class Maker:
             "health_check_type": "ELB",
             "health_check_grace_period": int(self.settings.boot_deadline),
             "suspended_processes": list(SUSPENDED),
+            # `AwsFleet` waits instead, and a deletion does not wait for the servers' own end.
             "wait_for_capacity_timeout": "0",
             "force_delete": True,
             "tags": Output.from_input(self.spec["record"]).apply(self._render_tags),

@@ -1,4 +1,4 @@
-"""The graph at AWS, from the official provider's resources. Imported only while a program runs."""
+"""Declares a stack's load balancer with the official provider, while a program runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ NOBODY = {
     "status_code": "503",
 }
 CLOSED: Mapping[str, Any] = {"type": "fixed-response", "fixed_response": NOBODY}
-"""What a pointer answers before the first generation; from then on it is Traffic's."""
+"""Action of a pointer before the first generation; from then on it is Traffic's."""
 TLS = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 """TLS 1.2 and 1.3; what AWS takes without a word still speaks 1.0.
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html"""

@@ -1,4 +1,4 @@
-"""Auto Scaling groups, as AWS has a generation's fleet: its tags carry the record."""
+"""Reads and changes Auto Scaling groups, whose tags carry the records of generations."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,9 @@ LEAVING = f"{PREFIX}leaving"
 MISSING = ("ValidationError",)
 """Auto Scaling's code for a group that does not exist, when it is named."""
 BUSY = ("ResourceInUse", "ScalingActivityInProgress", "ResourceContention")
-"""Its codes while it is still at work on a group."""
+"""Auto Scaling's codes while it is still at work on a group."""
 GROWING = ("Launch", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions")
-"""Its processes that add servers to a group."""
+"""Auto Scaling's processes that add servers to a group."""
 
 
 class Groups:

@@ -1,4 +1,4 @@
-"""The images at AWS: AMIs, found by their names, which hold image and version.
+"""Finds, bakes and deletes images: AMIs whose names hold image and version.
 
 Tags carry lineage and marks, but an account that an AMI is shared with does not see them: it sees
 name and description, so the description holds the parents.

@@ -1,4 +1,4 @@
-"""Names and tags at AWS.
+"""Names and tags what the target has at AWS.
 
 A load balancer and a target group take 32 letters, digits and hyphens, so a name is shortened and
 carries a digest over the whole scope.

@@ -1,4 +1,4 @@
-"""Where servers and balancer stand: the default VPC, or what the settings name."""
+"""Looks up where servers and balancer stand: the default VPC, or what the settings name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

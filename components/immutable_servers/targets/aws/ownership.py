@@ -1,4 +1,4 @@
-"""Owners of stacks in tags of their load balancers, and what no stack owns in a region.
+"""Keeps owners in tags of load balancers, and finds what no stack owns in a region.
 
 What carries its own end is left over from then on; a fleet is when its stack's state does not know
 it.

@@ -1,4 +1,4 @@
-"""The aws target's own settings: `immutable-servers:aws` in a stack file."""
+"""Defines the aws target's own settings: `immutable-servers:aws` in a stack file."""
 
 import re
 from collections.abc import Mapping

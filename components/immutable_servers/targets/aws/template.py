@@ -1,4 +1,4 @@
-"""What a launch template holds: plain arguments of `aws.ec2.LaunchTemplate`, and the shape."""
+"""Renders launch templates: plain arguments of `aws.ec2.LaunchTemplate`, and launch data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +12,9 @@ ROOT_DEVICE = "/dev/xvda"
 """Of Debian's AMIs: https://wiki.debian.org/Cloud/AmazonEC2Image."""
 DISK = {"encrypted": "true", "volume_type": "gp3", "delete_on_termination": "true"}
 OURS = frozenset({"image_id", "user_data", "name", "name_prefix", "tags", "region"})
-"""Arguments that `launch_overrides` may not touch: they are what makes a generation."""
+"""Arguments that `launch_overrides` may not change: they make a generation."""
 TAGGED = ("instance", "volume", "network-interface")
-"""What is made with a server and carries its tags."""
+"""Resources that are made with a server and carry its tags."""
 MOST_USER_DATA = 16 * 1024
 """Bytes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html"""
 

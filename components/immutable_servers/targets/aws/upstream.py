@@ -1,4 +1,4 @@
-"""What a base image starts from: the newest Debian AMI of every region, and the SSM agent."""
+"""Looks up what a base image starts from: the newest Debian AMIs, and the SSM agent."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Access through firewall rules that carry the end of their login window."""
+"""Opens and closes logins by firewall rules that carry the end of their window."""
 
 import shutil
 import time
@@ -18,8 +18,6 @@ from immutable_servers.targets.cloud.ends import Thing
 from immutable_servers.targets.shared.access import SshAccess
 from immutable_servers.targets.shared.login_keys import KEY
 
-_ANSWER_SECONDS = 10
-
 
 class CloudAccess(SshAccess):
     """Keys on this machine, and rules that let a verifier in while a window is open."""
@@ -30,7 +28,7 @@ class CloudAccess(SshAccess):
 
     @abstractmethod
     def _let_in(self, scope: Scope, end: int) -> None:
-        """Add the rules for a generation's servers, with their end. Not where none is needed."""
+        """Add the rules for a generation's servers, with their end, where some are needed."""
 
     @abstractmethod
     def remove_way(self, name: str) -> None:
@@ -85,7 +83,7 @@ def find_own_address(url: str, todo: str) -> str:
         LaunchError: It cannot be found out; `todo` says how the settings can name it.
     """
     try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - a constant
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - a constant
             return str(ip_network(answer.read(64).decode("ascii").strip()))
     except (OSError, ValueError) as error:
         raise LaunchError(

@@ -1,4 +1,4 @@
-"""Bakes in a cloud account: how their things are tagged, which are dead, and the bake's login."""
+"""Tags what bakes make in a cloud account, finds dead bakes, and logs a bake in."""
 
 import shutil
 import socket

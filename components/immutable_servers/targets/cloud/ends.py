@@ -1,4 +1,4 @@
-"""Things that carry in a tag the time when they must be gone, in seconds since the epoch.
+"""Finds things whose time is over: a tag holds it, in seconds since the epoch.
 
 Whoever makes a bake, a probe or an open login writes its end with it, so that what a killed run
 left behind can be recognized without asking anybody.

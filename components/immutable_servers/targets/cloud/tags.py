@@ -1,4 +1,4 @@
-"""Names and tags of things in an account that other stacks use too.
+"""Names and tags things in an account that other stacks use too.
 
 Names are never random and never shared by two stacks: they carry a digest over the whole scope,
 because clouds shorten them. Tags carry the scope itself.
@@ -26,20 +26,20 @@ MOST_OWNER = 20
 """An owner takes two or three tags; clouds let a thing have 50 or so."""
 
 
-def digest_scope(scope: Scope, length: int = 8) -> str:
+def digest_scope(scope: Scope) -> str:
     """Return hexadecimal digits that no other scope has, also when joined names are alike."""
-    whole = json.dumps([scope.project, scope.stack, scope.service, scope.generation])
-    return hashlib.sha256(whole.encode()).hexdigest()[:length]
+    whole = json.dumps([getattr(scope, word) for word in SCOPE])
+    return hashlib.sha256(whole.encode()).hexdigest()[:8]
 
 
 def clean(text: str, most: int) -> str:
-    """Return a part of a name: letters, digits and hyphens, never empty, at most so long."""
+    """Return a part of a name: at most `most` letters, digits and hyphens, and never none."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text)[:most].strip("-") or "x"
 
 
 @dataclass(frozen=True)
 class Tagging:
-    """How a cloud's tags are written.
+    """Writes and reads tags as a cloud takes them.
 
     Attributes:
         prefix: Begins every key of ours.
