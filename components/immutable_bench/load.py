@@ -27,6 +27,7 @@ from immutable_servers.driver.engine.stack import Stack
 from immutable_servers.driver.project.files import CHECKOUT, PROJECT_FILE
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError
+from immutable_servers.ledger.pin import Pinned
 from immutable_servers.planning.requests import VARIABLE, Request
 from immutable_servers.targets import ENTRY_POINTS
 
@@ -175,8 +176,8 @@ def move_to_and_fro(stack: LoadStack) -> list[str]:
     moved = stack.up()
     records = moved["ledger"]["web"]["generations"].values()
     old = next(record for record in records if record["state"] == "standby")
-    pin = {"generation": old["generation"], "who": "bench", "at": "now", "why": "the load run"}
-    runs = [moved, stack.up(Request(pins={"web": pin})), stack.up(Request(pins={"web": {}}))]
+    pin = Pinned(old["generation"], who="bench", at="now", why="the load run")
+    runs = [moved, stack.up(Request(pins={"web": pin})), stack.up(Request(pins={"web": None}))]
     return [outputs["services"]["web"]["live"] for outputs in runs]
 
 

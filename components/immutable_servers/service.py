@@ -11,6 +11,7 @@ from pulumi import Input, Output, ResourceOptions
 from immutable_servers.contract.graph import Graph
 from immutable_servers.generations.generation import Generation, GenerationArgs
 from immutable_servers.generations.release import Release
+from immutable_servers.ledger.pin import render_pin
 from immutable_servers.ledger.records import Record, ServiceLedger, State
 from immutable_servers.planning.service import Plan
 from immutable_servers.settings import ServiceSettings
@@ -152,7 +153,7 @@ def _render_ledger(
             **_find_desired_state({**found[0], "fault": found[2]}, found[1]),
         }
     )
-    return {"pin": args.plan.pin, "generations": generations}
+    return {"pin": render_pin(args.plan.pin), "generations": generations}
 
 
 def _find_state_after(plan: Plan, record: Record, live: str) -> str:

@@ -4,18 +4,19 @@ import pytest
 
 from harness.engine.matrix import promise_two
 from harness.engine.project import Project
+from immutable_servers.ledger.pin import Pin, Pinned, render_pin
 from immutable_servers.planning.requests import VARIABLE, Request, release
 
 
-def set_pin(patch: pytest.MonkeyPatch, pin: dict[str, str]) -> None:
+def set_pin(patch: pytest.MonkeyPatch, pin: Pin | None) -> None:
     """Ask the next runs for a pin, as `./immutable rollback` does."""
     patch.setenv(VARIABLE, Request(pins={"web": pin}).render())
 
 
-def make_pin(project: Project, generation: str) -> dict[str, str]:
+def make_pin(project: Project, generation: str) -> Pinned:
     """Return a pin to a generation that leaves the live one."""
     left = project.ledger()["generations"][project.live()]["version"]
-    return {"generation": generation, "who": "me", "at": "now", "why": "slow", "left": left}
+    return Pinned(generation, who="me", at="now", why="slow", left=left)
 
 
 def test_rollback_to_a_standby_and_resume(
@@ -36,7 +37,7 @@ def test_rollback_to_a_standby_and_resume(
     assert done.code == 0, done.text
     assert (done.count("bake"), done.count("boot"), done.count("traffic")) == (0, 0, 1)
     assert serving.live() == old
-    assert serving.ledger()["pin"] == pin
+    assert serving.ledger()["pin"] == render_pin(pin)
     serving.ask_three_questions()
     serving.edit("app/server.txt", "three")
     done = serving.up()
@@ -64,7 +65,7 @@ def test_resume_holds_the_version_that_was_left(
     promise_two(serving)
     assert serving.up().code == 0
     left, pin = serving.live(), make_pin(serving, old)
-    for asked, expected in ((pin, old), (release(pin), old), ({}, left)):
+    for asked, expected in ((pin, old), (release(pin), old), (None, left)):
         with monkeypatch.context() as patch:
             set_pin(patch, asked)
             done = serving.up()
@@ -121,7 +122,7 @@ def test_a_pin_to_nothing_known_changes_nothing(
     """A pin that names an unknown generation stops the run before anything is declared."""
     live = serving.live()
     with monkeypatch.context() as patch:
-        set_pin(patch, {"generation": "00000000"})
+        set_pin(patch, Pinned("00000000"))
         done = serving.up()
     assert done.code != 0
     assert "LedgerError" in done.text

@@ -25,6 +25,7 @@ from harness.engine.matrix import (
 )
 from harness.engine.project import Outcome, Project
 from harness.engine.watcher import Watcher, start_watching
+from immutable_servers.ledger.pin import Pinned
 from immutable_servers.planning.requests import VARIABLE, Request
 
 SEQUENCES = int(os.environ.get("IMMUTABLE_SEQUENCES", "200"))
@@ -174,8 +175,9 @@ class Sequences(RuleBasedStateMachine):
         (standby, *_) = standbys
         folder = self.project.world / "fleets" / f"web-{standby}"
         answer = (folder / "server-0").read_text()
-        pin = {"generation": standby, "who": "me", "at": "now", "why": "slow"}
-        done = self.ask(Request(pins={"web": {**pin, "left": records[live]["version"]}}))
+        left = records[live]["version"]
+        pin = Pinned(standby, who="me", at="now", why="slow", left=left)
+        done = self.ask(Request(pins={"web": pin}))
         assert done.code == 0, done.text
         assert (done.count("bake"), done.count("boot")) == (0, 0)
         self.pinned = answer
@@ -185,7 +187,7 @@ class Sequences(RuleBasedStateMachine):
         """Mend everything: every sequence ends where the source says, and clean."""
         try:
             self.project.mend_app(missing_ok=True)
-            done = self.ask(Request(pins={"web": {}}))
+            done = self.ask(Request(pins={"web": None}))
             assert done.code == 0, done.text
             self.pinned = ""
             self.settle(self.wanted)

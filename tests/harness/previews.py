@@ -13,6 +13,7 @@ from immutable_servers.driver.commands.preview.models import (
     make_problem,
 )
 from immutable_servers.errors import SettingsError
+from immutable_servers.ledger.pin import Pinned
 
 OLD = GenerationPreview(
     id="3f2a9c41",
@@ -47,7 +48,7 @@ SERVICE = ServicePreview(
     server_hours_of_update=0.05,
     money=Money(currency="USD", per_day_now=0.7488, per_day_after=0.9984, of_update=0.0005),
     took=(PastUpdate(at="2026-01-31T12:00:00+00:00", seconds=90),),
-    pin={"generation": "3f2a9c41", "who": "me", "at": "then", "why": "errors | @all <b>"},
+    pin=Pinned("3f2a9c41", who="me", at="then", why="errors | @all <b>"),
     notes=("standby bbbb0002 is not whole: it is dropped",),
 )
 PREVIEW = StackPreview(

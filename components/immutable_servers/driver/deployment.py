@@ -8,7 +8,12 @@ from immutable_servers import errors
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.commands.preview.collect import collect
 from immutable_servers.driver.commands.preview.models import Problem, StackPreview
-from immutable_servers.driver.commands.rollback import Asked, ask_replace, ask_resume, ask_rollback
+from immutable_servers.driver.commands.rollback import (
+    ServiceRequest,
+    ask_replace,
+    ask_resume,
+    ask_rollback,
+)
 from immutable_servers.driver.commands.status.command import read_status
 from immutable_servers.driver.commands.status.generations import Generation, list_generations
 from immutable_servers.driver.commands.status.models import StackStatus
@@ -129,7 +134,7 @@ class Deployment:
                 remove(stack.engine)
             return done
 
-    def _update(self, ask: Callable[[Opened], Asked] | None) -> Outcome:
+    def _update(self, ask: Callable[[Opened], ServiceRequest] | None) -> Outcome:
         with self._open(acts=True) as stack:
             asked = ask(stack) if ask else None
             if asked and asked.note:

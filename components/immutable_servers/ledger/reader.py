@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from immutable_servers.contract.values import Fleet
+from immutable_servers.ledger.pin import Pin, parse_pin
 from immutable_servers.ledger.records import UNKNOWN, Record, ServiceLedger, State, unreadable
 
 OUTPUT = "ledger"
@@ -65,10 +66,16 @@ def _parse_service(name: str, value: Any) -> ServiceLedger:  # noqa: ANN401 - no
         known = _without_unknown_state(plain)
         if UNKNOWN not in known.values():
             generations[generation] = Record.from_plain(known, where)
-    pin = value.get("pin") or {}
-    if not isinstance(pin, Mapping):
-        raise unreadable(f"ledger.{name}.pin", f"It is {_describe(pin)}, not a pin")
-    return ServiceLedger(generations, dict(pin))
+    return ServiceLedger(generations, _parse_pin(f"ledger.{name}.pin", value.get("pin", {})))
+
+
+def _parse_pin(where: str, value: Any) -> Pin | None:  # noqa: ANN401 - not yet checked
+    if not isinstance(value, Mapping):
+        raise unreadable(where, f"It is {_describe(value)}, not a pin")
+    try:
+        return parse_pin(value)
+    except ValueError as error:
+        raise unreadable(where, str(error)) from error
 
 
 def _without_unknown_state(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Self, get_origin
 
 from immutable_servers.contract.plain import restore_numbers
 from immutable_servers.errors import LedgerError
+from immutable_servers.ledger.pin import Pin, render_pin
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What the engine stores for an output that depends on what failed.
@@ -109,15 +110,15 @@ class Record:
 
 @dataclass(frozen=True)
 class ServiceLedger:
-    """A service's generations by id, and its pin (empty when it is not pinned)."""
+    """A service's generations by id, and its pin (None when it has none)."""
 
     generations: dict[str, Record] = field(default_factory=dict)
-    pin: dict[str, str] = field(default_factory=dict)
+    pin: Pin | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain values, as the stack exports them."""
         generations = {key: record.to_plain() for key, record in self.generations.items()}
-        return {"pin": self.pin, "generations": generations}
+        return {"pin": render_pin(self.pin), "generations": generations}
 
     def list_kept(self, desired: str) -> list[Record]:
         """Return what the next ledger keeps beside a generation: what exists, then the newest."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from immutable_servers.errors import LedgerError
 from immutable_servers.identity.generation import compute_generation_id
+from immutable_servers.ledger.pin import Pin, Pinned
 from immutable_servers.ledger.records import Record, ServiceLedger, State
 from immutable_servers.planning.known import Known
 from immutable_servers.planning.wish import Wish
@@ -23,7 +24,7 @@ class Choice:
 
     record: Record
     fresh: bool
-    pin: dict[str, str]
+    pin: Pin | None = None
     notes: tuple[str, ...] = ()
     follows: bool = True
 
@@ -37,16 +38,15 @@ def choose(wish: Wish, known: Known) -> Choice:
     live, pin = known.find_live(), known.ledger.pin
     if live and wish.stays:
         return Choice(live, fresh=False, pin=pin, follows=False)
-    if "generation" in pin:
+    if isinstance(pin, Pinned):
         return _choose_pinned(pin, wish, known)
     if live and wish.again:
         asked = known.find_failed(wish) or live
         return _make_again(asked, f"is replaced by hand ({wish.again})", wish, known, pin)
-    stays = live or known.ledger.generations.get(pin.get("instead", ""))
-    if stays and pin.get("held") == wish.version:
-        chosen = _choose_held(stays, wish, known)
-    else:
-        chosen = _choose_by_source(wish, known)
+    stays = None
+    if pin and pin.held == wish.version:
+        stays = live or known.ledger.generations.get(pin.instead or "")
+    chosen = _choose_held(stays, wish, known) if stays else _choose_by_source(wish, known)
     if live and chosen.record.generation == live.generation and _is_too_old(live, wish):
         why = f"is older than {render_duration(wish.max_age or 0)}"
         return _make_again(live, why, wish, known, chosen.pin)
@@ -59,29 +59,28 @@ def _is_too_old(live: Record, wish: Wish) -> bool:
     return live.launched_at + wish.max_age < wish.now
 
 
-def _choose_pinned(pin: dict[str, str], wish: Wish, known: Known) -> Choice:
+def _choose_pinned(pin: Pinned, wish: Wish, known: Known) -> Choice:
     """Choose the pinned generation, or where it cannot be used another round of its artifact.
 
     A round that a run has left out, under `--target`, is unknown to the next one, which knows what
     it is a round of.
     """
-    generation = pin["generation"]
     records = known.ledger.generations
-    pinned = records.get(generation) or records.get(pin.get("again", ""))
+    pinned = records.get(pin.generation) or records.get(pin.again or "")
     if pinned is None:
         raise LedgerError(
-            f"The pin names generation {generation}, which the ledger does not know",
+            f"The pin names generation {pin.generation}, which the ledger does not know",
             todo="Run `./immutable resume`, or roll back to one that `./immutable status` lists.",
         )
     chosen = _choose_same(pinned, wish, known)
     note = (
-        f"pinned to generation {chosen.record.generation} by {pin.get('who')} at {pin.get('at')}"
-        f" ({pin.get('why')}): the source is not followed until `./immutable resume`"
+        f"pinned to generation {chosen.record.generation} by {pin.who} at {pin.at}"
+        f" ({pin.why}): the source is not followed until `./immutable resume`"
     )
-    again = {"again": pinned.generation} if chosen.fresh else {}
+    again = pinned.generation if chosen.fresh else pin.again
     return replace(
         chosen,
-        pin={**pin, "generation": chosen.record.generation, **again},
+        pin=replace(pin, generation=chosen.record.generation, again=again),
         notes=(*chosen.notes, note),
         follows=False,
     )
@@ -101,7 +100,7 @@ def _choose_held(record: Record, wish: Wish, known: Known) -> Choice:
 def _choose_same(record: Record, wish: Wish, known: Known) -> Choice:
     """Choose a generation, or where it cannot be used another round of its artifact."""
     if not known.find_fault(record, wish):
-        return Choice(record, fresh=False, pin={})
+        return Choice(record, fresh=False)
     chosen = _choose_by_source(_wish_for(record, wish), known)
     if chosen.fresh and not (record.version == wish.version and wish.version in wish.gone):
         chosen = replace(chosen, record=replace(chosen.record, artifact=record.artifact))
@@ -112,7 +111,7 @@ def _choose_by_source(wish: Wish, known: Known) -> Choice:
     """Choose the live one or the last round of the wished make, else begin the next round."""
     rounds = known.find_rounds(wish)
     if not rounds:
-        return Choice(_begin(wish, known.ledger, 0), fresh=True, pin={})
+        return Choice(_begin(wish, known.ledger, 0), fresh=True)
     live = [record for record in rounds if record.state is State.LIVE]
     last = (live or rounds)[-1]
     unfit = known.find_fault(last, wish)
@@ -120,10 +119,10 @@ def _choose_by_source(wish: Wish, known: Known) -> Choice:
         failed = last.fault and last.state is not State.LIVE
         notes = (describe_failure(last),) if failed else ()
         record = replace(last, data_version=wish.data_version)
-        return Choice(record, fresh=False, pin={}, notes=notes)
+        return Choice(record, fresh=False, notes=notes)
     next_round = rounds[-1].round + 1
     note = f"generation {last.generation} {unfit}: made again as round {next_round}"
-    return Choice(_begin(wish, known.ledger, next_round), fresh=True, pin={}, notes=(note,))
+    return Choice(_begin(wish, known.ledger, next_round), fresh=True, notes=(note,))
 
 
 def describe_failure(record: Record) -> str:
@@ -134,7 +133,7 @@ def describe_failure(record: Record) -> str:
     )
 
 
-def _make_again(old: Record, why: str, wish: Wish, known: Known, pin: dict[str, str]) -> Choice:
+def _make_again(old: Record, why: str, wish: Wish, known: Known, pin: Pin | None) -> Choice:
     """Choose the round after the live one, of the same image: one that never served, or a new."""
     again = _wish_for(old, wish)
     rounds = known.find_rounds(again)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from immutable_servers.errors import SettingsError
+from immutable_servers.ledger.pin import HeldOff, Pin, Pinned, parse_pin, render_pin
 from immutable_servers.ledger.records import ServiceLedger
 
 VARIABLE = "IMMUTABLE_REQUEST"
@@ -22,15 +23,14 @@ class Request:
     """What a run was asked for, by service.
 
     Attributes:
-        pins: `generation`, `who`, `at`, `why` and `left`; or `held` and the generation `instead`;
-            an empty one unpins. A run adds `again`: what the pinned one is another round of.
+        pins: The pins that replace those of the ledger; None takes one away.
         again: Why the live generation is to be made again.
         others_stay: Services without a request of their own do not follow the source in this run.
         retire: Generations that are deleted; no service follows the source, nothing else is done.
         given_up: Services that the settings do not name any more, and that go although they serve.
     """
 
-    pins: dict[str, dict[str, str]] = field(default_factory=dict)
+    pins: dict[str, Pin | None] = field(default_factory=dict)
     again: dict[str, str] = field(default_factory=dict)
     others_stay: bool = False
     retire: dict[str, list[str]] = field(default_factory=dict)
@@ -38,7 +38,8 @@ class Request:
 
     def render(self) -> str:
         """Return the variable's value."""
-        return json.dumps(asdict(self))
+        pins = {name: render_pin(pin) for name, pin in self.pins.items()}
+        return json.dumps({**asdict(self), "pins": pins})
 
     def is_to_stay(self, service: str) -> bool:
         """Tell whether a service goes on serving what it serves."""
@@ -64,7 +65,7 @@ def read_request() -> Request:
         return Request()
     try:
         found = json.loads(text)
-        pins = {str(name): dict(pin) for name, pin in found.get("pins", {}).items()}
+        pins = {str(name): parse_pin(dict(pin)) for name, pin in found.get("pins", {}).items()}
         retire = {str(name): list(going) for name, going in found.get("retire", {}).items()}
         again = dict(found.get("again", {}))
         given_up = [str(name) for name in found.get("given_up", [])]
@@ -77,8 +78,8 @@ def read_request() -> Request:
         ) from error
 
 
-def release(pin: Mapping[str, str]) -> dict[str, str]:
+def release(pin: Pin) -> HeldOff | None:
     """Return what stays of a pin that is resumed: the version left by the rollback is held off."""
-    if "held" in pin:
-        return dict(pin)
-    return {"held": pin["left"], "instead": pin["generation"]} if pin.get("left") else {}
+    if isinstance(pin, Pinned):
+        return HeldOff(pin.left, instead=pin.generation) if pin.left else None
+    return pin

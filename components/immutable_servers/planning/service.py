@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from immutable_servers.contract.values import Fleet
+from immutable_servers.ledger.pin import Pin
 from immutable_servers.ledger.records import Record, ServiceLedger, State
 from immutable_servers.planning.choice import Choice, choose
 from immutable_servers.planning.known import Known
@@ -22,7 +23,7 @@ class Plan:
         proves: The checks changed: they are to pass on one fresh server of its artifact.
         others: The other generations that stay: the live one, and standbys.
         going: Known generations with a fleet that are deleted.
-        pin: What the ledger keeps of a pin, empty without one.
+        pin: What the ledger keeps of a pin.
         decided_at: When, in seconds since the epoch.
         notes: What a reader of the preview should know.
     """
@@ -33,7 +34,7 @@ class Plan:
     proves: bool
     others: tuple[Record, ...]
     going: tuple[Record, ...]
-    pin: dict[str, str] = field(default_factory=dict)
+    pin: Pin | None = None
     decided_at: int = 0
     notes: tuple[str, ...] = field(default=())
 

@@ -6,6 +6,7 @@ import pytest
 
 from harness.builders import NOW, know, make_fleet, make_record, make_wish
 from immutable_servers.errors import LedgerError
+from immutable_servers.ledger.pin import HeldOff, Pinned
 from immutable_servers.ledger.reader import complete
 from immutable_servers.ledger.records import Record, ServiceLedger, State
 from immutable_servers.planning.requests import release
@@ -181,7 +182,7 @@ def test_what_failed_under_traffic_is_no_standby_and_is_made_again_by_hand_alone
     assert [record.generation for record in plan.going] == ["bad"]
 
 
-PIN = {"generation": "old", "who": "me", "at": "now", "why": "bad", "left": "v1"}
+PIN = Pinned("old", who="me", at="now", why="bad", left="v1")
 
 
 def test_a_pin_keeps_its_generation_whatever_the_source_says() -> None:
@@ -205,7 +206,7 @@ def test_a_pin_on_a_retired_generation_launches_its_artifact_again() -> None:
     plan = decide(make_wish("v1"), replace(ledger, pin=PIN), fleets)
     assert (plan.fresh, plan.bakes, plan.desired.artifact) == (True, False, "app/v0")
     assert plan.desired.round == 1
-    assert plan.pin["generation"] == plan.desired.generation
+    assert plan.pin == replace(PIN, generation=plan.desired.generation, again="old")
     for version, bakes in (("v0", True), ("v1", False)):
         wish = replace(make_wish(version), gone=frozenset({"v0"}))
         assert decide(wish, replace(ledger, pin=PIN), fleets).bakes == bakes
@@ -217,7 +218,8 @@ def test_a_pinned_round_that_was_left_out_is_launched_by_the_next_run() -> None:
     ledger, fleets = know([old, make_record("live", "v1", 2)], "live", gone=("old",))
     plan = decide(make_wish("v1"), replace(ledger, pin=PIN), fleets)
     again = decide(make_wish("v1"), replace(ledger, pin=plan.pin), fleets)
-    assert again.pin["generation"] not in ledger.generations
+    assert isinstance(again.pin, Pinned)
+    assert again.pin.generation not in ledger.generations
     assert (again.desired, again.pin) == (plan.desired, plan.pin)
 
 
@@ -236,7 +238,7 @@ def test_resume_holds_the_version_that_was_left() -> None:
     plan = decide(make_wish("v1"), held, fleets)
     assert (plan.desired.generation, plan.pin) == ("old", held.pin)
     plan = decide(make_wish("v2"), held, fleets)
-    assert (plan.fresh, plan.pin) == (True, {})
+    assert (plan.fresh, plan.pin) == (True, None)
 
 
 def test_what_was_left_is_held_off_though_nothing_serves() -> None:
@@ -268,7 +270,7 @@ def test_a_live_generation_that_is_too_old_is_made_again() -> None:
     assert [record.generation for record in plan.others] == ["live"]
     assert plan.notes == ("generation live is older than 86399s: made again as round 1",)
     assert not decide(replace(wish, max_age=DAY), ledger, fleets).fresh
-    assert not decide(wish, replace(ledger, pin={**PIN, "generation": "live"}), fleets).fresh
+    assert not decide(wish, replace(ledger, pin=replace(PIN, generation="live")), fleets).fresh
     assert not decide(wish, *know([replace(live, launched_at=0)], "live")).fresh
 
 
@@ -304,7 +306,7 @@ def test_a_live_generation_is_preferred_to_a_later_round() -> None:
 def test_by_hand_the_live_image_is_launched_again_whatever_the_source_says() -> None:
     """Neither a newer source nor a version that is held off keeps it from that."""
     ledger, fleets = know([make_live(data_version="7")], "live")
-    for pin in ({}, {"held": "v2"}):
+    for pin in (None, HeldOff("v2")):
         wish = replace(make_wish("v2"), again="it leaks", data_version="8")
         plan = decide(wish, replace(ledger, pin=pin), fleets)
         assert (plan.fresh, plan.bakes, plan.pin) == (True, False, pin)
@@ -318,7 +320,7 @@ def test_a_service_that_stays_follows_nothing() -> None:
     old, live = make_record("old", "v0", 1), make_live()
     ledger, fleets = know([old, live], "live")
     wish = replace(make_wish("v2"), stays=True, max_age=1.0)
-    for pin in ({}, PIN):
+    for pin in (None, PIN):
         plan = decide(wish, replace(ledger, pin=pin), fleets)
         assert plan.desired == live.with_state(State.LIVE)
         assert (plan.fresh, plan.follows) == (False, False)

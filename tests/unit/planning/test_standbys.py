@@ -9,6 +9,7 @@ from harness.builders import NOW, know, make_record, make_wish
 from immutable_servers.contract.target import Target
 from immutable_servers.driver.commands.known import KnownService, KnownStack
 from immutable_servers.driver.commands.retire import find_due
+from immutable_servers.ledger.pin import Pinned
 from immutable_servers.planning.service import decide
 from immutable_servers.planning.standbys import Policy, find_lost, sort_standbys
 from immutable_servers.planning.wish import make_policy
@@ -89,7 +90,7 @@ def test_a_standby_that_a_pin_names_is_not_due() -> None:
     ledger, fleets = know(records, "live")
     web = ServiceSettings.model_construct(keep=0, keep_for=None)
     settings = Settings.model_construct(services={"web": web})
-    for pin, due in (({}, ["old"]), ({"generation": "old"}, [])):
+    for pin, due in ((None, ["old"]), (Pinned("old"), [])):
         service = KnownService("web", replace(ledger, pin=pin), fleets)
         stack = KnownStack("dev", settings, find_target_class("local")({}), {"web": service})
         assert list(find_due(stack, service, NOW)) == due

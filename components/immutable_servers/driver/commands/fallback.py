@@ -2,6 +2,7 @@
 
 from immutable_servers.driver.commands.known import KnownService, KnownStack
 from immutable_servers.errors import SettingsError
+from immutable_servers.ledger.pin import Pinned
 from immutable_servers.ledger.records import Record, State
 from immutable_servers.planning.usable import find_image_fault
 
@@ -22,9 +23,10 @@ def choose_fallback(stack: KnownStack, service: KnownService, to: str, *, across
     Raises:
         SettingsError: There is nothing to go back to, or the named generation must not be taken.
     """
-    left = [service.ledger.pin.get(key) for key in ("left", "held")]
+    pin = service.ledger.pin
+    left = pin.left if isinstance(pin, Pinned) else pin and pin.held
     standbys = [
-        one for one in service.earlier if one.state is State.STANDBY and one.version not in left
+        one for one in service.earlier if one.state is State.STANDBY and one.version != left
     ]
     chosen = service.ledger.generations.get(to) if to else next(iter(standbys), None)
     if chosen is None:

@@ -11,6 +11,7 @@ from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.consent import require_yes
 from immutable_servers.driver.terminal.display import start_display
+from immutable_servers.ledger.pin import Pinned
 from immutable_servers.planning.standbys import sort_standbys
 from immutable_servers.planning.wish import make_policy
 
@@ -51,7 +52,8 @@ def find_due(stack: KnownStack, service: KnownService, now: float) -> Mapping[st
     if settings is None or service.live is None:
         return {}
     policy = make_policy(settings, stack.target)
-    desired = service.ledger.pin.get("generation", service.live.generation)
+    pin = service.ledger.pin
+    desired = pin.generation if isinstance(pin, Pinned) else service.live.generation
     standbys = sort_standbys(service.ledger, service.fleets, policy, now, desired)
     beyond = {r.generation: f"is beyond `keep: {policy.keep}`" for r in standbys.beyond}
     return {**standbys.due, **beyond}

@@ -16,13 +16,14 @@ from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.words import render_seconds
 from immutable_servers.errors import SettingsError
+from immutable_servers.ledger.pin import Pinned, render_pin
 from immutable_servers.ledger.records import Record
 from immutable_servers.planning.requests import Request, release
 from immutable_servers.verification.report import count
 
 
 @dataclass(frozen=True)
-class Asked:
+class ServiceRequest:
     """What a person asks of one service.
 
     Attributes:
@@ -60,12 +61,12 @@ def run_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool
     return 0
 
 
-def _explain_pin(stack: Opened, asked: Asked) -> None:
+def _explain_pin(stack: Opened, asked: ServiceRequest) -> None:
     """Print how to go on after a failed rollback whose pin is in the ledger."""
     service, pin = asked.service, asked.request.pins[asked.service]
     now = stack.read_ledgers()[service]
-    if now.pin.get("at") == pin["at"]:
-        moved = now.live == now.pin["generation"]
+    if isinstance(now.pin, Pinned) and isinstance(pin, Pinned) and now.pin.at == pin.at:
+        moved = now.live == now.pin.generation
         serves = f"generation {now.live} serves" if moved else "what served before serves"
         console.say(
             f"{service} is pinned, and {serves}. `./immutable up {stack.name}` tries"
@@ -94,7 +95,9 @@ def run_replace(stack: Opened, service: str, why: str, *, yes: bool) -> int:
     return _run(stack, asked, f"replace {stack.name} {asked.service}", yes=yes)
 
 
-def ask_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool = False) -> Asked:
+def ask_rollback(
+    stack: Opened, service: str, to: str, why: str, *, across: bool = False
+) -> ServiceRequest:
     """Return the request that pins a service to an earlier generation.
 
     Raises:
@@ -109,7 +112,7 @@ def ask_rollback(stack: Opened, service: str, to: str, why: str, *, across: bool
     how = describe_way(record.servers, wanted, launched=launched)
     note = f"{chosen.name} goes back to generation {record.generation}: {how}"
     request = Request(pins={chosen.name: _make_pin(chosen, record, why)}, others_stay=True)
-    return Asked(chosen.name, request, note, launched)
+    return ServiceRequest(chosen.name, request, note, launched)
 
 
 def describe_way(servers: int, wanted: int, *, launched: bool) -> str:
@@ -124,18 +127,19 @@ def describe_way(servers: int, wanted: int, *, launched: bool) -> str:
     return "its servers run"
 
 
-def _make_pin(service: KnownService, chosen: Record, why: str) -> dict[str, str]:
-    live = service.live
-    return {
-        "generation": chosen.generation,
-        "who": os.environ.get("USER") or getpass.getuser(),
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "why": why,
-        "left": service.ledger.pin.get("left") or (live.version if live else ""),
-    }
+def _make_pin(service: KnownService, chosen: Record, why: str) -> Pinned:
+    live, earlier = service.live, service.ledger.pin
+    left = earlier.left if isinstance(earlier, Pinned) else None
+    return Pinned(
+        generation=chosen.generation,
+        who=os.environ.get("USER") or getpass.getuser(),
+        at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        why=why,
+        left=left or (live.version if live else ""),
+    )
 
 
-def ask_resume(stack: Opened, service: str, *, now: bool) -> Asked:
+def ask_resume(stack: Opened, service: str, *, now: bool) -> ServiceRequest:
     """Return the request that removes a service's pin.
 
     Raises:
@@ -143,33 +147,34 @@ def ask_resume(stack: Opened, service: str, *, now: bool) -> Asked:
     """
     known = _read_known(stack).choose(service)
     pin = known.ledger.pin
-    if not pin:
+    if pin is None:
         raise SettingsError(
             f"The service {known.name} of {stack.name} is not pinned",
             todo="Nothing needs to be resumed: `./immutable up` follows the source.",
         )
-    held = {} if now else release(pin)
+    held = None if now else release(pin)
     request = Request(pins={known.name: held}, others_stay=True)
-    if not held:
-        return Asked(known.name, request)
+    if held is None:
+        return ServiceRequest(known.name, request)
     note = (
         f"{known.name} stays as it is until the source gives another version than"
-        f" {held['held']}; to take that one: ./immutable resume {stack.name} {known.name} --now"
+        f" {held.held}; to take that one: ./immutable resume {stack.name} {known.name} --now"
     )
-    return Asked(known.name, request, note)
+    return ServiceRequest(known.name, request, note)
 
 
-def ask_replace(stack: Opened, service: str, why: str) -> Asked:
+def ask_replace(stack: Opened, service: str, why: str) -> ServiceRequest:
     """Return the request that replaces a service's live generation.
 
     Raises:
         SettingsError: There is no such service, it is pinned, or nothing of it is live.
     """
     known = _read_known(stack).choose(service)
-    if known.ledger.pin.get("generation"):
+    pin = known.ledger.pin
+    if isinstance(pin, Pinned):
         raise SettingsError(
             f"The service {known.name} of {stack.name} is pinned, so it is not replaced",
-            facts=[f"{key}: {value}" for key, value in known.ledger.pin.items()],
+            facts=[f"{key}: {value}" for key, value in render_pin(pin).items()],
             todo=f"First: ./immutable resume {stack.name} {known.name}",
         )
     if known.live is None:
@@ -177,7 +182,9 @@ def ask_replace(stack: Opened, service: str, why: str) -> Asked:
             f"Nothing of {known.name} is live in {stack.name}, so there is nothing to replace",
             todo=f"Run `./immutable up {stack.name}`.",
         )
-    return Asked(known.name, Request(again={known.name: why}, others_stay=True), launched=True)
+    return ServiceRequest(
+        known.name, Request(again={known.name: why}, others_stay=True), launched=True
+    )
 
 
 def _read_known(stack: Opened) -> KnownStack:
@@ -186,7 +193,7 @@ def _read_known(stack: Opened) -> KnownStack:
     return known
 
 
-def _run(stack: Opened, asked: Asked, command: str, *, yes: bool) -> int:
+def _run(stack: Opened, asked: ServiceRequest, command: str, *, yes: bool) -> int:
     if asked.note:
         console.say(asked.note)
     return run_up(stack, yes=yes, request=asked.request, command=command)

@@ -29,6 +29,7 @@ from immutable_servers.driver.commands.status.models import (
 from immutable_servers.driver.commands.status.text import render_lines, render_rows
 from immutable_servers.driver.commands.update import update_lock
 from immutable_servers.identity.upstream_lock import read_lock, write_lock
+from immutable_servers.ledger.pin import Pinned
 from immutable_servers.ledger.reader import parse_ledgers
 from immutable_servers.ledger.records import Record, State
 from immutable_servers.settings import Settings
@@ -207,7 +208,7 @@ def make_status() -> StackStatus:
     service = ServiceStatus(
         name="web",
         address="http://127.0.0.1:8080",
-        pin={"generation": NEW, "who": "me", "at": "now", "why": "errors"},
+        pin=Pinned(NEW, who="me", at="now", why="errors"),
         generations=(live,),
         drift=(drift,),
         source=source,

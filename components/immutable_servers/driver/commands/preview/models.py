@@ -1,10 +1,11 @@
 """Models of what `preview --json` writes; its schema is made from them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from immutable_servers.errors import ImmutableError
+from immutable_servers.ledger.pin import Pin, render_pin
 
 SCHEMA_FILE = "docs/reference/preview.schema.json"
 FORMAT: Literal[1] = 1
@@ -13,6 +14,8 @@ CHANGES = 20
 
 Fate = Literal["found", "to be baked", "not needed", "not asked"]
 Move = Literal["first", "replace", "traffic", "verify", "resize", "nothing", "failed", "unknown"]
+PlainPin = Annotated[Pin | None, PlainSerializer(render_pin, return_type=dict[str, str])]
+"""A pin that JSON has as the ledger has it: a mapping, empty for None."""
 
 
 class _Model(BaseModel):
@@ -114,7 +117,7 @@ class ServicePreview(_Model):
     took: tuple[PastUpdate, ...] = Field(
         default=(), description="The last updates, the newest first."
     )
-    pin: dict[str, str] = Field(default={}, description="Who pinned it to what, when and why.")
+    pin: PlainPin = Field(default=None, description="Who pinned it to what, when and why.")
     notes: tuple[str, ...] = Field(default=(), description="What else a reader should know.")
 
 

@@ -67,7 +67,7 @@ def _preview_service(
             took[0].seconds if took else None,
         ),
         took=took,
-        pin={key: str(value) for key, value in ledger.pin.items()},
+        pin=ledger.pin,
         notes=plan.notes,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from immutable_servers.driver.terminal.words import render_seconds
+from immutable_servers.ledger.pin import Pinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,12 +129,10 @@ def word_generation(generation: "GenerationPreview") -> str:
 def word_pin(service: "ServicePreview") -> str:
     """Return what the pin says; empty without one."""
     pin = service.pin
-    if "generation" not in pin:
+    if not isinstance(pin, Pinned):
         return ""
-    who, at, why = (pin.get(key, "") for key in ("who", "at", "why"))
-    return (
-        f"{pin['generation']} by {who or 'somebody'} at {at or 'some time'}: {why or 'no reason'}"
-    )
+    who, at, why = pin.who or "somebody", pin.at or "some time", pin.why or "no reason"
+    return f"{pin.generation} by {who} at {at}: {why}"
 
 
 def list_notes(service: "ServicePreview") -> "Sequence[str]":

@@ -78,7 +78,7 @@ def collect(stack: Opened, outputs: Mapping[str, Any]) -> StackStatus:
             ServiceStatus(
                 name=name,
                 address=addresses.get(name, ""),
-                pin={key: str(value) for key, value in one.ledger.pin.items()},
+                pin=one.ledger.pin,
                 generations=tuple(_describe(one, record) for record in one.there),
                 drift=_list_drift(place.of(name), target, one, _find_plan(planned, name)),
                 source=sources.get(name),

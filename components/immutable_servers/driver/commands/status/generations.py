@@ -46,5 +46,5 @@ def list_generations(status: StackStatus) -> Iterator[Generation]:
                 whole=one.whole,
                 images=dict(one.images),
                 verified=one.verified.get("at", one.verified.get("how", "")),
-                pinned=service.pin.get("generation") == one.id,
+                pinned=service.is_pinned_to(one.id),
             )

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from immutable_servers.driver.commands.preview.models import Move
+from immutable_servers.driver.commands.preview.models import Move, PlainPin
+from immutable_servers.ledger.pin import Pinned
 
 SCHEMA_FILE = "docs/reference/status.schema.json"
 FORMAT: Literal[1] = 1
@@ -77,12 +78,16 @@ class ServiceStatus(_Model):
 
     name: str
     address: str = Field(description="Where it answers, as the last run said.")
-    pin: dict[str, str] = Field(default={}, description="Who pinned it to what, when and why.")
+    pin: PlainPin = Field(default=None, description="Who pinned it to what, when and why.")
     generations: tuple[GenerationStatus, ...] = Field(description="Those that exist, newest first.")
     drift: tuple[DriftStatus, ...] = Field(default=(), description="What was changed by hand.")
     source: SourceStatus | None = Field(
         description="Null when it is not known, or when the settings have no such service."
     )
+
+    def is_pinned_to(self, generation: str) -> bool:
+        """Return whether a rollback holds the service to a generation."""
+        return isinstance(self.pin, Pinned) and self.pin.generation == generation
 
 
 class ImageStatus(_Model):

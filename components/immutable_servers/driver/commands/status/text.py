@@ -8,6 +8,7 @@ from immutable_servers.driver.commands.status.models import (
     ServiceStatus,
     StackStatus,
 )
+from immutable_servers.ledger.pin import HeldOff, Pinned
 
 COLUMNS = ("service", "address", "generation", "state", "traffic", "healthy", "images", "verified")
 UNITS: Mapping[str, int] = {"day": 86400, "hour": 3600, "minute": 60}
@@ -44,7 +45,7 @@ def render_age(seconds: int) -> str:
 
 def _render_row(service: ServiceStatus, generation: GenerationStatus) -> Sequence[str]:
     states: list[str] = [generation.state]
-    states += ["pinned"] if service.pin.get("generation") == generation.id else []
+    states += ["pinned"] if service.is_pinned_to(generation.id) else []
     states += ["not whole"] if not generation.whole else []
     states += ["leaving"] if generation.leaving else []
     healthy = sum(server.healthy for server in generation.servers)
@@ -73,11 +74,11 @@ def _describe_image(image: ImageStatus) -> Iterator[str]:
 
 def _describe_service(service: ServiceStatus) -> Iterator[str]:
     pin = service.pin
-    if "generation" in pin:
-        who, at, why = (pin.get(key) or "?" for key in ("who", "at", "why"))
-        yield f"pinned to {pin['generation']} by {who} at {at}: {why}"
-    elif "held" in pin:
-        yield f"version {pin['held']} was left by a rollback and is held off"
+    if isinstance(pin, Pinned):
+        who, at, why = (said or "?" for said in (pin.who, pin.at, pin.why))
+        yield f"pinned to {pin.generation} by {who} at {at}: {why}"
+    elif isinstance(pin, HeldOff):
+        yield f"version {pin.held} was left by a rollback and is held off"
     if service.source is None:
         yield "what the source would change is not known"
     else:
