@@ -19,7 +19,7 @@ from immutable_servers.images.component import MachineImage, MachineImageArgs
 from immutable_servers.images.staging import remove_left_stagings
 from immutable_servers.ledger.reader import parse_ledgers, read_last_output
 from immutable_servers.ledger.records import ServiceLedger, State
-from immutable_servers.planning.requests import Request, read_request
+from immutable_servers.planning.requests import read_request
 from immutable_servers.planning.service import Plan
 from immutable_servers.planning.stack import StackPlan, plan_stack
 from immutable_servers.planning.wish import make_routes
@@ -65,8 +65,6 @@ class ImmutableStack:
     """One stack while its program runs.
 
     Attributes:
-        exported: The ledgers of the last run, with the pins that this run was asked for.
-        request: What this run was asked for beside the source.
         planned: What was decided before anything is registered.
     """
 
@@ -74,8 +72,6 @@ class ImmutableStack:
     settings: Settings
     place: Place
     graph: Graph
-    exported: dict[str, ServiceLedger]
-    request: Request
     planned: StackPlan
     balancer: pulumi.CustomResource
     images: dict[str, MachineImage] = field(default_factory=dict)
@@ -95,9 +91,8 @@ class ImmutableStack:
         target = place.load()
         ours = make_owner(root, pulumi.get_organization(), scope)
         claim(target, ours, pulumi.log.warn)
-        request = read_request()
         exported = parse_ledgers(read_last_output())
-        planned = plan_stack(root, settings, place, target, exported, request=request)
+        planned = plan_stack(root, settings, place, target, exported, request=read_request())
         if not pulumi.runtime.is_dry_run():
             remove_left_stagings(root)
             target.ownership.begin_update(ours, planned.declared)
@@ -107,8 +102,6 @@ class ImmutableStack:
             settings=settings,
             place=place,
             graph=graph,
-            exported=request.apply_to(exported),
-            request=request,
             planned=planned,
             balancer=graph.declare_balancer(make_routes(settings), ResourceOptions(protect=True)),
         )
@@ -148,10 +141,8 @@ class ImmutableStack:
             ServiceArgs(
                 settings=settings,
                 plan=plan,
-                ledger=self.planned.ledgers[name],
+                ledger=self.planned.known[name].ledger,
                 artifact=self.images[settings.image].artifact,
-                checks=self.planned.checks[name],
-                servers=self.planned.servers[name],
                 place=self.place.of(name),
                 balancer=self.balancer,
                 graph=self.graph,
@@ -167,7 +158,7 @@ class ImmutableStack:
         Leftovers(
             self.place,
             {
-                name: find_leftovers(plan, self.planned.known[name])
+                name: find_leftovers(plan, self.planned.known[name].recorded)
                 for name, plan in self.planned.plans.items()
             },
             {name: service.drain for name, service in self.settings.services.items()},
@@ -181,7 +172,7 @@ class ImmutableStack:
             name: {
                 "address": self.graph.declare_address(routes[name], self.place.of(name).scope),
                 "live": service.live,
-                "servers": self.planned.servers[name],
+                "servers": self.planned.plans[name].servers,
                 "images": self.planned.plans[name].desired.images,
             }
             for name, service in self.services.items()
@@ -189,12 +180,12 @@ class ImmutableStack:
 
     def render_ledger(self) -> dict[str, Any]:
         """Return the ledger for export; services that left the settings keep their records."""
-        left = {name: ledger.to_plain() for name, ledger in self.exported.items()}
+        left = {name: ledger.to_plain() for name, ledger in self.planned.recorded.items()}
         return {**left, **{name: service.ledger for name, service in self.services.items()}}
 
 
-def find_leftovers(plan: Plan, known: ServiceLedger) -> list[str]:
-    """Return the generations that go and that no finished run has recorded, or only as gone."""
-    records = known.generations
-    there = {one for one, record in records.items() if record.state is not State.RETIRED}
-    return [record.generation for record in plan.going if record.generation not in there]
+def find_leftovers(plan: Plan, recorded: ServiceLedger) -> list[str]:
+    """Return the generations that go and that the last ledger lacks, or has as retired."""
+    records = recorded.generations
+    declared = {key for key, record in records.items() if record.state is not State.RETIRED}
+    return [record.generation for record in plan.going if record.generation not in declared]

@@ -29,8 +29,6 @@ class ServiceArgs:
         plan: What this run declares.
         ledger: What is known of its generations.
         artifact: The id of the image that a fresh generation is launched from.
-        checks: Digest of the checks that the desired generation must have passed.
-        servers: How many servers the desired generation shall have.
         balancer: The stack's load balancer.
     """
 
@@ -38,8 +36,6 @@ class ServiceArgs:
     plan: Plan
     ledger: ServiceLedger
     artifact: Input[str]
-    checks: str
-    servers: int
     place: Place
     balancer: pulumi.CustomResource
     graph: Graph = field(repr=False)
@@ -100,8 +96,8 @@ class Service(pulumi.ComponentResource):
                 record=record,
                 artifact=record.artifact if has_artifact else args.artifact,
                 frozen=not fresh,
-                servers=args.servers if wished else record.servers,
-                checks=args.checks if wished else record.checks,
+                servers=args.plan.servers if wished else record.servers,
+                checks=args.plan.checks if wished else record.checks,
                 folders=tuple(args.settings.checks),
                 before_traffic=() if args.plan.pin else args.settings.before_traffic,
                 drain=args.settings.drain,

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from immutable_servers.contract.values import Fleet
-from immutable_servers.ledger.reader import complete
+from immutable_servers.ledger.pin import Pin
 from immutable_servers.ledger.records import Record, ServiceLedger, State
-from immutable_servers.planning.standbys import Policy
-from immutable_servers.planning.wish import Wish
+from immutable_servers.planning.known import KnownService
+from immutable_servers.planning.wish import Policy, Wish
 
 NOW = 1_000_000.0
 LAUNCH = {"size": "small", "port": 80, "health": "/", "env": {}, "overrides": {}}
@@ -56,12 +56,17 @@ def make_fleet(record: Record, *, whole: bool = True, leaving: bool = False) -> 
 
 def know(
     records: list[Record], live: str, *, broken: tuple[str, ...] = (), gone: tuple[str, ...] = ()
-) -> tuple[ServiceLedger, dict[str, Fleet]]:
-    """Return a completed ledger with the fleets of its records."""
+) -> KnownService:
+    """Return a service with these records and their fleets."""
     fleets = {
         record.generation: make_fleet(record, whole=record.generation not in broken)
         for record in records
         if record.generation not in gone
     }
     ledger = ServiceLedger({record.generation: record for record in records})
-    return complete(ledger, fleets, {live: 100} if live else {}), fleets
+    return KnownService("web", ledger, fleets, {live: 100} if live else {})
+
+
+def with_pin(known: KnownService, pin: Pin | None) -> KnownService:
+    """Return the service with another pin."""
+    return replace(known, recorded=replace(known.recorded, pin=pin))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from immutable_servers.errors import LedgerError
 from immutable_servers.identity.generation import compute_generation_id
 from immutable_servers.ledger.pin import Pin, Pinned
-from immutable_servers.ledger.records import Record, ServiceLedger, State
-from immutable_servers.planning.known import Known
+from immutable_servers.ledger.records import Record, State
+from immutable_servers.planning.known import KnownService
 from immutable_servers.planning.wish import Wish
 from immutable_servers.settings.durations import render_duration
 
@@ -29,13 +29,13 @@ class Choice:
     follows: bool = True
 
 
-def choose(wish: Wish, known: Known) -> Choice:
+def choose(wish: Wish, known: KnownService) -> Choice:
     """Return what the pin says, else what was asked for by hand, else what the source says.
 
     Raises:
         LedgerError: The pin names a generation that nobody knows.
     """
-    live, pin = known.find_live(), known.ledger.pin
+    live, pin = known.live, known.ledger.pin
     if live and wish.stays:
         return Choice(live, fresh=False, pin=pin, follows=False)
     if isinstance(pin, Pinned):
@@ -59,7 +59,7 @@ def _is_too_old(live: Record, wish: Wish) -> bool:
     return live.launched_at + wish.max_age < wish.now
 
 
-def _choose_pinned(pin: Pinned, wish: Wish, known: Known) -> Choice:
+def _choose_pinned(pin: Pinned, wish: Wish, known: KnownService) -> Choice:
     """Choose the pinned generation, or where it cannot be used another round of its artifact.
 
     A round that a run has left out, under `--target`, is unknown to the next one, which knows what
@@ -86,7 +86,7 @@ def _choose_pinned(pin: Pinned, wish: Wish, known: Known) -> Choice:
     )
 
 
-def _choose_held(record: Record, wish: Wish, known: Known) -> Choice:
+def _choose_held(record: Record, wish: Wish, known: KnownService) -> Choice:
     """Choose what was gone back to, as long as the source gives the version that was left."""
     chosen = _choose_same(record, wish, known)
     note = (
@@ -97,7 +97,7 @@ def _choose_held(record: Record, wish: Wish, known: Known) -> Choice:
     return replace(chosen, pin=pin, notes=notes, follows=False)
 
 
-def _choose_same(record: Record, wish: Wish, known: Known) -> Choice:
+def _choose_same(record: Record, wish: Wish, known: KnownService) -> Choice:
     """Choose a generation, or where it cannot be used another round of its artifact."""
     if not known.find_fault(record, wish):
         return Choice(record, fresh=False)
@@ -107,11 +107,11 @@ def _choose_same(record: Record, wish: Wish, known: Known) -> Choice:
     return chosen
 
 
-def _choose_by_source(wish: Wish, known: Known) -> Choice:
+def _choose_by_source(wish: Wish, known: KnownService) -> Choice:
     """Choose the live one or the last round of the wished make, else begin the next round."""
     rounds = known.find_rounds(wish)
     if not rounds:
-        return Choice(_begin(wish, known.ledger, 0), fresh=True)
+        return Choice(_begin(wish, known, 0), fresh=True)
     live = [record for record in rounds if record.state is State.LIVE]
     last = (live or rounds)[-1]
     unfit = known.find_fault(last, wish)
@@ -122,7 +122,7 @@ def _choose_by_source(wish: Wish, known: Known) -> Choice:
         return Choice(record, fresh=False, notes=notes)
     next_round = rounds[-1].round + 1
     note = f"generation {last.generation} {unfit}: made again as round {next_round}"
-    return Choice(_begin(wish, known.ledger, next_round), fresh=True, notes=(note,))
+    return Choice(_begin(wish, known, next_round), fresh=True, notes=(note,))
 
 
 def describe_failure(record: Record) -> str:
@@ -133,7 +133,7 @@ def describe_failure(record: Record) -> str:
     )
 
 
-def _make_again(old: Record, why: str, wish: Wish, known: Known, pin: Pin | None) -> Choice:
+def _make_again(old: Record, why: str, wish: Wish, known: KnownService, pin: Pin | None) -> Choice:
     """Choose the round after the live one, of the same image: one that never served, or a new."""
     again = _wish_for(old, wish)
     rounds = known.find_rounds(again)
@@ -146,7 +146,7 @@ def _make_again(old: Record, why: str, wish: Wish, known: Known, pin: Pin | None
         return Choice(last, fresh=False, pin=pin, notes=(note,))
     next_round = last.round + 1 if last else 0
     note = f"generation {old.generation} {why}: made again as round {next_round}"
-    record = _begin(again, known.ledger, next_round)
+    record = _begin(again, known, next_round)
     if old.version != wish.version:  # else the checkout can bake it, should it be gone
         record = replace(record, artifact=old.artifact)
     return Choice(record, fresh=True, pin=pin, notes=(note,))
@@ -165,7 +165,7 @@ def _wish_for(record: Record, wish: Wish) -> Wish:
     )
 
 
-def _begin(wish: Wish, ledger: ServiceLedger, round_: int) -> Record:
+def _begin(wish: Wish, known: KnownService, round_: int) -> Record:
     """Return the record of a round that nobody made yet.
 
     One that nothing else knows any more may have the balancer as its witness: its fleet was lost
@@ -173,11 +173,11 @@ def _begin(wish: Wish, ledger: ServiceLedger, round_: int) -> Record:
     """
     shape = {"digest": wish.shape}
     generation = compute_generation_id(wish.version, wish.launch, shape, round_)
-    if generation in wish.pointed:
-        return _begin(wish, ledger, round_ + 1)
+    if generation in known.traffic:
+        return _begin(wish, known, round_ + 1)
     return Record(
         generation=generation,
-        order=ledger.last_order + 1,
+        order=known.ledger.last_order + 1,
         state=State.CANDIDATE,
         image=wish.image,
         version=wish.version,

@@ -1,14 +1,13 @@
-"""Decides, without touching anything, which generations a run declares and where traffic goes."""
+"""Decides which generations of a service a run declares, and where its traffic goes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from immutable_servers.contract.values import Fleet
 from immutable_servers.ledger.pin import Pin
-from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.ledger.records import Record, State
 from immutable_servers.planning.choice import Choice, choose
-from immutable_servers.planning.known import Known
-from immutable_servers.planning.standbys import sort_standbys
+from immutable_servers.planning.known import KnownService
+from immutable_servers.planning.standbys import find_lost, sort_standbys
 from immutable_servers.planning.wish import Wish
 
 
@@ -18,6 +17,8 @@ class Plan:
 
     Attributes:
         desired: Where traffic goes once it is verified; its state says how far it is.
+        servers: How many servers `desired` shall have.
+        checks: Digest of the checks that `desired` must have passed.
         fresh: It was never launched: this run makes it.
         follows: The source asks for it, and not a pin or a request to stay.
         proves: The checks changed: they are to pass on one fresh server of its artifact.
@@ -29,6 +30,8 @@ class Plan:
     """
 
     desired: Record
+    servers: int
+    checks: str
     fresh: bool
     follows: bool
     proves: bool
@@ -36,38 +39,36 @@ class Plan:
     going: tuple[Record, ...]
     pin: Pin | None = None
     decided_at: int = 0
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def bakes(self) -> bool:
-        """Tell whether the run needs the image of the checkout's version."""
+        """Return whether the run needs the image of the checkout's version."""
         return self.proves or (self.fresh and not self.desired.artifact)
 
 
-def decide(wish: Wish, ledger: ServiceLedger, fleets: Mapping[str, Fleet]) -> Plan:
-    """Return the plan for a ledger that `ledger.complete` has made.
-
-    `fleets` is what the target says exists, by generation.
+def decide(wish: Wish, known: KnownService) -> Plan:
+    """Return the plan for a service; no target is asked and nothing is changed.
 
     Raises:
         LedgerError: The pin names a generation that nobody knows.
     """
-    known = Known(ledger, fleets)
     chosen = choose(wish, known)
     desired = chosen.record.generation
+    records = known.ledger.generations
     if wish.retiring is not None:
-        named = [ledger.generations.get(generation) for generation in wish.retiring]
+        named = [records.get(generation) for generation in wish.retiring]
         going = [record for record in named if record and record.generation != desired]
-        return _make_plan(chosen, (), going, wish, ())
-    records = ledger.generations.values()
-    live = [r for r in records if r.state is State.LIVE and r.generation != desired]
+        return _make_plan(chosen, (), going, wish, find_lost(known))
+    # A live fleet that lacks servers for good is no way back: it goes once `desired` serves.
+    live = [r for r in known.list_in(State.LIVE) if r.generation != desired]
     live = [record for record in live if known.can_have(record, 0, wish)]
-    standbys = sort_standbys(ledger, fleets, wish.standbys, wish.now, desired)
+    standbys = sort_standbys(known, wish.standbys, wish.now, desired)
     others = [*live[: wish.standbys.keep], *standbys.kept]
     staying = {desired, *(record.generation for record in others)}
-    going = [r for r in records if r.generation in fleets and r.generation not in staying]
-    notes = [f"standby {generation} {why}" for generation, why in standbys.due.items()]
-    return _make_plan(chosen, others, going, wish, notes)
+    going = [r for r in records.values() if r.generation in known.fleets.keys() - staying]
+    due = [f"standby {generation} {why}" for generation, why in standbys.due.items()]
+    return _make_plan(chosen, others, going, wish, [*due, *find_lost(known)])
 
 
 def _make_plan(
@@ -78,12 +79,19 @@ def _make_plan(
     notes: Sequence[str],
 ) -> Plan:
     record = chosen.record
+    # Checks are those of the source: while it is not followed, changed ones are not run.
     changed = chosen.follows and record.checks != wish.checks
+    proves = changed and bool(record.verified) and not chosen.fresh
+    if proves and wish.version in wish.gone:
+        notes = [*notes, f"artifact {wish.version} is gone: baked again, for the changed checks"]
     return Plan(
         desired=record,
+        # A service that stays keeps its count too: the request is not about it.
+        servers=record.servers if wish.stays and not chosen.fresh else wish.servers,
+        checks=wish.checks if chosen.follows or chosen.fresh else record.checks,
         fresh=chosen.fresh,
         follows=chosen.follows,
-        proves=changed and bool(record.verified) and not chosen.fresh,
+        proves=proves,
         others=tuple(others),
         going=tuple(going),
         pin=chosen.pin,

@@ -1,22 +1,22 @@
-"""Plans a whole stack from checkout, settings, ledger and target: what program and preview share.
+"""Plans a whole stack from checkout, settings, ledgers and target, for program and preview.
 
-Nothing here touches anything, and nothing imports Pulumi.
+Nothing here changes anything, and nothing imports Pulumi.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from immutable_servers.contract.images import Images
 from immutable_servers.contract.target import Target
+from immutable_servers.contract.values import Artifact
 from immutable_servers.errors import SettingsError
 from immutable_servers.identity import ImageVersion, compute_versions
 from immutable_servers.identity.checks import digest_checks
-from immutable_servers.ledger.reader import complete
 from immutable_servers.ledger.records import ServiceLedger, State
+from immutable_servers.planning.known import KnownService, ask_service, trust_ledger
 from immutable_servers.planning.requests import Request
-from immutable_servers.planning.seen import Seen, ask_target, believe
 from immutable_servers.planning.service import Plan, decide
-from immutable_servers.planning.standbys import find_lost
 from immutable_servers.planning.usable import find_gone, find_usable
 from immutable_servers.planning.wish import make_wish
 from immutable_servers.settings import Settings
@@ -28,26 +28,24 @@ NO_REQUEST = Request()
 
 @dataclass(frozen=True)
 class StackPlan:
-    """All that is decided of a stack before anything is declared.
+    """All that is decided for a stack before anything is declared.
 
     Attributes:
         versions: Version and inputs of each image, computed from the checkout.
-        known: Each service's ledger as the last run left it.
-        ledgers: The same, completed by what the target says.
+        baked: What the catalog holds of each version; None when it was not asked.
+        recorded: The ledgers of the last run with this run's pins, also those of services that
+            have left the settings.
+        known: What is known of each service of the settings.
         plans: What a run declares for each service that it declares.
-        checks: Digest of the checks that each desired generation must have passed.
-        servers: How many servers each desired generation shall have.
     """
 
     settings: Settings
     commit: Commit
     versions: dict[str, ImageVersion]
-    seen: Seen
-    known: dict[str, ServiceLedger]
-    ledgers: dict[str, ServiceLedger]
+    baked: Mapping[str, Artifact | None] | None
+    recorded: dict[str, ServiceLedger]
+    known: dict[str, KnownService]
     plans: dict[str, Plan]
-    checks: dict[str, str]
-    servers: dict[str, int]
 
     @property
     def declared(self) -> frozenset[str]:
@@ -59,21 +57,21 @@ class StackPlan:
         )
 
     def is_wanted(self, name: str) -> bool:
-        """Tell whether a run needs the image's artifact."""
+        """Return whether a run needs the image's artifact."""
         users = [n for n, service in self.settings.services.items() if service.image == name]
         children = [n for n, image in self.settings.images.items() if image.parent == name]
         if not users and not children:
             return True
-        baked = self.seen.baked or {}
+        baked = self.baked or {}
         return any(self.plans[user].bakes for user in users if user in self.plans) or any(
             baked.get(child) is None and self.is_wanted(child) for child in children
         )
 
     def find_fate(self, name: str) -> str:
         """Return `found`, `to be baked`, `not needed`; `not asked` without a catalog."""
-        if self.seen.baked is None:
+        if self.baked is None:
             return "not asked"
-        if self.seen.baked[name]:
+        if self.baked[name]:
             return "found"
         return "to be baked" if self.is_wanted(name) else "not needed"
 
@@ -95,12 +93,12 @@ def plan_stack(
         settings: The stack's, parsed.
         place: Target and scope of the stack.
         target: The target of that place; asked only when not `offline`.
-        exported: By service, as `ledger.parse_ledgers` read them; without the request's pins.
-        request: What this run was asked for beside the source.
-        offline: Believe the ledger, and ask neither catalog nor fleets nor balancer.
+        exported: By service, as `ledger.reader.parse_ledgers` read them.
+        request: What a command asks of this run beside the source; its pins replace the exported.
+        offline: Trust the ledgers, and ask neither catalog nor fleets nor balancer.
 
     Raises:
-        ImmutableError: A lock, a folder, the ledger or the target cannot be read, or a service that
+        ImmutableError: A lock, a folder, a ledger or the target cannot be read, or a service that
             serves is not in the settings.
     """
     if not offline and not request.retire:
@@ -108,44 +106,57 @@ def plan_stack(
         refuse_unnamed(sorted(unnamed), place, target)
     commit = read_commit(root)
     versions = compute_versions(root, settings, target.architecture)
-    asked = request.apply_to(exported)
-    known = {name: asked.get(name, ServiceLedger()) for name in settings.services}
-    seen = believe(known) if offline else ask_target(settings, versions, place, target)
-    unbaked = [versions[image].version for image, found in (seen.baked or {}).items() if not found]
-    ledgers: dict[str, ServiceLedger] = {}
+    recorded = request.apply_to(exported)
+    known = _find_known(settings, place, recorded, None if offline else target)
+    catalog = None if offline else target.images
+    baked = {n: catalog.find(n, v.version) for n, v in versions.items()} if catalog else None
+    # Without a bake no server can be launched of a version that the catalog lacks.
+    unbaked = {versions[image].version for image, found in (baked or {}).items() if not found}
     plans: dict[str, Plan] = {}
-    checks: dict[str, str] = {}
-    servers: dict[str, int] = {}
     for name, service in settings.services.items():
-        ledgers[name] = complete(known[name], seen.fleets[name], seen.traffic[name])
-        digest = digest_checks([root / folder for folder in service.checks])
-        gone = () if offline else find_gone(ledgers[name], seen.fleets[name], target.images)
-        wish = replace(
-            make_wish(name, settings, target, versions, digest, commit, request),
-            gone=frozenset({*gone, *unbaked}),
-            pointed=frozenset(seen.traffic[name]),
-        )
-        plan = decide(wish, ledgers[name], seen.fleets[name])
+        checks = digest_checks([root / folder for folder in service.checks])
+        gone = unbaked.union(find_gone(known[name], catalog) if catalog else ())
+        wish = make_wish(name, settings, target, versions, checks, gone, commit, request)
+        plan = decide(wish, known[name])
+        # `retire` launches nothing, so a service of which nothing serves is not declared at all.
         if request.retire and plan.desired.state is not State.LIVE:
-            continue  # it never served, and this run launches nothing
-        if plan.fresh and plan.desired.artifact and not offline:
-            artifact = find_usable(plan.desired, target.images)
-            plan = replace(plan, desired=replace(plan.desired, artifact=artifact))
-        notes = [*plan.notes, *find_lost(known[name], seen.fleets[name])]
-        if plan.proves and wish.version in wish.gone:
-            notes.append(f"artifact {wish.version} is gone: baked again, for the changed checks")
-        plans[name] = replace(plan, notes=tuple(notes))
-        runs_checks = plan.follows or plan.fresh
-        checks[name] = digest if runs_checks else plan.desired.checks
-        servers[name] = plan.desired.servers if wish.stays and not plan.fresh else service.servers
-    return StackPlan(settings, commit, versions, seen, known, ledgers, plans, checks, servers)
+            continue
+        plans[name] = _choose_artifact(plan, catalog)
+    return StackPlan(settings, commit, versions, baked, recorded, known, plans)
+
+
+def _find_known(
+    settings: Settings, place: Place, recorded: Mapping[str, ServiceLedger], target: Target | None
+) -> dict[str, KnownService]:
+    """Return what is known of each service, by the ledger alone without a target."""
+    known: dict[str, KnownService] = {}
+    for name in settings.services:
+        ledger = recorded.get(name, ServiceLedger())
+        scope = place.of(name).scope
+        known[name] = ask_service(scope, target, ledger) if target else trust_ledger(name, ledger)
+    return known
+
+
+def _choose_artifact(plan: Plan, catalog: Images | None) -> Plan:
+    """Return the plan with what the catalog holds now in place of an earlier round's artifact.
+
+    A fresh generation without an artifact is launched from the checkout's image instead. The
+    catalog is asked before anything is declared, so that a revoked image fails the preview.
+
+    Raises:
+        ImageError: The artifact is revoked or gone.
+    """
+    if catalog is None or not plan.fresh or not plan.desired.artifact:
+        return plan
+    artifact = find_usable(plan.desired, catalog)
+    return replace(plan, desired=replace(plan.desired, artifact=artifact))
 
 
 def refuse_unnamed(services: Collection[str], place: Place, target: Target) -> None:
-    """Raise when the balancer sends traffic to any of `services`, which the settings do not name.
+    """Refuse to lose a service: the settings do not name it any more, and it still serves.
 
     Raises:
-        SettingsError: It does.
+        SettingsError: The balancer sends traffic to one of `services`.
     """
     serving = [
         name

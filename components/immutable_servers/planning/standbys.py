@@ -1,23 +1,12 @@
-"""Which standbys stay: those whose fleet is whole, for a time, and not more than so many."""
+"""Decides which standbys stay: whole ones, for `keep_for`, and at most `keep` of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from immutable_servers.contract.values import Fleet
-from immutable_servers.ledger.records import Record, ServiceLedger, State
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the settings say of standbys.
-
-    Attributes:
-        keep: How many stay beside the live one.
-        keep_for: Seconds that one is kept after traffic left it; None is without a limit.
-    """
-
-    keep: int
-    keep_for: float | None = None
+from immutable_servers.ledger.records import Record, State
+from immutable_servers.planning.known import KnownService
+from immutable_servers.planning.wish import Policy
 
 
 @dataclass(frozen=True)
@@ -26,8 +15,8 @@ class Standbys:
 
     Attributes:
         kept: Those that can take traffic at once, and stay.
-        due: Why one goes though there would be room for it, by generation.
-        beyond: What `keep` has no room for.
+        due: Those that go whatever `keep` says: the reason by generation.
+        beyond: Those that `keep` has no room for.
     """
 
     kept: tuple[Record, ...]
@@ -35,22 +24,21 @@ class Standbys:
     beyond: tuple[Record, ...]
 
 
-def sort_standbys(
-    ledger: ServiceLedger, fleets: Mapping[str, Fleet], policy: Policy, now: float, desired: str
-) -> Standbys:
-    """Tell which standbys stay beside the generation `desired`, by a completed ledger."""
+def sort_standbys(known: KnownService, policy: Policy, now: float, desired: str) -> Standbys:
+    """Return which standbys stay beside the generation `desired`, and which go."""
     whole: list[Record] = []
     due: dict[str, str] = {}
-    for record in sorted(ledger.generations.values(), key=lambda item: -item.order):
-        if record.state is not State.STANDBY or record.generation == desired:
+    for record in known.list_in(State.STANDBY):
+        if record.generation == desired:
             continue
-        why = _find_reason(record, fleets[record.generation], policy, now)
+        why = _find_reason(record, known.fleets[record.generation], policy, now)
         if why:
             due[record.generation] = why
         else:
             whole.append(record)
-    live = [record for record in ledger.generations.values() if record.state is State.LIVE]
-    room = max(policy.keep - sum(record.generation != desired for record in live), 0)
+    # Once traffic has moved to `desired`, what is live now is a standby and takes a place.
+    left = [record for record in known.list_in(State.LIVE) if record.generation != desired]
+    room = max(policy.keep - len(left), 0)
     return Standbys(tuple(whole[:room]), due, tuple(whole[room:]))
 
 
@@ -61,10 +49,10 @@ def _find_reason(record: Record, fleet: Fleet, policy: Policy, now: float) -> st
     return "was kept for long enough: it is retired" if record.left_at and over else ""
 
 
-def find_lost(before: ServiceLedger, fleets: Mapping[str, Fleet]) -> list[str]:
+def find_lost(known: KnownService) -> list[str]:
     """Return a note for each standby of the last run whose fleet somebody else has deleted."""
     return [
         f"standby {generation} has no fleet any more: it is dropped"
-        for generation, record in before.generations.items()
-        if record.state is State.STANDBY and generation not in fleets
+        for generation, record in known.recorded.generations.items()
+        if record.state is State.STANDBY and generation not in known.fleets
     ]

@@ -1,20 +1,21 @@
-"""Whether a generation's image may be used again: it is in the catalog, and not revoked."""
+"""Finds out whether a generation's image can be used again: in the catalog and not revoked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from immutable_servers.contract.images import Images
-from immutable_servers.contract.values import Artifact, Fleet
+from immutable_servers.contract.values import Artifact
 from immutable_servers.errors import ImageError
-from immutable_servers.ledger.records import Record, ServiceLedger
+from immutable_servers.ledger.records import Record
+from immutable_servers.planning.known import KnownService
 
 REVOKED = "revoked"
-"""The mark of an artifact that nothing is launched from any more; its value is the reason."""
+"""The mark of an artifact that must not be launched any more; its value is the reason."""
 
 
 def find_usable(record: Record, catalog: Images) -> str:
-    """Return the artifact that another round of a generation is launched from.
+    """Return the artifact for another round of a generation.
 
-    It is of the same version, and need not be the recorded one: that may have been baked again.
+    It has the same version, but need not be the recorded one: that may have been baked again.
 
     Raises:
         ImageError: It is revoked or gone.
@@ -32,7 +33,10 @@ def find_usable(record: Record, catalog: Images) -> str:
 
 
 def find_image_fault(record: Record, catalog: Images, *, launched: bool) -> str:
-    """Say why a generation's image must not be used, or nothing; `launched` needs the image."""
+    """Return why a generation's image must not be used, empty when it may.
+
+    Only a generation that is `launched` again needs it in the catalog.
+    """
     return _judge(record, catalog.find(record.image, record.version), launched=launched)
 
 
@@ -44,9 +48,9 @@ def _judge(record: Record, artifact: Artifact | None, *, launched: bool) -> str:
     return f"image {record.image} {record.version} is revoked ({reason})" if reason else ""
 
 
-def find_gone(ledger: ServiceLedger, fleets: Mapping[str, Fleet], catalog: Images) -> Iterator[str]:
-    """Yield the versions of fleets that are not whole, and of which nothing can be launched."""
-    for generation, fleet in fleets.items():
-        record = ledger.generations[generation]
+def find_gone(known: KnownService, catalog: Images) -> Iterator[str]:
+    """Yield the versions of fleets that lack servers when the catalog has no artifact for them."""
+    for generation, fleet in known.fleets.items():
+        record = known.ledger.generations[generation]
         if not fleet.whole and catalog.find(record.image, record.version) is None:
             yield record.version

@@ -1,9 +1,9 @@
-"""What a run is asked for one service: by the checkout, by the settings, and beside them."""
+"""Inputs of one service's decision: checkout, settings and this run's request."""
 
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +12,36 @@ from immutable_servers.contract.values import Launch, Route
 from immutable_servers.errors import SettingsError
 from immutable_servers.identity import ImageVersion
 from immutable_servers.planning.requests import Request
-from immutable_servers.planning.standbys import Policy
 from immutable_servers.settings import ServiceSettings, Settings
 from immutable_servers.system.git import Commit
 
 
 @dataclass(frozen=True)
+class Policy:
+    """How long standbys are kept.
+
+    Attributes:
+        keep: How many stay beside the live one.
+        keep_for: Seconds that a standby is kept after traffic left it; None is without a limit.
+    """
+
+    keep: int
+    keep_for: float | None = None
+
+
+@dataclass(frozen=True)
 class Wish:
-    """What is asked of one service.
+    """What this run wants of one service.
 
     Attributes:
         shape: Digest of what our code gives a server at launch.
-        standbys: How many of them are kept, and for how long.
+        standbys: How many are kept, and for how long.
         now: Seconds since the epoch; login windows and ages are compared with it.
-        data_version: Which version of the data that outlives the servers the source works with.
+        data_version: Version of the outside data that the source works with.
         max_age: Seconds after which the live generation is made again; None is never.
         again: Why the live generation is to be made again as the next round; empty when it is not.
         stays: What serves goes on serving, whatever the source says.
-        gone: Versions that the catalog lacks, of the checkout's and those that lack servers.
-        pointed: Generations that the balancer points to, known or not.
+        gone: Versions of the checkout and of fleets lacking servers that the catalog lacks.
         retiring: These generations go, and nothing else is done; None in every other run.
     """
 
@@ -49,7 +60,6 @@ class Wish:
     again: str = ""
     stays: bool = False
     gone: frozenset[str] = frozenset()
-    pointed: frozenset[str] = frozenset()
     retiring: tuple[str, ...] | None = None
 
 
@@ -65,7 +75,7 @@ def make_launch(settings: ServiceSettings) -> Launch:
 
 
 def make_routes(settings: Settings) -> list[Route]:
-    """Return what the balancer listens for, one route a service."""
+    """Return what the balancer listens for: a route for each service."""
     return [
         Route(name, service.route.port or 0, service.route.host or "")
         for name, service in settings.services.items()
@@ -78,10 +88,11 @@ def make_wish(
     target: Target,
     versions: Mapping[str, ImageVersion],
     checks: str,
+    gone: Collection[str],
     commit: Commit,
     request: Request,
 ) -> Wish:
-    """Collect what this run wants of a service from settings, versions and checks."""
+    """Collect what this run wants of a service; `checks` is the digest of its checks."""
     service = settings.services[name]
     launch = make_launch(service)
     images = {name: versions[name].version for name in find_chain(settings, service.image)}
@@ -101,12 +112,13 @@ def make_wish(
         max_age=service.max_age,
         again=request.again.get(name, ""),
         stays=request.is_to_stay(name),
+        gone=frozenset(gone),
         retiring=tuple(request.retire.get(name, ())) if request.retire else None,
     )
 
 
 def make_policy(service: ServiceSettings, target: Target) -> Policy:
-    """Return how standbys are kept: as the settings say, else as the target has it."""
+    """Return how standbys are kept: as the settings say, else for the target's own time."""
     keep_for = target.keep_for if service.keep_for is None else service.keep_for
     return Policy(service.keep, keep_for)
 

@@ -1,9 +1,10 @@
 """Chooses the generation that a service goes back to, or lists those that it can go back to."""
 
-from immutable_servers.driver.commands.known import KnownService, KnownStack
+from immutable_servers.driver.commands.known import KnownStack
 from immutable_servers.errors import SettingsError
 from immutable_servers.ledger.pin import Pinned
 from immutable_servers.ledger.records import Record, State
+from immutable_servers.planning.known import KnownService
 from immutable_servers.planning.usable import find_image_fault
 
 ACROSS = "--across-data-version"

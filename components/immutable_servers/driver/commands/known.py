@@ -4,43 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from immutable_servers.contract.target import Target
-from immutable_servers.contract.values import Fleet, Scope
 from immutable_servers.driver.project.opened import Opened, choose_name
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_asking_parts
 from immutable_servers.errors import SettingsError
-from immutable_servers.ledger.reader import complete
-from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.planning.known import KnownService, ask_service
 from immutable_servers.settings import Settings
-
-
-@dataclass(frozen=True)
-class KnownService:
-    """A service of a stack as ledger and target have it.
-
-    Attributes:
-        ledger: Completed by what the target says.
-        fleets: What exists, by generation.
-    """
-
-    name: str
-    ledger: ServiceLedger
-    fleets: Mapping[str, Fleet]
-
-    @property
-    def live(self) -> Record | None:
-        """The generation that has the traffic."""
-        return next(iter(self.list_in(State.LIVE)), None)
-
-    @property
-    def earlier(self) -> list[Record]:
-        """The verified generations that are not live, the newest first."""
-        return [r for r in self.list_in(State.STANDBY, State.RETIRED) if r.verified]
-
-    def list_in(self, *states: State) -> list[Record]:
-        """Return the generations in these states, the newest first."""
-        found = [one for one in self.ledger.generations.values() if one.state in states]
-        return sorted(found, key=lambda record: -record.order)
 
 
 @dataclass(frozen=True)
@@ -102,14 +71,7 @@ def read_known(stack: Opened) -> KnownStack:
     """
     install_missing(list_asking_parts(stack.settings.target), yes=False)
     services = {
-        name: _ask(replace(stack.scope, service=name), ledger, stack.target)
+        name: ask_service(replace(stack.scope, service=name), stack.target, ledger)
         for name, ledger in stack.read_ledgers().items()
     }
     return KnownStack(stack.name, stack.settings, stack.target, services)
-
-
-def _ask(scope: Scope, ledger: ServiceLedger, target: Target) -> KnownService:
-    fleets = target.fleets.find(scope)
-    return KnownService(
-        scope.service, complete(ledger, fleets, target.balancer.find_weights(scope)), fleets
-    )

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from immutable_servers.driver.commands.known import KnownService, KnownStack, read_known
+from immutable_servers.driver.commands.known import KnownStack, read_known
 from immutable_servers.driver.commands.up import fail, say_summary, show_services
 from immutable_servers.driver.engine.past_runs import find_expected
 from immutable_servers.driver.engine.updates import RunError, delete_generations
@@ -12,6 +12,7 @@ from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.consent import require_yes
 from immutable_servers.driver.terminal.display import start_display
 from immutable_servers.ledger.pin import Pinned
+from immutable_servers.planning.known import KnownService
 from immutable_servers.planning.standbys import sort_standbys
 from immutable_servers.planning.wish import make_policy
 
@@ -54,6 +55,6 @@ def find_due(stack: KnownStack, service: KnownService, now: float) -> Mapping[st
     policy = make_policy(settings, stack.target)
     pin = service.ledger.pin
     desired = pin.generation if isinstance(pin, Pinned) else service.live.generation
-    standbys = sort_standbys(service.ledger, service.fleets, policy, now, desired)
+    standbys = sort_standbys(service, policy, now, desired)
     beyond = {r.generation: f"is beyond `keep: {policy.keep}`" for r in standbys.beyond}
     return {**standbys.due, **beyond}

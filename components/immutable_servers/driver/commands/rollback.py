@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from immutable_servers.driver.commands.fallback import ACROSS, choose_fallback, needs_launch
-from immutable_servers.driver.commands.known import KnownService, KnownStack, read_known
+from immutable_servers.driver.commands.known import KnownStack, read_known
 from immutable_servers.driver.commands.up import run_up
 from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.terminal import console
@@ -18,6 +18,7 @@ from immutable_servers.driver.terminal.words import render_seconds
 from immutable_servers.errors import SettingsError
 from immutable_servers.ledger.pin import Pinned, render_pin
 from immutable_servers.ledger.records import Record
+from immutable_servers.planning.known import KnownService
 from immutable_servers.planning.requests import Request, release
 from immutable_servers.verification.report import count
 

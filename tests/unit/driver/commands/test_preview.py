@@ -185,11 +185,9 @@ def test_the_engine_s_steps_are_taken_from_its_events() -> None:
 
 def find_move(records: list[Record], live: str, version: str, **wish: Any) -> str:  # noqa: ANN401
     """Decide and name the move."""
-    ledger, fleets = know(records, live)
-    plan = decide(make_wish(version), ledger, fleets)
-    now = next((r for r in ledger.generations.values() if r.state is State.LIVE), None)
-    servers, checks = wish.get("servers", 2), wish.get("checks", "checks")
-    return services._find_move(plan, now, fleets, servers, checks)
+    known = know(records, live)
+    plan = decide(replace(make_wish(version), **wish), known)
+    return services._find_move(plan, known.live, known.fleets)
 
 
 def test_each_plan_has_its_move() -> None:
@@ -211,11 +209,11 @@ def count(
 ) -> Money | None:
     """Return what an update from v1 to v2 costs: two servers live, two on standby that go."""
     records = [make_record("old", "v0", 1), make_record("live", "v1", 2, state=State.LIVE)]
-    now, fleets = know(records, "live")
+    known = know(records, "live")
     wish = replace(make_wish("v2", keep=keep), launch={**LAUNCH, "size": size})
-    plan = decide(wish, now, fleets)
+    plan = decide(wish, known)
     prices = PricesSettings(currency="USD", sizes=sizes)
-    return count_money(prices, plan, fleets, launched=2, shrunk=0, seconds=seconds)
+    return count_money(prices, plan, known.fleets, launched=2, shrunk=0, seconds=seconds)
 
 
 def test_money_is_counted_where_there_is_a_price_for_each_size() -> None:

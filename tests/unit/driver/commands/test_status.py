@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from harness.checkout import ROOT
 from immutable_servers.contract.values import Drift, Fleet, Health, Launch, Scope
-from immutable_servers.driver.commands.status.collect import Asked, ask_service
+from immutable_servers.driver.commands.status.collect import ask_health
 from immutable_servers.driver.commands.status.drift import find_unbalanced, list_drift
 from immutable_servers.driver.commands.status.images import list_locks
 from immutable_servers.driver.commands.status.models import (
@@ -32,6 +32,7 @@ from immutable_servers.identity.upstream_lock import read_lock, write_lock
 from immutable_servers.ledger.pin import Pinned
 from immutable_servers.ledger.reader import parse_ledgers
 from immutable_servers.ledger.records import Record, State
+from immutable_servers.planning.known import KnownService, ask_service
 from immutable_servers.settings import Settings
 from immutable_servers.targets.place import Place
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 ServerKind = Literal["missing", "stopped", "added", "artifact", "group"]
 OLD, NEW = "aaaaaaaa", "bbbbbbbb"
+SCOPE = Scope("shop", "dev", "web")
 
 
 class Shelf:
@@ -98,11 +100,10 @@ def shelf() -> Shelf:
     return made
 
 
-def make_asked(shelf: Shelf, records: Mapping[str, Any], **pin: str) -> Asked:
+def ask(shelf: Shelf, records: Mapping[str, Any]) -> KnownService:
     """Ask the shelf for a service with these records."""
-    ledgers = parse_ledgers({"web": {"generations": records, "pin": pin}})
-    place = Place("shelf", {}, Scope("shop", "dev", "web"))
-    return ask_service(place, cast("Target", shelf), ledgers["web"])
+    ledgers = parse_ledgers({"web": {"generations": records, "pin": {}}})
+    return ask_service(SCOPE, cast("Target", shelf), ledgers["web"])
 
 
 def test_status_believes_the_target_and_not_the_ledger(shelf: Shelf) -> None:
@@ -113,10 +114,10 @@ def test_status_believes_the_target_and_not_the_ledger(shelf: Shelf) -> None:
         "cccccccc": make_record("cccccccc", 3, State.RETIRED),
     }
     shelf.traffic = {OLD: 100}
-    asked = make_asked(shelf, records)
-    states = [(record.generation, record.state) for record in asked.there]
+    known = ask(shelf, records)
+    states = [(record.generation, record.state) for record in known.existing]
     assert states == [(NEW, State.STANDBY), (OLD, State.LIVE)]
-    (moved,) = list_drift(asked.known, asked.ledger, asked.fleets, asked.traffic, (), None)
+    (moved,) = list_drift(known, (), None)
     assert moved.kind == "traffic"
     assert moved.what == f"the balancer sends 100 % to {OLD}; the ledger has {NEW} live"
 
@@ -140,9 +141,9 @@ def test_what_was_changed_of_a_server_says_what_comes(
         OLD: make_record(OLD, 1, state),
         NEW: make_record(NEW, 2, State.STANDBY if state is State.LIVE else State.LIVE),
     }
-    asked = make_asked(shelf, records)
+    known = ask(shelf, records)
     found = [Drift(OLD, kind, "web-aaaaaaaa-0", "as found")]
-    (drift,) = list_drift(asked.known, asked.ledger, asked.fleets, asked.traffic, found, None)
+    (drift,) = list_drift(known, found, None)
     assert (drift.kind, drift.then) == (kind, then)
     assert drift.what.startswith("server web-aaaaaaaa-0 ")
     assert drift.what.endswith(": as found")
@@ -156,8 +157,8 @@ def test_a_generation_without_its_fleet_is_told(shelf: Shelf) -> None:
         "cccccccc": make_record("cccccccc", 3, State.RETIRED),
     }
     shelf.fleets, shelf.traffic = {}, {NEW: 100}
-    asked = make_asked(shelf, records)
-    found = list_drift(asked.known, asked.ledger, asked.fleets, asked.traffic, (), None)
+    known = ask(shelf, records)
+    found = list_drift(known, (), None)
     assert [(one.kind, one.generation, one.then.partition(":")[0]) for one in found] == [
         ("fleet", OLD, "forgets it"),
         ("fleet", NEW, "makes a new round, verifies it, and moves the traffic"),
@@ -175,9 +176,10 @@ def test_live_servers_that_answer_and_are_not_in_the_group(shelf: Shelf) -> None
         ([Health("one", ok=False, detail="refused", serving=False)], []),
     ):
         shelf.health = answers
-        asked = make_asked(shelf, records)
-        (record,) = asked.there
-        found = find_unbalanced(record, asked.health[NEW])
+        known = ask(shelf, records)
+        (record,) = known.existing
+        health = ask_health(Place("shelf", {}, SCOPE), cast("Target", shelf), known)
+        found = find_unbalanced(record, health[NEW])
         assert [drift.kind for drift in found] == kinds, answers
 
 

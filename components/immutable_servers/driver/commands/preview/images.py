@@ -9,7 +9,7 @@ from immutable_servers.driver.commands.preview.models import Fate, ImagePreview
 from immutable_servers.identity import explain_change
 from immutable_servers.identity.inputs import skip_for
 from immutable_servers.identity.upstream_lock import LOCK_FILE
-from immutable_servers.ledger.records import Record, State
+from immutable_servers.ledger.records import Record
 from immutable_servers.planning.stack import StackPlan
 from immutable_servers.system.git import find_changes
 
@@ -44,13 +44,9 @@ def _preview_image(
 
 def _find_live(planned: StackPlan, image: str) -> Record | None:
     """Return the live generation that runs an image; of several services' the newest."""
-    live = [
-        record
-        for ledger in planned.ledgers.values()
-        for record in ledger.generations.values()
-        if record.state is State.LIVE and image in record.images
-    ]
-    return max(live, key=lambda record: record.order, default=None)
+    live = [known.live for known in planned.known.values()]
+    runs = [record for record in live if record and image in record.images]
+    return max(runs, key=lambda record: record.order, default=None)
 
 
 def _find_manifest(catalog: Images | None, name: str, version: str) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from immutable_servers.driver.commands.preview.models import (
     ServicePreview,
 )
 from immutable_servers.driver.commands.preview.money import count_money
-from immutable_servers.ledger.records import Record, State
+from immutable_servers.ledger.records import Record
 from immutable_servers.planning.service import Plan
 from immutable_servers.planning.stack import StackPlan
 
@@ -36,20 +36,18 @@ def preview_services(
 def _preview_service(
     planned: StackPlan, name: str, address: str, took: tuple[PastUpdate, ...]
 ) -> ServicePreview:
-    plan, ledger, fleets = planned.plans[name], planned.ledgers[name], planned.seen.fleets[name]
-    wished = planned.servers[name]
-    live = _find_live(planned, name)
-    move = _find_move(plan, live, fleets, wished, planned.checks[name])
-    launched, retired = _count_changes(plan, fleets, wished)
+    plan, known = planned.plans[name], planned.known[name]
+    live, fleets = known.live, known.fleets
+    launched, retired = _count_changes(plan, fleets)
     now = sum(fleet.servers for fleet in fleets.values())
     servers = ServerCounts(now=now, during=now + launched, after=now + launched - retired)
     return ServicePreview(
         name=name,
         address=address,
-        move=move,
+        move=_find_move(plan, live, fleets),
         live=_describe(live, fleets, 0) if live else None,
-        desired=_describe(plan.desired, {} if plan.fresh else fleets, wished),
-        why=tuple(_explain(plan, live, wished, fleets, planned.checks[name])),
+        desired=_describe(plan.desired, {} if plan.fresh else fleets, plan.servers),
+        why=tuple(_explain(plan, live, fleets)),
         standbys=tuple(_describe(record, fleets, 0) for record in plan.others),
         going=tuple(_describe(record, fleets, 0) for record in plan.going),
         launched=launched,
@@ -67,19 +65,12 @@ def _preview_service(
             took[0].seconds if took else None,
         ),
         took=took,
-        pin=ledger.pin,
+        pin=known.ledger.pin,
         notes=plan.notes,
     )
 
 
-def _find_live(planned: StackPlan, name: str) -> Record | None:
-    records = planned.ledgers[name].generations.values()
-    return next((record for record in records if record.state is State.LIVE), None)
-
-
-def _find_move(
-    plan: Plan, live: Record | None, fleets: Mapping[str, Fleet], wished: int, checks: str
-) -> Move:
+def _find_move(plan: Plan, live: Record | None, fleets: Mapping[str, Fleet]) -> Move:
     desired = plan.desired
     if plan.fresh:
         return "replace" if live else "first"
@@ -87,9 +78,9 @@ def _find_move(
         return "failed"
     if live is None or desired.generation != live.generation:
         return "traffic" if desired.verified else "verify"
-    if desired.checks != checks:
+    if desired.checks != plan.checks:
         return "verify"
-    return "nothing" if _count(fleets, desired) == wished else "resize"
+    return "nothing" if _count(fleets, desired) == plan.servers else "resize"
 
 
 def _count(fleets: Mapping[str, Fleet], record: Record) -> int:
@@ -97,11 +88,11 @@ def _count(fleets: Mapping[str, Fleet], record: Record) -> int:
     return fleet.servers if fleet else 0
 
 
-def _count_changes(plan: Plan, fleets: Mapping[str, Fleet], wished: int) -> tuple[int, int]:
+def _count_changes(plan: Plan, fleets: Mapping[str, Fleet]) -> tuple[int, int]:
     """Return how many servers are launched and how many are retired."""
     there = 0 if plan.fresh else _count(fleets, plan.desired)
     going = sum(_count(fleets, record) for record in plan.going)
-    return max(0, wished - there), going + max(0, there - wished)
+    return max(0, plan.servers - there), going + max(0, there - plan.servers)
 
 
 def _describe(record: Record, fleets: Mapping[str, Fleet], wished: int) -> GenerationPreview:
@@ -116,9 +107,7 @@ def _describe(record: Record, fleets: Mapping[str, Fleet], wished: int) -> Gener
     )
 
 
-def _explain(
-    plan: Plan, live: Record | None, wished: int, fleets: Mapping[str, Fleet], checks: str
-) -> Iterator[str]:
+def _explain(plan: Plan, live: Record | None, fleets: Mapping[str, Fleet]) -> Iterator[str]:
     """Yield what differs between what serves and what shall."""
     desired = plan.desired
     if live is None:
@@ -130,11 +119,11 @@ def _explain(
     yield from _compare_launch(live.launch, desired.launch)
     if live.shape != desired.shape:
         yield "the program or the target's settings give servers another shape"
-    if desired.checks != checks and not plan.fresh:
+    if desired.checks != plan.checks and not plan.fresh:
         yield "the checks changed"
     there = _count(fleets, desired)
-    if not plan.fresh and there != wished:
-        yield f"servers {there} → {wished}"
+    if not plan.fresh and there != plan.servers:
+        yield f"servers {there} → {plan.servers}"
 
 
 def _compare_launch(old: Mapping[str, object], new: Mapping[str, object]) -> Sequence[str]:

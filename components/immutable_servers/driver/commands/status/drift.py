@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from immutable_servers.contract.values import Drift, Fleet, Health
 from immutable_servers.driver.commands.status.models import DriftStatus
 from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.planning.known import KnownService
 from immutable_servers.planning.service import Plan
 
 WHAT: Mapping[str, str] = {
@@ -27,27 +28,19 @@ DROPPED = "drops the standby: it is not whole"
 
 
 def list_drift(
-    known: ServiceLedger,
-    completed: ServiceLedger,
-    fleets: Mapping[str, Fleet],
-    traffic: Mapping[str, int],
-    found: Sequence[Drift],
-    plan: Plan | None,
+    known: KnownService, found: Sequence[Drift], plan: Plan | None
 ) -> tuple[DriftStatus, ...]:
     """Return what was changed by hand of a service.
 
     Args:
-        known: Its ledger as the last run left it.
-        completed: The same, completed by what the target says.
-        fleets: What exists, by generation.
-        traffic: What the balancer says, by generation.
+        known: The service as its ledger and its target know it.
         found: What the target says of its fleets.
         plan: What an update would do now; None when that is not known.
     """
     return (
-        *(_describe_server(drift, completed) for drift in found),
-        *_find_gone(known, fleets),
-        *_find_moved(known, fleets, traffic, plan),
+        *(_describe_server(drift, known.ledger) for drift in found),
+        *_find_gone(known.recorded, known.fleets),
+        *_find_moved(known, plan),
     )
 
 
@@ -75,8 +68,8 @@ def _describe_server(drift: Drift, ledger: ServiceLedger) -> DriftStatus:
     )
 
 
-def _find_gone(known: ServiceLedger, fleets: Mapping[str, Fleet]) -> Iterator[DriftStatus]:
-    for record in known.generations.values():
+def _find_gone(recorded: ServiceLedger, fleets: Mapping[str, Fleet]) -> Iterator[DriftStatus]:
+    for record in recorded.generations.values():
         if record.state is State.RETIRED or record.generation in fleets:
             continue
         then = "forgets it: going back to it boots its image again"
@@ -90,15 +83,11 @@ def _find_gone(known: ServiceLedger, fleets: Mapping[str, Fleet]) -> Iterator[Dr
         )
 
 
-def _find_moved(
-    known: ServiceLedger,
-    fleets: Mapping[str, Fleet],
-    traffic: Mapping[str, int],
-    plan: Plan | None,
-) -> Iterator[DriftStatus]:
-    live = {g for g, record in known.generations.items() if record.state is State.LIVE}
-    sent = {generation: weight for generation, weight in traffic.items() if weight}
-    if not live or set(sent) == live or not live <= set(fleets):
+def _find_moved(known: KnownService, plan: Plan | None) -> Iterator[DriftStatus]:
+    records = known.recorded.generations
+    live = {g for g, record in records.items() if record.state is State.LIVE}
+    sent = {generation: weight for generation, weight in known.traffic.items() if weight}
+    if not live or set(sent) == live or not live <= set(known.fleets):
         return
     words = ", ".join(f"{weight} % to {generation}" for generation, weight in sent.items())
     (generation, *_) = live

@@ -1,6 +1,6 @@
 """Lists the image versions in use, their age, and the age of the locks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,23 +10,23 @@ from immutable_servers.contract.values import Artifact
 from immutable_servers.driver.commands.status.models import ImageStatus, LockStatus
 from immutable_servers.driver.commands.update import OLD
 from immutable_servers.identity.upstream_lock import read_lock
-from immutable_servers.ledger.records import Record
+from immutable_servers.planning.known import KnownService
 from immutable_servers.planning.stack import StackPlan
 from immutable_servers.settings import Settings
 
 
 def list_images(
     catalog: Images,
-    there: Mapping[str, Sequence[Record]],
+    known: Mapping[str, KnownService],
     planned: StackPlan | None,
     now: datetime,
 ) -> tuple[ImageStatus, ...]:
     """Return the versions that generations run, by service, and those of the checkout."""
     users: dict[tuple[str, str], list[str]] = {}
-    for service, records in there.items():
-        for record in records:
+    for name, service in known.items():
+        for record in service.existing:
             for image, version in record.images.items():
-                users.setdefault((image, version), []).append(f"{service}-{record.generation}")
+                users.setdefault((image, version), []).append(f"{name}-{record.generation}")
     of_source = {(name, one.version) for name, one in (planned.versions if planned else {}).items()}
     made = {one: catalog.find(*one) for one in sorted({*users, *of_source})}
     return tuple(
