@@ -1,6 +1,32 @@
-"""Plain values as they come back from the engine."""
+"""Turns dataclasses into plain values, which JSON and Pulumi can hold, and back."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, Self
+
+
+class Plain:
+    """The base of dataclasses that have a plain form.
+
+    The forms are read and written by hand and not by pydantic's `TypeAdapter`: it would turn "2"
+    into 2 or else refuse any mapping, and providers read resources whose values are not known yet.
+    """
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """Make the object from what `to_plain` returned; keys it does not know are left out."""
+        kinds = {item.name: item.type for item in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{key: _restore(kinds[key], plain[key]) for key in kinds if key in plain})
+
+
+def _restore(kind: Any, value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
+    if isinstance(kind, type) and issubclass(kind, Plain):
+        return kind.from_plain(value)
+    return restore_numbers(value)
 
 
 def restore_numbers(value: Any) -> Any:  # noqa: ANN401 - plain values of any shape

@@ -2,11 +2,11 @@
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from immutable_servers.contract.plain import restore_numbers
+from immutable_servers.contract.plain import Plain
 
 Say = Callable[[str], None]
 """Takes one line of progress, without the newline."""
@@ -15,22 +15,8 @@ ALL = 100
 """The weights of all generations of a service together."""
 
 
-class _Plain:
-    """Turns a dataclass into plain values and back."""
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the fields as plain values that JSON and Pulumi can hold."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Make the object from what `to_plain` returned; keys it does not know are left out."""
-        known = cls.__dataclass_fields__  # type: ignore[attr-defined]
-        return cls(**{key: restore_numbers(value) for key, value in plain.items() if key in known})
-
-
 @dataclass(frozen=True)
-class Scope(_Plain):
+class Scope(Plain):
     """Whose things they are: names and tags at a target carry all of it."""
 
     project: str
@@ -45,7 +31,7 @@ class Scope(_Plain):
 
 
 @dataclass(frozen=True)
-class Artifact(_Plain):
+class Artifact(Plain):
     """What the target stores for one image version.
 
     Attributes:
@@ -69,7 +55,7 @@ class Artifact(_Plain):
 
 
 @dataclass(frozen=True)
-class Route(_Plain):
+class Route(Plain):
     """What the balancer listens for: a port, or (port 0) a host name on the shared port."""
 
     service: str
@@ -78,7 +64,7 @@ class Route(_Plain):
 
 
 @dataclass(frozen=True)
-class Launch(_Plain):
+class Launch(Plain):
     """All that shapes a server beside its image: the launch spec, plain values.
 
     Attributes:
@@ -96,7 +82,7 @@ class Launch(_Plain):
 
 
 @dataclass(frozen=True)
-class FleetSpec(_Plain):
+class FleetSpec(Plain):
     """One generation's servers, as they are to be launched.
 
     Attributes:
@@ -114,22 +100,9 @@ class FleetSpec(_Plain):
     public_key: str = ""
     window_ends: int = 0
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return plain values, nested ones included."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Make the spec from what `to_plain` returned."""
-        nested = {
-            "scope": Scope.from_plain(plain["scope"]),
-            "launch": Launch.from_plain(plain["launch"]),
-        }
-        return super().from_plain({**plain, **nested})
-
 
 @dataclass(frozen=True)
-class Fleet(_Plain):
+class Fleet(Plain):
     """A fleet that the target says exists.
 
     Attributes:
@@ -150,7 +123,7 @@ class Fleet(_Plain):
 
 
 @dataclass(frozen=True)
-class Server(_Plain):
+class Server(Plain):
     """One server of a fleet.
 
     Attributes:
@@ -163,7 +136,7 @@ class Server(_Plain):
 
 
 @dataclass(frozen=True)
-class Login(_Plain):
+class Login(Plain):
     """How testinfra reaches a server while its login window is open.
 
     Attributes:
@@ -184,7 +157,7 @@ class Login(_Plain):
 
 
 @dataclass(frozen=True)
-class Health(_Plain):
+class Health(Plain):
     """What a server answered its health check, asked now.
 
     Attributes:
@@ -198,7 +171,7 @@ class Health(_Plain):
 
 
 @dataclass(frozen=True)
-class Member(_Plain):
+class Member(Plain):
     """A server in the balancer's group for a generation.
 
     Attributes:
@@ -211,7 +184,7 @@ class Member(_Plain):
 
 
 @dataclass(frozen=True)
-class Drift(_Plain):
+class Drift(Plain):
     """What somebody changed by hand of a fleet, or what went with the machine that it ran on.
 
     Attributes:
@@ -229,7 +202,7 @@ class Drift(_Plain):
 
 
 @dataclass(frozen=True)
-class Answers(_Plain):
+class Answers(Plain):
     """What one of the balancer's processes counted for a generation since it began to count.
 
     Attributes:

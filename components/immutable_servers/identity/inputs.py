@@ -1,10 +1,10 @@
 """Reads the declared inputs of an image from the checkout."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from immutable_servers.contract.plain import Plain
 from immutable_servers.errors import ImageError
 from immutable_servers.identity.files import Manifest, Skip, read_manifest
 from immutable_servers.identity.upstream_lock import LOCK_FILE, read_lock
@@ -16,7 +16,7 @@ TARGET_SUFFIX = ".pkr.hcl"
 
 
 @dataclass(frozen=True)
-class ImageInputs:
+class ImageInputs(Plain):
     """All that counts in an image's version.
 
     Attributes:
@@ -36,15 +36,6 @@ class ImageInputs:
     parent: str | None = None
     parent_version: str | None = None
     lock: dict[str, Any] = field(default_factory=dict)
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return plain values that JSON and Pulumi can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Make the inputs from what `to_plain` returned; keys it does not know are left out."""
-        return cls(**{key: plain[key] for key in cls.__dataclass_fields__ if key in plain})
 
 
 def find_template(project_root: Path, image: str) -> Path:

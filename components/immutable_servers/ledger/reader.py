@@ -65,7 +65,7 @@ def _parse_service(name: str, value: Any) -> ServiceLedger:  # noqa: ANN401 - no
             raise unreadable(where, f"It is {_describe(plain)}, not a record")
         known = _without_unknown_state(plain)
         if UNKNOWN not in known.values():
-            generations[generation] = Record.from_plain(known, where)
+            generations[generation] = Record.read(known, where)
     return ServiceLedger(generations, _parse_pin(f"ledger.{name}.pin", value.get("pin", {})))
 
 
@@ -99,7 +99,7 @@ def complete(
     for generation, fleet in fleets.items():
         if generation not in generations:
             where = f"the target's record of generation {generation}"
-            generations[generation] = Record.from_plain(fleet.record, where)
+            generations[generation] = Record.read(fleet.record, where)
         elif not generations[generation].window_ends:
             ends = int(fleet.record.get("window_ends") or 0)
             generations[generation] = replace(generations[generation], window_ends=ends)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self, get_origin
 
-from immutable_servers.contract.plain import restore_numbers
+from immutable_servers.contract.plain import Plain
 from immutable_servers.errors import LedgerError
 from immutable_servers.ledger.pin import Pin, render_pin
 
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Plain):
     """All that is remembered of one generation.
 
     Attributes:
@@ -76,27 +76,23 @@ class Record:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fields as plain values."""
-        plain = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**plain, "state": str(self.state)}
+        return {**super().to_plain(), "state": str(self.state)}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], where: str) -> Self:
-        """Read what `to_plain` wrote.
+    def read(cls, plain: Mapping[str, Any], where: str) -> Self:
+        """Read what `to_plain` wrote, at this place of the ledger.
 
         Raises:
             LedgerError: A field is missing or is not of its kind.
         """
-        known = {item.name for item in fields(cls)}
-        values = {name: restore_numbers(value) for name, value in plain.items() if name in known}
         try:
-            values["state"] = State(values["state"])
-            record = cls(**values)
+            record = cls.from_plain({**plain, "state": State(plain["state"])})
         except (KeyError, TypeError, ValueError) as error:
             raise unreadable(where, f"{type(error).__name__}: {error}") from error
         for item in fields(cls):
-            kind = get_origin(item.type) or item.type
-            if not isinstance(getattr(record, item.name), kind):  # type: ignore[arg-type]
-                raise unreadable(where, f"{item.name} is not of type {kind.__name__}")  # type: ignore[union-attr]
+            kind: Any = get_origin(item.type) or item.type
+            if not isinstance(getattr(record, item.name), kind):
+                raise unreadable(where, f"{item.name} is not of type {kind.__name__}")
         return record
 
     def is_same_make(self, version: str, launch: Mapping[str, Any], shape: str) -> bool:
