@@ -6,7 +6,7 @@ from pathlib import Path
 
 from immutable_bench import growth, load, quick, stacks, table
 from immutable_bench.table import Measurement, Place
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console

@@ -16,7 +16,7 @@ from immutable_servers.errors import ImmutableError, SettingsError
 from immutable_servers.system.files import find_full_disk
 
 if TYPE_CHECKING:
-    from immutable_servers.driver.project.opened import Opened
+    from immutable_servers.driver.opened import Opened
 
 DEFAULT_STACK = "dev"
 USAGE = SettingsError.exit_code
@@ -52,7 +52,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
 
 def _open(stack: str) -> "Opened":
     """Return the stack that a command is run on; its files are read when they are needed."""
-    from immutable_servers.driver.project.opened import Opened  # noqa: PLC0415 - see above
+    from immutable_servers.driver.opened import Opened  # noqa: PLC0415 - see above
 
     return Opened(find_root(), stack)
 

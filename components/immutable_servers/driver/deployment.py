@@ -20,7 +20,7 @@ from immutable_servers.driver.commands.status.models import StackStatus
 from immutable_servers.driver.commands.up import update_and_clean_up
 from immutable_servers.driver.engine.results import Outcome
 from immutable_servers.driver.engine.updates import RunError, delete, remove
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import require_parts
 from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console

@@ -169,7 +169,7 @@ def be_launched(life: Life) -> None:
     life.declare(FIRST, 1)
     fleet = life.target.fleets.find(life.scope())[FIRST]
     assert (fleet.servers, fleet.whole, fleet.leaving) == (1, True, False)
-    assert Record.from_plain(fleet.record, "the fleet").generation == FIRST
+    assert Record.read(fleet.record, "the fleet").generation == FIRST
     assert life.list_servers(FIRST)
     assert dict(life.target.balancer.find_weights(life.scope())) == {}
     assert life.target.balancer.find_live(life.scope()) == ""

@@ -54,7 +54,7 @@ from pathlib import Path
 for name in ("boto3", "botocore", "pulumi_aws"):
     sys.modules[name] = None
 from immutable_servers.driver.commands.doctor import show_doctor
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.needs import list_asking_parts, list_parts, list_upstream_parts
 stack = Opened(Path(sys.argv[1]), "dev")
 for parts in (list_parts(stack.target_name, acts=True), list_asking_parts(stack.target_name),

@@ -2,7 +2,7 @@
 
 from immutable_servers.driver.commands.up import fail, run_up, say_summary
 from immutable_servers.driver.engine.updates import RunError, delete, remove
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import ENGINE, list_asking_parts
 from immutable_servers.driver.terminal import console

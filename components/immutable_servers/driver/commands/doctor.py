@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from immutable_servers.driver.engine.environment import has_own_backend, state_dir
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.project.files import list_stacks
-from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.debian import find_package_versions
 from immutable_servers.driver.setup.go import find_go
 from immutable_servers.driver.setup.needs import list_parts

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from immutable_servers.contract.target import Target
-from immutable_servers.driver.project.opened import Opened, choose_name
+from immutable_servers.driver.opened import Opened, choose_name
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_asking_parts
 from immutable_servers.errors import SettingsError

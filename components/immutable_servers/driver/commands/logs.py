@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from immutable_servers.driver.project.opened import Chosen, Opened
+from immutable_servers.driver.opened import Chosen, Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
 

@@ -11,7 +11,7 @@ from types import FrameType
 from immutable_servers.contract.access import LOGIN_WINDOW
 from immutable_servers.contract.values import Artifact, FleetSpec, Login, Say
 from immutable_servers.driver.engine.environment import compute_environment
-from immutable_servers.driver.project.opened import Chosen, Opened
+from immutable_servers.driver.opened import Chosen, Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console

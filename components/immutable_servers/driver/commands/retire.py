@@ -7,7 +7,7 @@ from immutable_servers.driver.commands.known import KnownStack, read_known
 from immutable_servers.driver.commands.up import fail, say_summary, show_services
 from immutable_servers.driver.engine.past_runs import find_expected
 from immutable_servers.driver.engine.updates import RunError, delete_generations
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.consent import require_yes
 from immutable_servers.driver.terminal.display import start_display

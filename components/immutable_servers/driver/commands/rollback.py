@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from immutable_servers.driver.commands.fallback import ACROSS, choose_fallback, needs_launch
 from immutable_servers.driver.commands.known import KnownStack, read_known
 from immutable_servers.driver.commands.up import run_up
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.words import render_seconds
 from immutable_servers.errors import SettingsError

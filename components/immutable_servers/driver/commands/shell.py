@@ -14,7 +14,7 @@ from immutable_servers.driver.commands.open_server import (
     provide_chain,
     start_server,
 )
-from immutable_servers.driver.project.opened import Chosen, Opened
+from immutable_servers.driver.opened import Chosen, Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
 

@@ -9,7 +9,7 @@ from immutable_servers.contract.ownership import Ask, Leftover
 from immutable_servers.contract.target import Target
 from immutable_servers.driver.commands.left_in_project import find_in_project, remove_from_project
 from immutable_servers.driver.engine.holdings import start_asking
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_asking_parts
 from immutable_servers.driver.terminal import console

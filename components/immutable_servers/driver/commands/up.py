@@ -6,7 +6,7 @@ from immutable_servers.driver.commands.known import KnownStack, read_known
 from immutable_servers.driver.engine.past_runs import find_expected
 from immutable_servers.driver.engine.results import Outcome, Serving, render_images
 from immutable_servers.driver.engine.updates import RunError, delete_generations, update
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console

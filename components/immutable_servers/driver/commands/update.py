@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.target import Target
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_upstream_parts
 from immutable_servers.driver.terminal import console

@@ -13,7 +13,7 @@ from immutable_servers.driver.commands.open_server import (
     say_of,
     start_server,
 )
-from immutable_servers.driver.project.opened import Chosen, Opened
+from immutable_servers.driver.opened import Chosen, Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import VerificationError
 from immutable_servers.system.places import reports_dir

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from immutable_servers.driver.commands import doctor
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup import debian
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SettingsError

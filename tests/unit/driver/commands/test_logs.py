@@ -11,7 +11,7 @@ import yaml
 from harness.checkout import ROOT
 from immutable_servers.contract.values import Scope
 from immutable_servers.driver.commands.logs import Reader, choose_generation, run_logs
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.local import consoles, layout
 

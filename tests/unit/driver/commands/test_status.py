@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
@@ -51,26 +52,27 @@ class Shelf:
     architecture = "x86_64"
 
     def __init__(self) -> None:
-        self.fleets: dict[str, Fleet] = {}
+        self.there: dict[str, Fleet] = {}
         self.traffic: dict[str, int] = {}
         self.health: Sequence[Health] = ()
         self.upstream: dict[str, Any] = {"release": "one"}
 
-    def find_health(self, _scope: Scope, _launch: Launch) -> Sequence[Health]:
+    @property
+    def fleets(self) -> SimpleNamespace:
         """Return what was put here."""
-        return self.health
+        return SimpleNamespace(
+            find=lambda _scope: self.there, find_health=lambda _scope: self.health
+        )
 
-    def find_fleets(self, _scope: Scope) -> Mapping[str, Fleet]:
+    @property
+    def balancer(self) -> SimpleNamespace:
         """Return what was put here."""
-        return self.fleets
+        return SimpleNamespace(find_weights=lambda _scope: self.traffic)
 
-    def find_traffic(self, _scope: Scope) -> Mapping[str, int]:
+    @property
+    def images(self) -> SimpleNamespace:
         """Return what was put here."""
-        return self.traffic
-
-    def find_upstream(self, _settings: Mapping[str, Any], _say: object) -> dict[str, Any]:
-        """Return what was put here."""
-        return self.upstream
+        return SimpleNamespace(find_upstream=lambda _settings, _say: self.upstream)
 
 
 def make_record(generation: str, order: int, state: State) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def make_record(generation: str, order: int, state: State) -> dict[str, Any]:
 def shelf() -> Shelf:
     """A shelf with two whole fleets."""
     made = Shelf()
-    made.fleets = {one: Fleet(one, {}, servers=2, whole=True, running=2) for one in (OLD, NEW)}
+    made.there = {one: Fleet(one, {}, servers=2, whole=True, running=2) for one in (OLD, NEW)}
     return made
 
 
@@ -156,7 +158,7 @@ def test_a_generation_without_its_fleet_is_told(shelf: Shelf) -> None:
         NEW: make_record(NEW, 2, State.LIVE),
         "cccccccc": make_record("cccccccc", 3, State.RETIRED),
     }
-    shelf.fleets, shelf.traffic = {}, {NEW: 100}
+    shelf.there, shelf.traffic = {}, {NEW: 100}
     known = ask(shelf, records)
     found = list_drift(known, (), None)
     assert [(one.kind, one.generation, one.then.partition(":")[0]) for one in found] == [
@@ -168,7 +170,7 @@ def test_a_generation_without_its_fleet_is_told(shelf: Shelf) -> None:
 def test_live_servers_that_answer_and_are_not_in_the_group(shelf: Shelf) -> None:
     """The balancer does not run, say; servers that do not answer themselves are no sign of it."""
     shelf.traffic = {NEW: 100}
-    del shelf.fleets[OLD]
+    del shelf.there[OLD]
     records = {NEW: make_record(NEW, 1, State.LIVE)}
     for answers, kinds in (
         ([Health("one", ok=True, detail="200", serving=False)], ["balancer"]),

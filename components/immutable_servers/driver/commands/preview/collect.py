@@ -22,7 +22,7 @@ from immutable_servers.driver.engine.outputs import read_state_outputs
 from immutable_servers.driver.engine.reporter import STACK_TYPE, Event, Reporter
 from immutable_servers.driver.engine.run import Ended, run_engine
 from immutable_servers.driver.engine.stack import Stack
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.errors import ImmutableError
 from immutable_servers.ledger.reader import OUTPUT, parse_ledgers
 from immutable_servers.planning.requests import read_request

@@ -12,8 +12,8 @@ from immutable_servers.driver.commands.preview.markdown import render_markdown
 from immutable_servers.driver.commands.preview.models import CHANGES, make_document
 from immutable_servers.driver.commands.preview.text import render_text
 from immutable_servers.driver.engine.errors import find_error
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.project.files import list_stacks
-from immutable_servers.driver.project.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console

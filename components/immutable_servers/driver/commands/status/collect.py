@@ -19,7 +19,7 @@ from immutable_servers.driver.commands.status.models import (
     SourceStatus,
     StackStatus,
 )
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.errors import ImmutableError
 from immutable_servers.ledger.reader import OUTPUT, parse_ledgers
 from immutable_servers.ledger.records import Record, ServiceLedger, State

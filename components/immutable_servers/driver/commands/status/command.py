@@ -5,7 +5,7 @@ from immutable_servers.driver.commands.status.collect import collect
 from immutable_servers.driver.commands.status.models import DIFFERS, StackStatus
 from immutable_servers.driver.commands.status.text import COLUMNS, render_lines, render_rows
 from immutable_servers.driver.engine.outputs import read_outputs, read_state_outputs
-from immutable_servers.driver.project.opened import Opened
+from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_asking_parts
 from immutable_servers.driver.terminal import console
