@@ -114,9 +114,15 @@ class Life:
         assert servers == self.declared[generation].servers, self.said
 
     def find_leftovers(self, held: Holdings) -> dict[str, Leftover]:
-        """Return the fleets that are left over when states say `held`, by generation."""
+        """Return the stack's fleets that are left over when states say `held`, by generation.
+
+        Other stacks of the same world are not looked at.
+        """
         found = self.target.ownership.find_leftovers(lambda _owner: held)
-        return {one.name[-8:]: one for one in found if one.kind == "fleet"}
+        ours = f"{self.checkout.name}/{self.checkout.stack}/"
+        return {
+            one.name[-8:]: one for one in found if one.kind == "fleet" and one.name.startswith(ours)
+        }
 
     def _make_spec(self, generation: str, servers: int) -> FleetSpec:
         launch = Launch("small", self.port, "/healthz", {"GREETING": "hello"})
