@@ -94,7 +94,7 @@ def test_a_disk_that_gets_full(stack: LocalStack) -> None:
         wait_until(lambda: stack.world.find_processes("qemu-system", "/output/disk.qcow2"))
         leave(stack, NEARLY)
         assert run.wait() != 0, run.text
-    assert "The bake was ended, for the disk is nearly full" in run.text
+    assert "The bake was ended because the disk is nearly full" in run.text
     assert ask(stack.port) == (200, new)
     assert not stack.world.find_bakes()
     assert not stack.world.find_halves()
