@@ -72,7 +72,7 @@ class AwsSettings(BaseModel):
     )
     shared_port: Port | None = Field(
         default=None,
-        description="Port on which services are told apart by host name; 443 with a certificate,"
+        description="Port on which services are distinguished by host name; 443 with a certificate,"
         " else 80",
     )
     public_addresses: bool | None = Field(
