@@ -65,7 +65,7 @@ class ImmutableStack:
     """One stack while its program runs.
 
     Attributes:
-        planned: What was decided before anything is registered.
+        planned: All that was decided before anything is registered.
     """
 
     root: Path
@@ -153,7 +153,7 @@ class ImmutableStack:
         self.services[name] = service
 
     def declare_verdict(self) -> None:
-        """Declare what ends the run: it fails for a failed candidate, else leftovers go."""
+        """Declare the end of the run: it fails for a failed candidate, or deletes leftovers."""
         verdict = Verdict({name: service.result for name, service in self.services.items()})
         Leftovers(
             self.place,

@@ -86,19 +86,24 @@ class Service(pulumi.ComponentResource):
         self.register_outputs({"live": self.live})
 
     def _declare(self, args: ServiceArgs, record: Record) -> Generation:
-        """Declare a generation; only the desired one takes servers and checks from the plan."""
-        fresh = args.plan.fresh and record is args.plan.desired
+        """Declare a generation; only the desired one takes servers and checks from the plan.
+
+        All others are declared by their records, so that no change of program, catalog or settings
+        touches a server that exists.
+        """
         wished = record is args.plan.desired
-        # The fleet keeps its own; a server for changed checks is launched from what there is now.
+        # Changed checks are proven on a new server, whose artifact must be in the catalog now. The
+        # fleet is frozen and keeps the artifact that it was launched from.
         has_artifact = record.artifact and not (wished and args.plan.proves)
         return Generation(
             GenerationArgs(
                 record=record,
                 artifact=record.artifact if has_artifact else args.artifact,
-                frozen=not fresh,
+                frozen=not (wished and args.plan.fresh),
                 servers=args.plan.servers if wished else record.servers,
                 checks=args.plan.checks if wished else record.checks,
                 folders=tuple(args.settings.checks),
+                # These commands prepare the way forward; a service that went back needs none.
                 before_traffic=() if args.plan.pin else args.settings.before_traffic,
                 drain=args.settings.drain,
                 place=args.place.at(record.generation),
@@ -110,13 +115,13 @@ class Service(pulumi.ComponentResource):
 
 
 def _describe_canary(args: ServiceArgs) -> dict[str, Any] | None:
-    """Return what the desired generation has to reach; one that served before is not on trial."""
+    """Return what the desired generation must reach; None where it has served before."""
     canary = args.settings.canary
     return dict(canary) if canary and not args.plan.desired.left_at else None
 
 
 def _find_fault(plan: Plan, traffic: Traffic) -> Output[str]:
-    """Return what the desired generation showed under traffic; faults of others are past."""
+    """Return the fault that the desired generation showed under traffic, empty for another's."""
     desired = plan.desired.generation
     return Output.all(traffic.tried, traffic.fault).apply(
         lambda found: found[1] if found[0] == desired else ""
@@ -126,12 +131,11 @@ def _find_fault(plan: Plan, traffic: Traffic) -> Output[str]:
 def _render_ledger(
     args: ServiceArgs, desired: Output[dict[str, Any]], traffic: Traffic
 ) -> dict[str, Any]:
-    """Write earlier records as plain values; only the desired one's depends on this run.
-
-    A state follows the traffic, so it depends on the run too; a reader that finds it unknown asks
-    the target.
-    """
+    """Return the service's part of the ledger, as the stack exports it."""
     live = traffic.live
+    # Earlier records are plain values: had they been outputs, a failure of this run would turn them
+    # into the engine's unknown string. State and `left_at` must follow the traffic; a reader that
+    # finds an unknown state asks the target instead.
     generations: dict[str, Any] = {
         record.generation: {
             **record.to_plain(),
@@ -140,6 +144,8 @@ def _render_ledger(
         }
         for record in args.ledger.list_kept(args.plan.desired.generation)
     }
+    # All of the desired record depends on this run. When the run fails it is lost here, and the
+    # copy that the target keeps with the fleet takes its place.
     generations[args.plan.desired.generation] = Output.all(
         desired, live, _find_fault(args.plan, traffic)
     ).apply(
@@ -166,7 +172,7 @@ def _find_state_after(plan: Plan, record: Record, live: str) -> str:
 def find_left_at(plan: Plan, record: Record, live: str) -> int:
     """Return when traffic left an earlier generation: in this run, or as it was recorded.
 
-    For a standby of which nobody recorded it (the run that moved the traffic died) it is now.
+    A standby without that record (the run that moved the traffic died) counts as left now.
     """
     if live == record.generation:
         return 0

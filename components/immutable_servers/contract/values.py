@@ -12,12 +12,12 @@ Say = Callable[[str], None]
 """Takes one line of progress, without the newline."""
 
 ALL = 100
-"""The weights of all generations of a service together."""
+"""Sum of the weights of a service's generations."""
 
 
 @dataclass(frozen=True)
 class Scope(Plain):
-    """Whose things they are: names and tags at a target carry all of it."""
+    """Project, stack, service and generation that a thing belongs to, as its name and tags say."""
 
     project: str
     stack: str
@@ -35,7 +35,7 @@ class Artifact(Plain):
     """What the target stores for one image version.
 
     Attributes:
-        id: The target's own word: an AMI id, an image link, `app/3f2a9c41d0e7` on `local`.
+        id: The target's own id: an AMI id, an image link, `app/3f2a9c41d0e7` on `local`.
         parents: Image name to version, nearest parent first.
         facts: What was recorded at the bake (git commit, time, archive digests), and under
             `marks` what `Catalog.mark` wrote.
@@ -65,7 +65,7 @@ class Route(Plain):
 
 @dataclass(frozen=True)
 class Launch(Plain):
-    """All that shapes a server beside its image: the launch spec, plain values.
+    """The launch spec: all that shapes a server beside its image.
 
     Attributes:
         size: The user's word; the target resolves it.
@@ -83,7 +83,7 @@ class Launch(Plain):
 
 @dataclass(frozen=True)
 class FleetSpec(Plain):
-    """One generation's servers, as they are to be launched.
+    """How one generation's servers are launched.
 
     Attributes:
         artifact: The artifact's id.
@@ -103,7 +103,7 @@ class FleetSpec(Plain):
 
 @dataclass(frozen=True)
 class Fleet(Plain):
-    """A fleet that the target says exists.
+    """A fleet that exists, as the target describes it.
 
     Attributes:
         record: What was kept with it at launch.
@@ -158,7 +158,7 @@ class Login(Plain):
 
 @dataclass(frozen=True)
 class Health(Plain):
-    """What a server answered its health check, asked now.
+    """A server's answer to its health check, asked now.
 
     Attributes:
         serving: The balancer's group for the generation holds this server.
@@ -185,7 +185,7 @@ class Member(Plain):
 
 @dataclass(frozen=True)
 class Drift(Plain):
-    """What somebody changed by hand of a fleet, or what went with the machine that it ran on.
+    """A change that somebody made to a fleet by hand, or a server lost with its machine.
 
     Attributes:
         kind: `missing`, `stopped`, `paused` or `added` is a server; `artifact`: a server's disk is
@@ -203,7 +203,7 @@ class Drift(Plain):
 
 @dataclass(frozen=True)
 class Answers(Plain):
-    """What one of the balancer's processes counted for a generation since it began to count.
+    """Answers that one balancer process has counted for a generation since it began to count.
 
     Attributes:
         errors: Answers of class 5xx, the balancer's own for a dead server included.

@@ -1,7 +1,7 @@
 """Reads the ledger of the last run and completes it with what the target says.
 
 Pulumi saves a stack's outputs after its deletes, so a run that was killed leaves the ledger one
-step behind. What exists and what serves is therefore asked of the target, every time.
+step behind. So every run asks the target what exists and what serves.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from immutable_servers.ledger.pin import Pin, parse_pin
 from immutable_servers.ledger.records import UNKNOWN, Record, ServiceLedger, State, unreadable
 
 OUTPUT = "ledger"
-"""The stack output that holds it."""
+"""The stack output that holds the ledgers."""
 
 
 def read_last_output() -> Any:  # noqa: ANN401 - whatever the last run exported
@@ -22,7 +22,7 @@ def read_last_output() -> Any:  # noqa: ANN401 - whatever the last run exported
     Read synchronously: what a program registers after an `await` of its own is lost.
 
     Raises:
-        LedgerError: The output is a secret, so that its reader cannot see into it.
+        LedgerError: The output is a secret, which cannot be read here.
     """
     import pulumi  # noqa: PLC0415 - the driver reads ledgers too, and need not wait for it
     from pulumi.runtime.sync_await import _sync_await  # noqa: PLC0415 - the same
@@ -79,7 +79,7 @@ def _parse_pin(where: str, value: Any) -> Pin | None:  # noqa: ANN401 - not yet 
 
 
 def _without_unknown_state(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Take an unknown state for a standby's: what serves is read from the balancer anyway."""
+    """Assume a state where it is unknown: what serves is read from the balancer anyway."""
     if plain.get("state") != UNKNOWN:
         return dict(plain)
     verified = isinstance(plain.get("verified"), Mapping) and plain["verified"]
@@ -92,8 +92,8 @@ def complete(
     """Return the ledger with every fleet that exists, and each state as the target has it.
 
     A fleet that the ledger does not know was launched by a run that died: its record comes from the
-    target. It counts as unverified, unless the balancer sends it traffic: that it only ever does to
-    a verified generation.
+    target. It counts as unverified, unless the balancer sends it traffic, which only verified
+    generations get.
     """
     generations = dict(ledger.generations)
     for generation, fleet in fleets.items():
@@ -114,7 +114,7 @@ def complete(
 
 
 def _find_serving(ledger: ServiceLedger, traffic: Mapping[str, int]) -> str:
-    """Return who serves; of shares that a killed canary left, who served before it."""
+    """Return the generation that serves, and of a killed canary's two the one from before it."""
     if traffic.get(ledger.live):
         return ledger.live
     return max(traffic, key=lambda generation: traffic[generation], default="")

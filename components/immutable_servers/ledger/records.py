@@ -16,11 +16,11 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """
 
 KEPT_RECORDS = 50
-"""How many records the ledger of a service keeps."""
+"""Number of records that the ledger of a service keeps."""
 
 
 class State(StrEnum):
-    """Where a generation is on its way."""
+    """The stage of a generation's life."""
 
     CANDIDATE = "candidate"
     LIVE = "live"
@@ -30,12 +30,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Record(Plain):
-    """All that is remembered of one generation.
+    """All that the ledger keeps of one generation.
 
     Attributes:
         order: Counts the generations of a service, from 1.
         image: Name of the app image.
-        version: Its version.
+        version: Version of that image.
         images: Versions of the image and of its parents, by name.
         artifact: The target's id of the baked image.
         launch: The launch spec's fields.
@@ -96,7 +96,7 @@ class Record(Plain):
         return record
 
     def is_same_make(self, version: str, launch: Mapping[str, Any], shape: str) -> bool:
-        """Tell whether it was made from the same version, launch spec and shape."""
+        """Return whether it was made from the same version, launch spec and shape."""
         return (self.version, dict(self.launch), self.shape) == (version, dict(launch), shape)
 
     def with_state(self, state: State) -> Self:
@@ -117,7 +117,7 @@ class ServiceLedger:
         return {"pin": render_pin(self.pin), "generations": generations}
 
     def list_kept(self, desired: str) -> list[Record]:
-        """Return what the next ledger keeps beside a generation: what exists, then the newest."""
+        """Return the other records that the next ledger keeps: existing ones, then the newest."""
         others = [record for key, record in self.generations.items() if key != desired]
         others.sort(key=lambda record: (record.state is State.RETIRED, -record.order))
         return others[: KEPT_RECORDS - 1]
@@ -135,7 +135,7 @@ class ServiceLedger:
 
 
 def unreadable(where: str, fact: str) -> LedgerError:
-    """Make the error for a ledger that is not what we wrote."""
+    """Return the error for a ledger that is not what we wrote."""
     return LedgerError(
         f"The ledger of this stack cannot be read at {where}",
         facts=[fact],

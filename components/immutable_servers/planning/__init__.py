@@ -1,1 +1,1 @@
-"""The decision: which generation each service gets in this run, from plain values alone."""
+"""Decides which generation each service gets in a run, from plain values alone."""

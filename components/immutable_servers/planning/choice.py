@@ -1,4 +1,4 @@
-"""Chooses the generation that a service shall have: by a request, a pin, or the source."""
+"""Chooses the generation that a service gets: by a request, a pin, or the source."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from immutable_servers.settings.durations import render_duration
 
 @dataclass(frozen=True)
 class Choice:
-    """Where traffic is to go.
+    """The generation that traffic goes to once it is verified.
 
     Attributes:
         fresh: It was never launched: this run makes it.
@@ -36,6 +36,7 @@ def choose(wish: Wish, known: KnownService) -> Choice:
         LedgerError: The pin names a generation that nobody knows.
     """
     live, pin = known.live, known.ledger.pin
+    # Before all else: a run for another service must not change this one.
     if live and wish.stays:
         return Choice(live, fresh=False, pin=pin, follows=False)
     if isinstance(pin, Pinned):
@@ -43,6 +44,8 @@ def choose(wish: Wish, known: KnownService) -> Choice:
     if live and wish.again:
         asked = known.find_failed(wish) or live
         return _make_again(asked, f"is replaced by hand ({wish.again})", wish, known, pin)
+    # What a rollback left does not come back by itself after `resume`. Another version does, and
+    # drops the pin.
     stays = None
     if pin and pin.held == wish.version:
         stays = live or known.ledger.generations.get(pin.instead or "")
@@ -60,10 +63,10 @@ def _is_too_old(live: Record, wish: Wish) -> bool:
 
 
 def _choose_pinned(pin: Pinned, wish: Wish, known: KnownService) -> Choice:
-    """Choose the pinned generation, or where it cannot be used another round of its artifact.
+    """Choose the pinned generation, or another round of its artifact where it cannot be used.
 
-    A round that a run has left out, under `--target`, is unknown to the next one, which knows what
-    it is a round of.
+    A run with `--target` may leave out the round that it pinned. No ledger has that round then, and
+    `again` names the generation that it was to be a round of.
     """
     records = known.ledger.generations
     pinned = records.get(pin.generation) or records.get(pin.again or "")
@@ -87,7 +90,7 @@ def _choose_pinned(pin: Pinned, wish: Wish, known: KnownService) -> Choice:
 
 
 def _choose_held(record: Record, wish: Wish, known: KnownService) -> Choice:
-    """Choose what was gone back to, as long as the source gives the version that was left."""
+    """Keep the generation of a rollback while the source gives the version that it left."""
     chosen = _choose_same(record, wish, known)
     note = (
         f"version {wish.version} was left by a rollback: generation {chosen.record.generation}"
@@ -98,17 +101,18 @@ def _choose_held(record: Record, wish: Wish, known: KnownService) -> Choice:
 
 
 def _choose_same(record: Record, wish: Wish, known: KnownService) -> Choice:
-    """Choose a generation, or where it cannot be used another round of its artifact."""
+    """Choose a generation, or another round of its artifact where it cannot be used."""
     if not known.find_fault(record, wish):
         return Choice(record, fresh=False)
     chosen = _choose_by_source(_wish_for(record, wish), known)
+    # Only where the catalog lost an artifact that the checkout can bake, a bake is asked for.
     if chosen.fresh and not (record.version == wish.version and wish.version in wish.gone):
         chosen = replace(chosen, record=replace(chosen.record, artifact=record.artifact))
     return chosen
 
 
 def _choose_by_source(wish: Wish, known: KnownService) -> Choice:
-    """Choose the live one or the last round of the wished make, else begin the next round."""
+    """Choose the live or else the last round of the wished make; begin the next if it is unfit."""
     rounds = known.find_rounds(wish)
     if not rounds:
         return Choice(_begin(wish, known, 0), fresh=True)
@@ -126,7 +130,7 @@ def _choose_by_source(wish: Wish, known: KnownService) -> Choice:
 
 
 def describe_failure(record: Record) -> str:
-    """Say why a generation that failed under traffic gets none."""
+    """Return why a generation that failed under traffic gets no traffic again."""
     return (
         f"generation {record.generation} failed under traffic ({record.fault}): it gets none until"
         " the source or the canary's settings change, or `./immutable replace`"
@@ -134,12 +138,12 @@ def describe_failure(record: Record) -> str:
 
 
 def _make_again(old: Record, why: str, wish: Wish, known: KnownService, pin: Pin | None) -> Choice:
-    """Choose the round after the live one, of the same image: one that never served, or a new."""
+    """Choose the next round of the same image: one that was made and never served, or a new one."""
     again = _wish_for(old, wish)
     rounds = known.find_rounds(again)
     last = rounds[-1] if rounds else None
     is_unused = last is not None and last.generation != old.generation and not last.left_at
-    # Asked for by hand, a round that failed under traffic is no other try.
+    # `replace` asks for a new try, and a round that has failed under traffic is none.
     has_failed = last is not None and bool(last.fault and wish.again)
     if last and is_unused and not has_failed and not known.find_fault(last, again):
         note = f"generation {old.generation} {why}: round {last.round} was made already"
@@ -147,7 +151,8 @@ def _make_again(old: Record, why: str, wish: Wish, known: KnownService, pin: Pin
     next_round = last.round + 1 if last else 0
     note = f"generation {old.generation} {why}: made again as round {next_round}"
     record = _begin(again, known, next_round)
-    if old.version != wish.version:  # else the checkout can bake it, should it be gone
+    # The checkout cannot bake another version than its own: that one needs its artifact.
+    if old.version != wish.version:
         record = replace(record, artifact=old.artifact)
     return Choice(record, fresh=True, pin=pin, notes=(note,))
 
@@ -166,10 +171,11 @@ def _wish_for(record: Record, wish: Wish) -> Wish:
 
 
 def _begin(wish: Wish, known: KnownService, round_: int) -> Record:
-    """Return the record of a round that nobody made yet.
+    """Return the record of a round that does not exist yet.
 
-    One that nothing else knows any more may have the balancer as its witness: its fleet was lost
-    before a run could record it. Servers of its id would be sent traffic before they are verified.
+    The balancer may still point to a generation that has neither fleet nor record, because its
+    fleet was lost before a run recorded it. Its id is not used again: the new servers would get
+    traffic before they are verified.
     """
     shape = {"digest": wish.shape}
     generation = compute_generation_id(wish.version, wish.launch, shape, round_)

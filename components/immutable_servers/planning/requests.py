@@ -1,8 +1,7 @@
-"""What a run is asked for beside the source, through a variable of its environment.
+"""Requests to one run beside the source, which a command passes in an environment variable.
 
-A pin holds a service at a generation, whatever the source says, until it is resumed: the run writes
-it into the ledger, and with the ledger every later run reads it, from any checkout. All else counts
-for the one run.
+A run writes a requested pin into the ledger, so that every later run keeps it, from any checkout.
+All else counts for the one run.
 """
 
 import json
@@ -20,14 +19,14 @@ VARIABLE = "IMMUTABLE_REQUEST"
 
 @dataclass(frozen=True)
 class Request:
-    """What a run was asked for, by service.
+    """What a command asks of a run, by service.
 
     Attributes:
         pins: The pins that replace those of the ledger; None takes one away.
         again: Why the live generation is to be made again.
         others_stay: Services without a request of their own do not follow the source in this run.
         retire: Generations that are deleted; no service follows the source, nothing else is done.
-        given_up: Services that the settings do not name any more, and that go although they serve.
+        given_up: Services that are deleted though they serve: the settings name them no more.
     """
 
     pins: dict[str, Pin | None] = field(default_factory=dict)
@@ -42,7 +41,7 @@ class Request:
         return json.dumps({**asdict(self), "pins": pins})
 
     def is_to_stay(self, service: str) -> bool:
-        """Tell whether a service goes on serving what it serves."""
+        """Return whether a service goes on serving what it serves."""
         asked = service in self.pins or service in self.again
         return bool(self.retire) or (self.others_stay and not asked)
 
@@ -55,7 +54,7 @@ class Request:
 
 
 def read_request() -> Request:
-    """Return what this run was asked for; nothing without the variable.
+    """Return the request to this run; without the variable it asks for nothing.
 
     Raises:
         SettingsError: The variable does not hold what the driver writes.
@@ -79,7 +78,7 @@ def read_request() -> Request:
 
 
 def release(pin: Pin) -> HeldOff | None:
-    """Return what stays of a pin that is resumed: the version left by the rollback is held off."""
+    """Return what `resume` leaves of a pin: it holds off the version that the rollback left."""
     if isinstance(pin, Pinned):
         return HeldOff(pin.left, instead=pin.generation) if pin.left else None
     return pin

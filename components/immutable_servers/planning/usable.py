@@ -24,7 +24,7 @@ def find_usable(record: Record, catalog: Images) -> str:
     fault = _judge(record, artifact, launched=True)
     if fault or artifact is None:
         raise ImageError(
-            f"Generation {record.generation} cannot be launched, nor any other: {fault}",
+            f"Generation {record.generation} cannot be launched: {fault}",
             todo="At a commit that gives this version, `./immutable replace` bakes it again;"
             " `./immutable rollback` lists what a service can go back to; and"
             " `./immutable resume --now` follows the source.",

@@ -1,1 +1,1 @@
-"""Pulumi's state: where it is, what it holds, and whose it is."""
+"""Pulumi's state: where it is, what it holds, and which stack belongs to it."""

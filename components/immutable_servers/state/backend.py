@@ -1,4 +1,4 @@
-"""Which backend holds the state, and what a file backend says of a stack without the engine."""
+"""Finds the state's backend, and reads a file backend without the engine."""
 
 import gzip
 import hashlib
@@ -11,17 +11,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 BACKEND = "PULUMI_BACKEND_URL"
 CLOUD = "https://api.pulumi.com"
-"""What the CLI takes when nothing else was chosen."""
+"""The CLI's default backend."""
 SCHEME = "file://"
 PLAIN = "?metadata=skip"
-"""Keeps a file backend from writing an `.attrs` beside each file, of which nobody reads a word.
+"""Keeps a file backend from writing an `.attrs` file beside each file; nobody reads them.
 
-That one is not written at once as the file itself is: an engine that is killed in between leaves it
-empty, and then every command ends with "failed to load checkpoint: EOF".
+Unlike the file itself its `.attrs` is not written in one step: an engine that is killed in between
+leaves it empty, and then every command ends with "failed to load checkpoint: EOF".
 https://github.com/google/go-cloud/blob/v0.46.0/blob/fileblob/attrs.go
 """
 ORGANIZATION = "organization"
-"""What a file backend calls the one organization that it has."""
+"""The name of a file backend's only organization."""
 
 
 def find_backend(root: Path) -> str:
@@ -30,7 +30,7 @@ def find_backend(root: Path) -> str:
 
 
 def find_login() -> str:
-    """Return the backend that `pulumi login` wrote down, or nothing."""
+    """Return the backend of the last `pulumi login`, empty without one."""
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     try:
         read = json.loads((home / "credentials.json").read_text())
@@ -49,19 +49,19 @@ def normalize(url: str, root: Path) -> str:
 
 
 def shorten(url: str) -> str:
-    """Return a URL for a reader: without its options, which may name a secret."""
+    """Return a URL to show, without its options, which may name a secret."""
     if url.startswith(SCHEME):
         return url
     return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
 
 def digest_backend(url: str) -> str:
-    """Return 12 hex digits that tell backends apart, by their options too."""
+    """Return 12 hex digits that identify a backend, its options included."""
     return hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
 def make_file_url(folder: Path) -> str:
-    """Return the URL of a file backend in a folder, which outlives a kill at any moment."""
+    """Return the URL of a file backend in a folder; its files survive a kill at any moment."""
     return f"{SCHEME}{folder}{PLAIN}"
 
 
@@ -103,8 +103,8 @@ def find_locks_dir(folder: Path, project: str, stack: str) -> Path:
 
 
 def _find_named(root: Path) -> str:
-    """Return the backend that the project's own file names, or nothing."""
-    import yaml  # noqa: PLC0415 - most runs are told by the variable
+    """Return the backend that `Pulumi.yaml` names, empty when it names none."""
+    import yaml  # noqa: PLC0415 - most runs have the variable
 
     try:
         read = yaml.safe_load((root / "Pulumi.yaml").read_text())

@@ -1,4 +1,4 @@
-"""Keeps two states from changing the things of one stack at a target.
+"""Keeps two states from changing one stack at a target.
 
 Project and stack name a target's things. Two checkouts with states of their own that share both
 names would each retire what the other launched.
@@ -22,7 +22,7 @@ from immutable_servers.state.backend import (
 )
 
 VARIABLE = "IMMUTABLE_TAKE_OVER"
-"""Names the stack that a run may take over from another state."""
+"""The name of a stack that this run may take over from another state."""
 
 
 def make_owner(root: Path, organization: str, scope: Scope) -> Owner:
@@ -39,7 +39,7 @@ def make_owner(root: Path, organization: str, scope: Scope) -> Owner:
 
 
 def claim(target: Target, ours: Owner, warn: Callable[[str], None]) -> None:
-    """Refuse a stack that another state holds; take over one whose state is gone, with a warning.
+    """Refuse a stack that another state holds; take it over, with a warning, if that is gone.
 
     Raises:
         SettingsError: Another state holds the stack, or cannot be asked.
@@ -55,7 +55,7 @@ def claim(target: Target, ours: Owner, warn: Callable[[str], None]) -> None:
 
 
 def is_gone(owner: Owner) -> bool:
-    """Tell whether a state was a file on this machine, and holds the stack no more."""
+    """Return whether a state was a file on this machine that holds the stack no more."""
     if not owner.backend.startswith(SCHEME):
         return False
     folder = Path(owner.backend.removeprefix(SCHEME))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from immutable_servers.driver import opened
 from immutable_servers.driver.engine.stack import Stack
 from immutable_servers.driver.opened import Opened, choose_name
+from immutable_servers.driver.project import files
 from immutable_servers.errors import SettingsError
 from immutable_servers.ledger.records import ServiceLedger
 
