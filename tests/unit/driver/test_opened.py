@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from immutable_servers.driver import opened
 from immutable_servers.driver.engine.stack import Stack
 from immutable_servers.driver.opened import Opened, choose_name
 from immutable_servers.driver.project import files

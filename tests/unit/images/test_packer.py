@@ -161,7 +161,7 @@ def test_killed(request_for: Bake, tmp_path: Path) -> None:
         "import sys, json; from pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(module.__file__).parents[2])!r})\n"
         "from immutable_servers.images.packer import PackerRun\n"
-        "from immutable_servers.contract.target import BakeRequest\n"
+        "from immutable_servers.contract.values import BakeRequest\n"
         "from dataclasses import fields\n"
         "given = dict.fromkeys([field.name for field in fields(BakeRequest)])\n"
         f"given |= dict(template=Path({str(tmp_path / 'template')!r}), image='base', version='1',\n"
