@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from typing import Any, Self
 
 
-class Plain:
+class PlainForm:
     """The base of dataclasses that have a plain form.
 
     The forms are read and written by hand and not by pydantic's `TypeAdapter`: it would turn "2"
@@ -24,7 +24,7 @@ class Plain:
 
 
 def _restore(kind: Any, value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
-    if isinstance(kind, type) and issubclass(kind, Plain):
+    if isinstance(kind, type) and issubclass(kind, PlainForm):
         return kind.from_plain(value)
     return restore_numbers(value)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from immutable_servers.contract.plain import Plain
+from immutable_servers.contract.plain import PlainForm
 
 Say = Callable[[str], None]
 """Takes one line of progress, without the newline."""
@@ -16,7 +16,7 @@ ALL = 100
 
 
 @dataclass(frozen=True)
-class Scope(Plain):
+class Scope(PlainForm):
     """Project, stack, service and generation that a thing belongs to, as its name and tags say."""
 
     project: str
@@ -31,7 +31,7 @@ class Scope(Plain):
 
 
 @dataclass(frozen=True)
-class Artifact(Plain):
+class Artifact(PlainForm):
     """What the target stores for one image version.
 
     Attributes:
@@ -55,7 +55,7 @@ class Artifact(Plain):
 
 
 @dataclass(frozen=True)
-class Route(Plain):
+class Route(PlainForm):
     """What the balancer listens for: a port, or (port 0) a host name on the shared port."""
 
     service: str
@@ -64,7 +64,7 @@ class Route(Plain):
 
 
 @dataclass(frozen=True)
-class Launch(Plain):
+class Launch(PlainForm):
     """The launch spec: all that shapes a server beside its image.
 
     Attributes:
@@ -82,7 +82,7 @@ class Launch(Plain):
 
 
 @dataclass(frozen=True)
-class FleetSpec(Plain):
+class FleetSpec(PlainForm):
     """How one generation's servers are launched.
 
     Attributes:
@@ -102,7 +102,7 @@ class FleetSpec(Plain):
 
 
 @dataclass(frozen=True)
-class Fleet(Plain):
+class Fleet(PlainForm):
     """A fleet that exists, as the target describes it.
 
     Attributes:
@@ -123,7 +123,7 @@ class Fleet(Plain):
 
 
 @dataclass(frozen=True)
-class Server(Plain):
+class Server(PlainForm):
     """One server of a fleet.
 
     Attributes:
@@ -136,7 +136,7 @@ class Server(Plain):
 
 
 @dataclass(frozen=True)
-class Login(Plain):
+class Login(PlainForm):
     """How testinfra reaches a server while its login window is open.
 
     Attributes:
@@ -157,7 +157,7 @@ class Login(Plain):
 
 
 @dataclass(frozen=True)
-class Health(Plain):
+class Health(PlainForm):
     """A server's answer to its health check, asked now.
 
     Attributes:
@@ -171,7 +171,7 @@ class Health(Plain):
 
 
 @dataclass(frozen=True)
-class Member(Plain):
+class Member(PlainForm):
     """A server in the balancer's group for a generation.
 
     Attributes:
@@ -184,7 +184,7 @@ class Member(Plain):
 
 
 @dataclass(frozen=True)
-class Drift(Plain):
+class Drift(PlainForm):
     """A change that somebody made to a fleet by hand, or a server lost with its machine.
 
     Attributes:
@@ -202,7 +202,7 @@ class Drift(Plain):
 
 
 @dataclass(frozen=True)
-class Answers(Plain):
+class Answers(PlainForm):
     """Answers that one balancer process has counted for a generation since it began to count.
 
     Attributes:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.contract.plain import Plain
+from immutable_servers.contract.plain import PlainForm
 from immutable_servers.errors import ImageError
 from immutable_servers.identity.files import Manifest, Skip, read_manifest
 from immutable_servers.identity.upstream_lock import LOCK_FILE, read_lock
@@ -16,7 +16,7 @@ TARGET_SUFFIX = ".pkr.hcl"
 
 
 @dataclass(frozen=True)
-class ImageInputs(Plain):
+class ImageInputs(PlainForm):
     """All that counts in an image's version.
 
     Attributes:

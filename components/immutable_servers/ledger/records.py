@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self, get_origin
 
-from immutable_servers.contract.plain import Plain
+from immutable_servers.contract.plain import PlainForm
 from immutable_servers.errors import LedgerError
 from immutable_servers.ledger.pin import Pin, render_pin
 
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Record(Plain):
+class Record(PlainForm):
     """All that the ledger keeps of one generation.
 
     Attributes:
