@@ -25,7 +25,7 @@ from immutable_servers.driver.engine.stack import Stack
 from immutable_servers.driver.project.files import (
     CHECKOUT,
     ROOT_VARIABLE,
-    read_project,
+    read_project_name,
     read_values,
 )
 from immutable_servers.driver.terminal import console
@@ -59,7 +59,7 @@ class Scratch:
         service = self.settings["services"][self.service]
         service["servers"] = servers
         service["env"] = {**(service.get("env") or {}), **env}
-        prefix = read_project(self.stack.root)["name"]
+        prefix = read_project_name(self.stack.root)
         config = {f"{prefix}:{key}": value for key, value in self.settings.items()}
         file = self.stack.root / f"Pulumi.{self.stack.name}.yaml"
         file.write_text(yaml.safe_dump({"config": config}))
@@ -98,7 +98,7 @@ class Scratch:
     def load_target(self) -> Target:
         """Return the target that the settings name."""
         name = self.settings["target"]
-        scope = Scope(read_project(self.stack.root)["name"], self.stack.name)
+        scope = Scope(read_project_name(self.stack.root), self.stack.name)
         return Where(name, self.settings.get(name) or {}, scope).load()
 
 
