@@ -11,7 +11,7 @@ ImmutableError            1
 ├── RetirementError       8    what should go still serves, or could not be deleted
 ├── LedgerError           9    the record of the generations cannot be read
 ├── BusyError            10    another run holds the stack or the image
-└── StoppedError        130    the run was told to stop
+└── StoppedError        130    the run was asked to stop
 ```
 
 Exit code 1 is also what an unexpected failure of the engine gives, 0 is success.
@@ -120,7 +120,7 @@ class BusyError(ImmutableError):
 
 
 class StoppedError(ImmutableError):
-    """The run was told to stop, by Ctrl-C or a signal."""
+    """The run was asked to stop, by Ctrl-C or a signal."""
 
     exit_code = 130
 

@@ -104,7 +104,7 @@ class Balancer(ABC):
         """Wait until a generation without traffic holds no request, or the time is over.
 
         Raises:
-            StoppedError: This process was told to stop.
+            StoppedError: This process was asked to stop.
         """
         self._start_drain(scope, seconds)
         open_now = 0

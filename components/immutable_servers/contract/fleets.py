@@ -84,7 +84,7 @@ class Fleets(ABC):
             How many servers are healthy.
 
         Raises:
-            StoppedError: This process was told to stop.
+            StoppedError: This process was asked to stop.
         """
         asked: Sequence[Health] = ()
 

@@ -118,7 +118,7 @@ def plan_stack(
         gone = unbaked.union(find_gone(known[name], catalog) if catalog else ())
         wish = make_wish(name, settings, target, versions, checks, gone, commit, request)
         plan = decide(wish, known[name])
-        # `retire` launches nothing, so a service of which nothing serves is not declared at all.
+        # `retire` launches nothing, so a service that serves nothing is not declared at all.
         if request.retire and plan.desired.state is not State.LIVE:
             continue
         plans[name] = _choose_artifact(plan, catalog)

@@ -34,7 +34,7 @@ def hold_lock(
 
     Raises:
         BusyError: Another run holds it for longer than that.
-        StoppedError: This process was told to stop while it waited.
+        StoppedError: This process was asked to stop while it waited.
     """
     lock = _open_locked(path)
     if lock is None:

@@ -39,8 +39,10 @@ def find_changes(folder: Path, commit: str, paths: Sequence[str]) -> Sequence[tu
     """
     if not commit:
         return []
-    told = _git(folder, "diff", "--no-renames", "--name-status", "--relative", commit, "--", *paths)
-    found = [line.split("\t", 1) for line in told.splitlines() if "\t" in line]
+    names = _git(
+        folder, "diff", "--no-renames", "--name-status", "--relative", commit, "--", *paths
+    )
+    found = [line.split("\t", 1) for line in names.splitlines() if "\t" in line]
     fresh = _git(folder, "ls-files", "--others", "--exclude-standard", "--", *paths).splitlines()
     known = [(path, WORDS.get(letter, "changed")) for letter, path in found]
     return sorted([*known, *((path, "added") for path in fresh)])

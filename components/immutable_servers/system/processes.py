@@ -62,7 +62,7 @@ def is_maker_gone(mark: str) -> bool:
 
 
 def find_process(process: Process | None) -> bool:
-    """Say whether exactly this process still runs."""
+    """Return whether exactly this process still runs."""
     return process is not None and identify_process(process.pid, Path(process.marker)) == process
 
 
@@ -86,7 +86,7 @@ def end_process(process: Process | None, seconds: float) -> None:
 
 
 def signal_process(process: Process, number: signal.Signals) -> bool:
-    """Send a signal to exactly this process; say whether it was there to get it."""
+    """Send a signal to exactly this process; return whether it was there to get it."""
     try:
         pidfd = os.pidfd_open(process.pid)
     except ProcessLookupError:

@@ -18,7 +18,7 @@ from immutable_servers.errors import StoppedError
 VARIABLE = "IMMUTABLE_STOP"
 """Names the FIFO; set by the driver."""
 STOP = threading.Event()
-"""Set once this process was told to stop; never cleared."""
+"""Set once this process was asked to stop; never cleared."""
 _callbacks: set[Callable[[], None]] = set()
 _lock = threading.RLock()
 """A signal's handler may call `stop` in the thread that holds it."""
@@ -50,10 +50,10 @@ def _wait(path: str) -> None:
 
 @contextmanager
 def on_stop(callback: Callable[[], None], what: str) -> Iterator[None]:
-    """Have `callback` called when this process is told to stop.
+    """Have `callback` called when this process is asked to stop.
 
     Raises:
-        StoppedError: It was told so before.
+        StoppedError: It was asked before.
     """
     call = partial(callback)  # its own key, also when two ask for the same
     with _lock:
@@ -66,10 +66,10 @@ def on_stop(callback: Callable[[], None], what: str) -> Iterator[None]:
 
 
 def raise_if_stopped(what: str) -> None:
-    """Refuse to go on when this process was told to stop.
+    """Refuse to go on when this process was asked to stop.
 
     Raises:
         StoppedError: It was.
     """
     if STOP.is_set():
-        raise StoppedError(f"{what[:1].upper()}{what[1:]} was ended: the run was told to stop")
+        raise StoppedError(f"{what[:1].upper()}{what[1:]} was ended: the run was asked to stop")

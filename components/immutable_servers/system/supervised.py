@@ -22,7 +22,7 @@ WATCH_SECONDS = 1.0
 GRACE = 20.0
 """How long a command may clean up after it was asked to end, in seconds; then it is killed."""
 
-REASONS = {"engine": "the Pulumi engine is gone", "stopped": "its supervisor was told to stop"}
+REASONS = {"engine": "the Pulumi engine is gone", "stopped": "its supervisor was asked to stop"}
 
 
 class DeadlineError(ImmutableError):
@@ -46,7 +46,7 @@ def run_supervised(
     """Run a command to its end, and return its exit code (negative: the signal that ended it).
 
     The command and all that it started are ended, with SIGINT first and SIGKILL after `grace`, when
-    the deadline is over, when this process is gone, interrupted or told to stop, and when the
+    the deadline is over, when this process is gone, interrupted or asked to stop, and when the
     Pulumi engine above us is gone. What the command leaves running when it ends by itself is killed
     too.
 
@@ -67,7 +67,7 @@ def run_supervised(
     Raises:
         DeadlineError: It was ended by its deadline.
         SetupError: There is no such command.
-        StoppedError: This process was told to stop.
+        StoppedError: This process was asked to stop.
         ImmutableError: The engine is gone, or what `watch` raised.
     """
     engine = find_engine()

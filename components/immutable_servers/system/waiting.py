@@ -33,7 +33,7 @@ def wait_until(
         stoppable: False for what has to come to its end also while the run stops.
 
     Raises:
-        StoppedError: This process was told to stop, and the last look was not accepted.
+        StoppedError: This process was asked to stop, and the last look was not accepted.
     """
     attempts = Retrying(
         retry=retry_if_result(lambda found: not done(found)),

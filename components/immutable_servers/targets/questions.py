@@ -1,4 +1,4 @@
-"""Asks the servers of a generation for their health until all answer, or time is over."""
+"""Asks a target about one generation: is it healthy, whole, and launched only once?"""
 
 from collections.abc import Sequence
 from operator import not_
@@ -20,7 +20,7 @@ def wait_until_healthy(place: Place, deadline: float) -> Sequence[Health]:
     holds these servers and no other.
 
     Raises:
-        StoppedError: This process was told to stop.
+        StoppedError: This process was asked to stop.
     """
     target = place.load()
 
@@ -61,7 +61,7 @@ def refuse_launched_again(place: Place, verified_launch: int | None) -> None:
 
 
 def was_launched_again(before: Any, now: Any) -> bool:  # noqa: ANN401 - of a state or a record
-    """Tell whether the servers of a generation are others than those that a state speaks of.
+    """Return whether the servers of a generation differ from those that a state describes.
 
     Both are in seconds since the epoch, and 0 or missing where nobody knows.
     """

@@ -21,7 +21,7 @@ BACK_DEADLINE = 10.0
 
 @dataclass(frozen=True)
 class Canary:
-    """What is tried, and what it has to reach.
+    """The share and time of a trial, and the limits it must keep.
 
     Attributes:
         weight: Percent of the requests.
@@ -39,7 +39,7 @@ class Canary:
 
 
 class Watch:
-    """Adds up what a generation answers from now on, over all the processes that count it."""
+    """Counts what a generation answers from now on, over all processes of the balancer."""
 
     def __init__(self, place: Place) -> None:
         """Begin to count.
@@ -79,7 +79,7 @@ def try_canary(place: Place, live: str, canary: Canary, say: Say) -> str:
         Why it failed, empty when it did not.
 
     Raises:
-        StoppedError: This process was told to stop; all traffic is back.
+        StoppedError: This process was asked to stop; all traffic is back.
     """
     target = place.load()
     candidate = place.scope.generation
@@ -126,7 +126,7 @@ def watch_all(place: Place, back: str, canary: Canary, say: Say) -> str:
 
 
 def find_fault(watch: Watch, seconds: float, canary: Canary) -> str:
-    """Watch for so long, or until it is decided, and say what is wrong; nothing when nothing is."""
+    """Watch until the time is over or the result is certain; return the fault, empty for none."""
     try:
         return judge(_wait(watch, seconds, canary), canary)
     except TrafficError as error:
@@ -134,7 +134,7 @@ def find_fault(watch: Watch, seconds: float, canary: Canary) -> str:
 
 
 def judge(answers: Answers, canary: Canary) -> str:
-    """Say why answers are not good enough, or nothing."""
+    """Return why the answers are not good enough, empty when they are."""
     if answers.requests < canary.min_requests:
         return f"only {answers.requests} requests came, {canary.min_requests} were wanted"
     if has_too_many_errors(answers, canary):
@@ -146,7 +146,7 @@ def judge(answers: Answers, canary: Canary) -> str:
 
 
 def has_too_many_errors(answers: Answers, canary: Canary) -> bool:
-    """Compare the share of errors with the most that may be."""
+    """Return whether the share of errors is higher than allowed."""
     return answers.errors > canary.max_error_rate * answers.requests
 
 
@@ -155,7 +155,7 @@ def _tell(error: TrafficError) -> str:
 
 
 def _go_back(place: Place, generation: str) -> str:
-    """Give all traffic to an earlier generation that is whole and answers; say why not."""
+    """Give all traffic to an earlier generation that is whole and answers; return why not."""
     target, back = place.load(), place.at(generation)
     try:
         fleet = target.fleets.find(back.scope).get(generation) if generation else None
@@ -172,7 +172,7 @@ def _go_back(place: Place, generation: str) -> str:
 
 
 def _wait(watch: Watch, seconds: float, canary: Canary) -> Answers:
-    """Look until the time is over, or enough requests show too many errors."""
+    """Wait until the time is over, or enough requests show too many errors."""
 
     def is_decided(answers: Answers) -> bool:
         enough = answers.requests >= max(1, canary.min_requests)

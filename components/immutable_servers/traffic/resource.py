@@ -47,7 +47,7 @@ class TrafficProvider(PlacedProvider):
 
 
 def has_failed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Tell whether the wished generation had traffic already, and lost it by its faults.
+    """Return whether the wished generation had traffic already, and lost it by its faults.
 
     It gets none a second time: that would send users to known errors with every run. Another
     `canary` in the settings is another question.
@@ -60,7 +60,7 @@ def _point(site: Site, olds: Mapping[str, Any], props: dict[str, Any]) -> dict[s
     wish, before = props["generation"], olds.get("live") or ""
     fault, tried = str(olds.get("fault") or ""), str(olds.get("tried") or "")
     if wish and not has_failed(olds, props):
-        # Who had the traffic when the last run ended is not on trial, unless it was told so.
+        # Who had the traffic when the last run ended is not on trial, unless its trial had begun.
         trial = None if wish == before != tried else read_canary(props.get("canary"))
         verified = Verified(site.place.at(wish), int(props.get("verified_launch") or 0))
         found = move_traffic(verified, trial, before, site.say)

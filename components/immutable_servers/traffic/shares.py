@@ -1,4 +1,4 @@
-"""`Shares <service>`: ends the shares that a run left which was killed in a canary.
+"""`Shares <service>`: ends the shares that a killed canary left.
 
 It comes first in a run, since what follows (a bake, a boot, a verification) can take minutes, for
 which nobody watches the candidate's share.

@@ -76,14 +76,14 @@ def judge(results: Mapping[str, Any]) -> None:
             f"Verification failed for {', '.join(unverified)}; traffic stays where it was and"
             " nothing was deleted",
             facts=facts,
-            todo="Mend the source and run `./immutable up` again, or revert it."
+            todo="Fix the source and run `./immutable up` again, or revert it."
             + (STAYS if stays else CHECKS),
         )
     if failed:
         raise TrafficError(
             f"Under traffic the new generation of {', '.join(failed)} failed; nothing was deleted",
             facts=facts,
-            todo="Mend the source and run `./immutable up` again, or revert it. To try the same"
+            todo="Fix the source and run `./immutable up` again, or revert it. To try the same"
             " source again on new servers: `./immutable replace`.",
         )
 

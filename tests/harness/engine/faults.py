@@ -66,7 +66,7 @@ def kill_engine(_moment: str) -> None:
 
 
 def interrupt_engine(_moment: str) -> None:
-    """Have the engine told to stop, and go on: it waits for what is under way."""
+    """Have the engine asked to stop, and go on: it waits for what is under way."""
     _signal_engine(signal.SIGINT)
 
 

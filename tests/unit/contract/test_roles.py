@@ -190,7 +190,7 @@ def test_a_drain_ends_when_nothing_is_open_or_the_time_is_over() -> None:
 
 
 def test_a_drain_hears_an_interrupt() -> None:
-    """It ends as soon as the process is told to stop, long before its deadline."""
+    """It ends as soon as the process is asked to stop, long before its deadline."""
     balancer = make_balancer()
     balancer.open = [1]
     stopping.STOP.set()

@@ -13,7 +13,7 @@ from immutable_servers.system.file_locks import hold_lock, is_unheld, remove_unh
 
 @pytest.fixture(autouse=True)
 def _goes_on_afterwards() -> Iterator[None]:
-    """Forget that this process was told to stop."""
+    """Forget that this process was asked to stop."""
     yield
     stopping.STOP.clear()
 

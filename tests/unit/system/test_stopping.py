@@ -1,4 +1,4 @@
-"""How a run is told to stop: who waits or runs a command ends soon, who begins is refused."""
+"""How a run is asked to stop: who waits or runs a command ends soon, who begins is refused."""
 
 import os
 import subprocess

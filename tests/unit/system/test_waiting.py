@@ -17,7 +17,7 @@ MAY_RETRY = {"system/waiting.py", "verification/plugin.py"}
 
 @pytest.fixture(autouse=True)
 def _goes_on_afterwards() -> Iterator[None]:
-    """Forget that this process was told to stop."""
+    """Forget that this process was asked to stop."""
     yield
     stopping.STOP.clear()
 

@@ -38,7 +38,7 @@ Event = Mapping[str, Any]
 
 
 class Silent(Plain):
-    """Shows nothing, for runs of which only the events are used."""
+    """Shows nothing; for runs whose events alone are used."""
 
     def __init__(self) -> None:
         super().__init__({})

@@ -69,7 +69,7 @@ class Api:
 
         Raises:
             ImmutableError: With what failed, what AWS said, and what to do.
-            StoppedError: This process was told to stop while a refusal had to pass.
+            StoppedError: This process was asked to stop while a refusal had to pass.
         """
         from immutable_servers.targets.aws.faults import (  # noqa: PLC0415 - imports botocore
             BotoCoreError,
@@ -129,7 +129,7 @@ class Api:
 
         Raises:
             ImmutableError: It did not come in time, or AWS refused to say.
-            StoppedError: This process was told to stop.
+            StoppedError: This process was asked to stop.
         """
         found = wait_until(f"waiting for {what}", WAIT_SECONDS, look, every=AGAIN_PAUSE)
         if not found:

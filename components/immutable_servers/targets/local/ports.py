@@ -70,7 +70,7 @@ def find_owner(port: int) -> str:
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on a port of 127.0.0.1 now."""
+    """Return whether a server could listen on a port of 127.0.0.1 now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

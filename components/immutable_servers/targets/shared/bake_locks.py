@@ -16,7 +16,7 @@ def hold_version(target: str, image: str, version: str, say: Say) -> Iterator[No
     """Hold a version of an image on a target; wait for a run that holds it, saying which.
 
     Raises:
-        StoppedError: This process was told to stop while it waited.
+        StoppedError: This process was asked to stop while it waited.
     """
     path, what = _find_lock(target, image, version), f"{image} {version}"
 

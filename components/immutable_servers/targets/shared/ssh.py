@@ -108,7 +108,7 @@ def wait_until_logins(logins: Sequence[Login], seconds: float, todo: str) -> Non
 
     Raises:
         LaunchError: One takes none before the time is over.
-        StoppedError: This process was told to stop.
+        StoppedError: This process was asked to stop.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(lambda login: _wait_until_login(login, seconds, todo), logins))
@@ -135,7 +135,7 @@ def run_remote(config: Path, name: str, command: str) -> str:
     """Run a command on a server; return an empty string, or how it failed.
 
     Raises:
-        StoppedError: This process was told to stop before.
+        StoppedError: This process was asked to stop before.
     """
     # A shared connection stays in the background and would keep pipes open: none is given.
     ssh = ["ssh", "-n", "-F", str(config), name, command]

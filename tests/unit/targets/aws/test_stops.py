@@ -1,4 +1,4 @@
-"""A run that is told to stop: each wait of the target ends, long before its deadline."""
+"""A run that is asked to stop: each wait of the target ends, long before its deadline."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping

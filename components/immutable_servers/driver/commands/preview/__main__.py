@@ -1,4 +1,4 @@
-"""Write the JSON Schema of `preview --json`, as `python -m` with this package."""
+"""Writes the JSON Schema of `preview --json`: run the package with `python -m`."""
 
 import json
 

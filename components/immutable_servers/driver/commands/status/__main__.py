@@ -1,4 +1,4 @@
-"""Write the JSON Schema of `status --json`, as `python -m` with this package."""
+"""Writes the JSON Schema of `status --json`: run the package with `python -m`."""
 
 import json
 
