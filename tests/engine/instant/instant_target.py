@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pulumi
 from instant_owners import InstantOwnership
-from instant_resources import InstantBalancerFile, InstantFleet
+from instant_resources import InstantGraph
 from instant_world import World
 from pydantic import BaseModel
 
@@ -67,10 +66,9 @@ class InstantTarget(Target):
         self.balancer = InstantBalancer(self.world)
         self.fleets = InstantFleets(self.world, self.balancer)
         self.access = InstantAccess(self.world)
-        self.ownership = InstantOwnership(self.world, self)
+        self.ownership = InstantOwnership(self.world, self.fleets)
 
     def resolve_size(self, size: str) -> dict[str, Any]:
-        """Know three sizes."""
         if size not in ("small", "medium", "large"):
             raise SettingsError(f"There is no size {size}")
         return {"size": size}
@@ -82,7 +80,7 @@ class InstantTarget(Target):
     def start_graph(self, scope: Scope, owner: Owner) -> Graph:
         """Need no owner: that is a file."""
         del owner
-        return InstantGraph(Place(self.name, self.settings, scope), self.balancer)
+        return InstantGraph(Place(self.name, self.settings, scope))
 
 
 class InstantCloud(InstantTarget):
@@ -99,24 +97,20 @@ class InstantImages(Images):
         self.world = world
 
     def find(self, image: str, version: str) -> Artifact | None:
-        """Read the file."""
         self.world.note("catalog", image=image)
         file = self.world.artifact_file(f"{image}/{version}")
         return self.world.read_artifact(file) if file.exists() else None
 
     def list(self) -> Sequence[Artifact]:
-        """Read all files."""
         files = sorted(self.world.folder.glob("images/*.json"))
         return [self.world.read_artifact(file) for file in files]
 
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
-        """Write a mark among the facts."""
         marks = {name: text for name, text in {**artifact.marks, key: value}.items() if text}
         plain = {**artifact.to_plain(), "facts": {**artifact.facts, "marks": marks}}
         self.world.write(self.world.artifact_file(artifact.id), plain)
 
     def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
-        """Look at a file."""
         say("looks at a file")
         return {"release": self.world.path("upstream").read_text(), **image_settings["upstream"]}
 
@@ -143,7 +137,6 @@ class InstantImages(Images):
         return artifact
 
     def _find_users(self, artifact: Artifact) -> Sequence[str]:
-        """Name the fleets of the artifact."""
         fleets = self.world.list_fleets()
         return [f"{path.name} runs it" for path, spec in fleets if spec.artifact == artifact.id]
 
@@ -158,11 +151,9 @@ class InstantBalancer(Balancer):
         self.world = world
 
     def find_weights(self, scope: Scope) -> Mapping[str, int]:
-        """Read the pointer."""
         return self.world.read_weights(scope.service)
 
     def find_members(self, scope: Scope) -> Mapping[str, Member]:
-        """Hold each server of the folder."""
         return {name: Member(up=True) for name in self.world.find_servers(scope)}
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
@@ -182,7 +173,6 @@ class InstantBalancer(Balancer):
         return {"one": Answers(**found)} if found else {}
 
     def find_address(self, route: Route, scope: Scope) -> str:
-        """Name the pointer."""
         return f"instant://{scope.service}:{route.port}"
 
     def _point(self, scope: Scope, weights: Mapping[str, int]) -> None:
@@ -209,7 +199,6 @@ class InstantFleets(Fleets):
         self.world = world
 
     def find(self, scope: Scope) -> Mapping[str, Fleet]:
-        """Read every folder of the service."""
         self.world.meet("before question")
         return {
             spec.scope.generation: Fleet(
@@ -225,7 +214,6 @@ class InstantFleets(Fleets):
         }
 
     def find_servers(self, scope: Scope) -> Sequence[Server]:
-        """Read the folder."""
         return [Server(name, str(file)) for name, file in self.world.find_servers(scope).items()]
 
     def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
@@ -235,15 +223,12 @@ class InstantFleets(Fleets):
         return [Health(name, ok=not sick, detail=detail) for name in members]
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:
-        """Name the folder."""
         return [f"console of {scope.name}: nothing to see"]
 
     def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
-        """Name the servers' files."""
         return self.world.find_servers(scope)
 
     def find_drift(self, scope: Scope) -> Sequence[Drift]:
-        """Compare the folders with their specs."""
         specs = [
             spec for _, spec in self.world.list_fleets() if spec.scope.service == scope.service
         ]
@@ -260,25 +245,21 @@ class InstantAccess(Access):
         self.world = world
 
     def make_key(self, scope: Scope) -> str:
-        """Write a file."""
         self.world.meet("before key")
         self.world.path("keys", scope.name).write_text("PRIVATE")
         self.world.meet("after key")
         return f"ssh-ed25519 AAAA {scope.name}"
 
     def delete_key(self, scope: Scope) -> None:
-        """Remove the file."""
         self.world.path("keys", scope.name).unlink(missing_ok=True)
 
     def open_logins(self, scope: Scope) -> Sequence[Login]:
-        """Hand out testinfra's local backend while the key is there."""
         self.world.meet("before login")
         if not self.world.path("keys", scope.name).exists():
             raise LaunchError(f"The servers of {scope.generation} are sealed")
         return [Login(name, "local://") for name in self.world.find_servers(scope)]
 
     def describe_logins(self, scope: Scope) -> Sequence[Login]:
-        """Name the key while it exists."""
         key = self.world.path("keys", scope.name)
         servers = self.world.find_servers(scope) if key.exists() else ()
         return [Login(name, f"ssh://{name}", str(key)) for name in servers]
@@ -298,39 +279,8 @@ class InstantAccess(Access):
             self.world.note("probe-removed", generation=scope.generation)
 
     def close_window(self, scope: Scope, say: Say) -> None:
-        """Remove the key."""
         del say
         self.world.meet("before seal")
         self.world.note("seal", service=scope.service, generation=scope.generation)
         self.delete_key(scope)
         self.world.meet("after seal")
-
-
-class InstantGraph(Graph):
-    """Declares the files as resources."""
-
-    def __init__(self, place: Place, balancer: Balancer) -> None:
-        self.place, self.balancer = place, balancer
-
-    def declare_balancer(
-        self, routes: Sequence[Route], opts: pulumi.ResourceOptions
-    ) -> pulumi.CustomResource:
-        """Declare the file."""
-        return InstantBalancerFile(self.place, [route.to_plain() for route in routes], opts)
-
-    def declare_fleet(
-        self,
-        name: str,
-        spec: Mapping[str, pulumi.Input[Any]],
-        *,
-        frozen: bool,
-        opts: pulumi.ResourceOptions,
-    ) -> pulumi.CustomResource:
-        """Declare the folder."""
-        scope = Scope.from_plain(spec["scope"])  # type: ignore[arg-type]
-        place = self.place.of(scope.service, scope.generation)
-        return InstantFleet(name, place, spec, frozen=frozen, opts=opts)
-
-    def declare_address(self, route: Route, scope: Scope) -> str:
-        """Name the pointer."""
-        return self.balancer.find_address(route, scope)
