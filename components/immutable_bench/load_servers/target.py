@@ -83,10 +83,8 @@ class ProcessImages(LocalImages):
         """Keep nothing."""
         return ()
 
-    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+    def _bake(self, request: BakeRequest, packer: Packer) -> None:
         """Bake nothing."""
-        del packer
-        return Artifact(request.image, request.version, f"{request.image}/{request.version}")
 
 
 class ProcessGraph(LocalGraph):

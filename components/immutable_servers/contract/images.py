@@ -49,9 +49,25 @@ class Images(ABC):
     def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
         """Look outside and return a new lock entry (called by `./immutable update` only)."""
 
-    @abstractmethod
     def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
-        """Bake one version and return its whole artifact; leave nothing behind on a failure."""
+        """Bake one version and return its whole artifact, as the catalog has it afterwards.
+
+        Raises:
+            ImageError: The bake failed, or left no whole artifact.
+        """
+        self._bake(request, packer)
+        artifact = self.find(request.image, request.version)
+        if artifact is None:
+            raise ImageError(
+                f"The bake of image {request.image} left no whole artifact",
+                facts=[f"version {request.version} is not in the catalog"],
+                todo="Run the same command again; somebody may have deleted it meanwhile.",
+            )
+        return artifact
+
+    @abstractmethod
+    def _bake(self, request: BakeRequest, packer: Packer) -> None:
+        """Bake one version, marked whole as the last step; leave nothing behind on a failure."""
 
     def find_manifest(self, artifact: Artifact) -> Mapping[str, Any]:
         """Return the inputs of an artifact's version as its bake recorded them; empty without.

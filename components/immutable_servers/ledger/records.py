@@ -1,7 +1,7 @@
 """The record of one generation, and the ledger of a service, as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self, get_origin
 
@@ -98,10 +98,6 @@ class Record(PlainForm):
     def is_same_make(self, version: str, launch: Mapping[str, Any], shape: str) -> bool:
         """Return whether it was made from the same version, launch spec and shape."""
         return (self.version, dict(self.launch), self.shape) == (version, dict(launch), shape)
-
-    def with_state(self, state: State) -> Self:
-        """Return the record in another state."""
-        return replace(self, state=state)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class InstantImages(Images):
         say("looks at a file")
         return {"release": self.world.path("upstream").read_text(), **image_settings["upstream"]}
 
-    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+    def _bake(self, request: BakeRequest, packer: Packer) -> None:
         """Write a file with what the servers will answer: the text of all sources.
 
         Packer runs in the tests of images and in those of the local target.
@@ -134,7 +134,6 @@ class InstantImages(Images):
         )
         self.world.write(self.world.artifact_file(artifact.id), artifact.to_plain())
         self.world.meet("after bake")
-        return artifact
 
     def _find_users(self, artifact: Artifact) -> Sequence[str]:
         fleets = self.world.list_fleets()

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -107,8 +108,8 @@ class ToyImages(Images):
     def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
         raise NotImplementedError
 
-    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
-        raise NotImplementedError
+    def _bake(self, request: BakeRequest, packer: Packer) -> None:
+        """Leave nothing."""
 
     def _find_users(self, artifact: Artifact) -> Sequence[str]:
         return self.users
@@ -247,6 +248,13 @@ def test_an_image_that_is_used_is_not_deleted() -> None:
     images.delete(app)
     images.delete(base)
     assert images.held == []
+
+
+def test_a_bake_that_leaves_nothing_in_the_catalog_has_failed() -> None:
+    """Whatever Packer said: an artifact is what is found by its version afterwards."""
+    request = cast("BakeRequest", SimpleNamespace(image="app", version="2" * 12))
+    with pytest.raises(ImageError, match="left no whole artifact"):
+        ToyImages().bake(request, cast("Packer", None))
 
 
 def test_nothing_is_removed_without_a_second_look() -> None:

@@ -324,7 +324,7 @@ def test_a_service_that_stays_follows_nothing() -> None:
     wish = replace(make_wish("v2"), stays=True, max_age=1.0)
     for pin in (None, PIN):
         plan = decide(wish, with_pin(known, pin))
-        assert plan.desired == live.with_state(State.LIVE)
+        assert plan.desired == replace(live, state=State.LIVE)
         assert (plan.fresh, plan.follows) == (False, False)
         assert [record.generation for record in plan.others] == ["old"]
         assert plan.pin == pin

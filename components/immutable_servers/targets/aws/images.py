@@ -69,7 +69,7 @@ class AwsImages(Images):
         """Ask for the newest Debian AMI, in every region that is enabled."""
         return find_upstream(self.api, image_settings.get("upstream") or {}, say)
 
-    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+    def _bake(self, request: BakeRequest, packer: Packer) -> None:
         """Bake on an instance of EC2, into an AMI that is tagged when it is whole.
 
         Packer removes instance, key and security group at the end; what a killed bake left of them
@@ -90,14 +90,6 @@ class AwsImages(Images):
         }
         with start_login(request) as login:
             packer.build({**about, **render_variables(request, self.api.settings), **login})
-        artifact = self.find(request.image, request.version)
-        if artifact is None:
-            raise ImageError(
-                f"The bake of image {request.image} left no whole artifact",
-                facts=[f"no AMI named {about['ami_name']} is available"],
-                todo="Run the same command again; somebody may have deregistered it meanwhile.",
-            )
-        return artifact
 
     def _find_users(self, artifact: Artifact) -> Sequence[str]:
         return [

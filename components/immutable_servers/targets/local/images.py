@@ -8,7 +8,6 @@ from typing import Any
 
 from immutable_servers.contract.images import Images, Packer
 from immutable_servers.contract.values import Artifact, BakeRequest, Say
-from immutable_servers.errors import ImageError
 from immutable_servers.system.files import write_whole
 from immutable_servers.system.half_folders import remove_left_halves
 from immutable_servers.targets.local import layout
@@ -63,18 +62,10 @@ class LocalImages(Images):
         upstream = image_settings.get("upstream") or {}
         return find_upstream(upstream.get("suite", DEFAULT_SUITE), ARCHITECTURE, say)
 
-    def bake(self, request: BakeRequest, packer: Packer) -> Artifact:
+    def _bake(self, request: BakeRequest, packer: Packer) -> None:
         """Bake in a QEMU machine, into a folder that is renamed into place when it is whole."""
         require_linux()
         bake_image(request, packer, self.settings)
-        artifact = self.find(request.image, request.version)
-        if artifact is None:
-            raise ImageError(
-                f"The bake of image {request.image} left no whole artifact",
-                facts=[f"Folder: {layout.images_dir() / request.image / request.version}"],
-                todo="Run the same command again; its parent may have been deleted meanwhile.",
-            )
-        return artifact
 
     def _find_users(self, artifact: Artifact) -> Sequence[str]:
         disk = (layout.artifact_dir(artifact.id) / DISK).resolve()

@@ -73,7 +73,7 @@ class LocalFleetProvider(Provider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Launch it, or adopt what a killed launch left."""
         self.require(props)
-        spec, handle = FleetSpec.from_plain(restore_numbers(props)), secrets.token_hex(4)
+        spec, handle = FleetSpec.from_plain(props), secrets.token_hex(4)
         say = start_saying("launch", spec.scope)
         _find_fleets(props).launch(spec, say, handle)
         found = {**props, **_refer(spec.scope, props), "handle": handle}
@@ -87,7 +87,7 @@ class LocalFleetProvider(Provider):
             fleets.resize(scope, int(news["servers"]), say)
         else:  # The whole folder is gone: its servers are others, so their window is another too.
             require_new_window(olds, news)
-            fleets.launch(FleetSpec.from_plain(restore_numbers(news)), say)
+            fleets.launch(FleetSpec.from_plain(news), say)
         found = {**news, **_refer(scope, news), "handle": olds.get("handle", "")}
         return dynamic.UpdateResult(found)
 
@@ -131,7 +131,7 @@ class LocalFleet(Resource, module="immutable-servers", name="LocalFleet"):
 
 
 def _start_balancer(props: Mapping[str, Any]) -> None:
-    routes = [Route.from_plain(route) for route in restore_numbers(props["routes"])]
+    routes = [Route.from_plain(route) for route in props["routes"]]
     BALANCER.start(_read_scope(props), routes)
 
 

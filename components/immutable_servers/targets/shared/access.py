@@ -47,10 +47,7 @@ class SshAccess(Access):
         del scope
 
     def _find_open(self, scope: Scope) -> Sequence[str]:
-        """Return the names of the servers that are to seal themselves: all that were logged in to.
-
-        A server that came later has never been checked; `_close_way` decides what becomes of it.
-        """
+        """Return the servers that are to seal themselves: those whose logins were written."""
         return ssh.find_names(self._folder(scope))
 
     def _find_opening(self, scope: Scope, name: str) -> str:

@@ -1,8 +1,4 @@
-"""The key pair that opens a generation's servers, and the other files of its login.
-
-They lie in a private folder on the machine that runs the program, which the target names. The
-private key is never in Pulumi's state.
-"""
+"""Keeps the files of a login in a private folder here; no key is ever in Pulumi's state."""
 
 from pathlib import Path
 
