@@ -104,5 +104,5 @@ def start_watching(world: Path) -> Iterator[Watcher]:
     finally:
         watcher.stopped.set()
         watcher.join()
-    assert watcher.wrong == []
+    assert watcher.wrong == [], watcher.wrong
     assert watcher.looks
