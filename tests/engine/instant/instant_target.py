@@ -4,7 +4,6 @@ It is found by its entry point, as any other package's target would be, and impo
 sibling. Everything it does is written to `journal.jsonl`; what `faults.json` names goes wrong.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,6 @@ from immutable_servers.contract.images import Images, Packer
 from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import (
-    ALL,
     Answers,
     Artifact,
     BakeRequest,
@@ -115,25 +113,7 @@ class InstantImages(Images):
         return {"release": self.world.path("upstream").read_text(), **image_settings["upstream"]}
 
     def _bake(self, request: BakeRequest, packer: Packer) -> None:
-        """Write a file with what the servers will answer: the text of all sources.
-
-        Packer runs in the tests of images and in those of the local target.
-        """
-        del packer
-        self.world.meet("before bake")
-        sources = sorted(file for file in request.sources.rglob("*") if file.is_file())
-        lengths = {name: len(value) for name, value in request.secrets.items()}
-        self.world.note("bake", image=request.image, version=request.version, secrets=lengths)
-        answer = "".join(file.read_text() for file in sources)
-        artifact = Artifact(
-            image=request.image,
-            version=request.version,
-            id=f"{request.image}/{request.version}",
-            parents=dict(request.lineage["parents"]),
-            facts={"manifest": dict(request.manifest), "answer": answer},
-        )
-        self.world.write(self.world.artifact_file(artifact.id), artifact.to_plain())
-        self.world.meet("after bake")
+        self.world.bake(request)
 
     def _find_users(self, artifact: Artifact) -> Sequence[str]:
         fleets = self.world.list_fleets()
@@ -156,31 +136,13 @@ class InstantBalancer(Balancer):
         return {name: Member(up=True) for name in self.world.find_servers(scope)}
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
-        """Read a file that a test writes: what a share is answered, and all of it `after`.
-
-        A generation begins to count when it gets all of the traffic.
-        """
-        file, begun = self.world.folder / "answers.json", self.world.folder / "begun"
-        answers = json.loads(file.read_text()) if file.exists() else {}
-        weight = self.find_weights(scope).get(scope.generation, 0)
-        if weight == ALL:
-            self.world.meet("in watch")
-        if not weight or (weight == ALL and not begun.exists()):
-            begun.touch()
-            return {"one": Answers(0, 0)}
-        found = answers.get("after", {}) if weight == ALL else answers.get("share", {})
-        return {"one": Answers(**found)} if found else {}
+        return self.world.count_answers(scope)
 
     def find_address(self, route: Route, scope: Scope) -> str:
         return f"instant://{scope.service}:{route.port}"
 
     def _point(self, scope: Scope, weights: Mapping[str, int]) -> None:
-        """Write the pointer, whole at every moment."""
-        self.world.meet("before traffic")
-        self.world.write(self.world.pointer(scope.service), dict(weights))
-        (self.world.folder / "begun").unlink(missing_ok=True)
-        self.world.note("traffic", service=scope.service, weights=dict(weights))
-        self.world.meet("after traffic")
+        self.world.point(scope.service, dict(weights))
 
     def _count_open(self, scope: Scope) -> int:
         """Hold no connection."""
@@ -200,14 +162,7 @@ class InstantFleets(Fleets):
     def find(self, scope: Scope) -> Mapping[str, Fleet]:
         self.world.meet("before question")
         return {
-            spec.scope.generation: Fleet(
-                generation=spec.scope.generation,
-                record=spec.record,
-                servers=spec.servers,
-                whole=not any(drift.kind == "missing" for drift in self.world.find_drift(spec)),
-                running=len(self.world.find_servers(spec.scope)),
-                leaving=(folder / "leaving").exists(),
-            )
+            spec.scope.generation: self.world.describe_fleet(folder, spec)
             for folder, spec in self.world.list_fleets()
             if spec.scope.service == scope.service
         }

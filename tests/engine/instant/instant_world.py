@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.faults import Faults
-from immutable_servers.contract.values import Artifact, Drift, FleetSpec, Scope
+from immutable_servers.contract.values import (
+    ALL,
+    Answers,
+    Artifact,
+    BakeRequest,
+    Drift,
+    Fleet,
+    FleetSpec,
+    Scope,
+)
 from immutable_servers.errors import LaunchError
 
 
@@ -76,6 +85,61 @@ class World:
             raise LaunchError(f"There is no artifact {artifact}", todo="Bake it again.")
         answer: str = self.read_artifact(file).facts["answer"]
         return answer
+
+    def bake(self, request: BakeRequest) -> None:
+        """Write a file with what the servers will answer: the text of all sources.
+
+        Packer runs in the tests of images and in those of the local target.
+        """
+        self.meet("before bake")
+        sources = sorted(file for file in request.sources.rglob("*") if file.is_file())
+        lengths = {name: len(value) for name, value in request.secrets.items()}
+        self.note("bake", image=request.image, version=request.version, secrets=lengths)
+        answer = "".join(file.read_text() for file in sources)
+        artifact = Artifact(
+            image=request.image,
+            version=request.version,
+            id=f"{request.image}/{request.version}",
+            parents=dict(request.lineage["parents"]),
+            facts={"manifest": dict(request.manifest), "answer": answer},
+        )
+        self.write(self.artifact_file(artifact.id), artifact.to_plain())
+        self.meet("after bake")
+
+    def point(self, service: str, weights: dict[str, int]) -> None:
+        """Write a service's pointer, whole at every moment."""
+        self.meet("before traffic")
+        self.write(self.pointer(service), weights)
+        (self.folder / "begun").unlink(missing_ok=True)
+        self.note("traffic", service=service, weights=weights)
+        self.meet("after traffic")
+
+    def count_answers(self, scope: Scope) -> dict[str, Answers]:
+        """Read a file that a test writes: what a share is answered, and all of it `after`.
+
+        A generation begins to count when it gets all of the traffic.
+        """
+        file, begun = self.folder / "answers.json", self.folder / "begun"
+        answers = json.loads(file.read_text()) if file.exists() else {}
+        weight = self.read_weights(scope.service).get(scope.generation, 0)
+        if weight == ALL:
+            self.meet("in watch")
+        if not weight or (weight == ALL and not begun.exists()):
+            begun.touch()
+            return {"one": Answers(0, 0)}
+        found = answers.get("after", {}) if weight == ALL else answers.get("share", {})
+        return {"one": Answers(**found)} if found else {}
+
+    def describe_fleet(self, folder: Path, spec: FleetSpec) -> Fleet:
+        """Return a fleet as its folder is."""
+        return Fleet(
+            generation=spec.scope.generation,
+            record=spec.record,
+            servers=spec.servers,
+            whole=not any(drift.kind == "missing" for drift in self.find_drift(spec)),
+            running=len(self.find_servers(spec.scope)),
+            leaving=(folder / "leaving").exists(),
+        )
 
     def launch(self, spec: FleetSpec, handle: str = "") -> None:
         """Make the folder and its servers, each with what it answers; note who asked first."""
