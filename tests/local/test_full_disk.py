@@ -72,7 +72,8 @@ def test_a_disk_that_gets_full(stack: LocalStack) -> None:
     live = stack.live()
     stack.set_env(GREETING="on a full disk")
     with stack.start_up() as run:
-        wait_until(lambda: len(stack.find_machine_processes()) == 2)
+        started = "generations/*/servers/*/process.json"  # QEMU has written its pid before
+        wait_until(lambda: len(list(stack.folder.glob(started))) == 2)
         leave(stack, FULL)
         assert run.wait() != 0, run.text
     assert "What to do: Free some space" in run.text
