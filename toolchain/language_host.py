@@ -4,8 +4,8 @@
 Installed beside `pulumi` under the name `pulumi-language-python`. The official host has no tagged
 Go module, so a machine that reaches only package registries cannot build it. This one answers the
 calls that `preview`, `up` and `destroy` make, over the stubs that the `pulumi` wheel carries. It
-prints its port, and ends when the engine does. It is a script on its own: nothing of the project is
-imported.
+prints its port, answers its own user alone, and ends when the engine does. It is a script on its
+own: nothing of the project is imported.
 Protocol: https://github.com/pulumi/pulumi/blob/v3.259.0/proto/pulumi/language.proto
 """
 
@@ -42,8 +42,11 @@ def hide_sdk() -> None:
 
 hide_sdk()
 
+sys.dont_write_bytecode = True  # into our folder, whose files are those that were put there
+
 # ruff: noqa: E402 - the stubs come after what makes them cheap
 import grpc  # type: ignore[import-untyped]
+import own_user
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
@@ -104,7 +107,10 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
-        command = render_command(request, self.engine)
+        try:
+            command = render_command(request, self.engine)
+        except ForeignInterpreterError as error:
+            return language_pb2.RunResponse(error=str(error))
         with self.running:
             self.program = subprocess.Popen(command, env=environment, cwd=request.pwd or None)
             code = self.program.wait()
@@ -140,14 +146,35 @@ def render_command(request: language_pb2.RunRequest, engine: str) -> list[str]:
 
 
 def find_python(info: language_pb2.ProgramInfo) -> str:
-    """Return the interpreter of the project's `virtualenv` option, else this one."""
+    """Return the interpreter of the project's `virtualenv` option, else this one.
+
+    The engine starts this host in the project's folder, and by its PATH in a virtual environment.
+    A request may name these two, and no other: it does not choose what runs.
+
+    Raises:
+        ForeignInterpreterError: It names another one.
+    """
     options = dict(info.options.items()) if info.HasField("options") else {}
-    virtualenv = options.get("virtualenv")
-    if isinstance(virtualenv, str) and virtualenv:
-        python = Path(info.root_directory, virtualenv, "bin", "python")
-        if python.exists():
-            return str(python)
-    return os.environ.get("PULUMI_PYTHON_CMD", sys.executable)
+    named = options.get("virtualenv")
+    folder = Path(info.root_directory, named) if isinstance(named, str) and named else None
+    if folder is None or not (folder / "bin" / "python").exists():
+        return os.environ.get("PULUMI_PYTHON_CMD", sys.executable)
+    place = folder.resolve()
+    if place != Path(sys.prefix).resolve() and not place.is_relative_to(Path.cwd()):
+        raise ForeignInterpreterError(place)
+    return str(folder / "bin" / "python")
+
+
+class ForeignInterpreterError(Exception):
+    """A request names an interpreter that is not the project's."""
+
+    def __init__(self, folder: Path) -> None:
+        """Say where it lies and where it may lie."""
+        super().__init__(
+            f"The virtual environment {folder} is not this project's.\n"
+            f"Programs run in {sys.prefix}, or in one below {Path.cwd()}.\n"
+            "What to do: correct `virtualenv` in Pulumi.yaml."
+        )
 
 
 def watch_engine(host: Host, stop: threading.Event) -> None:
@@ -176,7 +203,7 @@ def main() -> None:
     host = Host(engine)
     if hasattr(os, "pidfd_open"):
         threading.Thread(target=watch_engine, args=(host, stop), daemon=True).start()
-    server = grpc.server(ThreadPoolExecutor(max_workers=4))
+    server = own_user.make_server(ThreadPoolExecutor(max_workers=4))
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

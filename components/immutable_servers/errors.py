@@ -19,11 +19,13 @@ Exit code 1 is also what an unexpected failure of the engine gives, 0 is success
 
 from collections.abc import Mapping, Sequence
 
+from immutable_servers.text.printable import disarm, make_printable, shorten
+
 LEAVE_NOTHING_OUT = "Run `./immutable up` without --target and --exclude."
 
 
 class ImmutableError(Exception):
-    """Says what failed, the facts, and what to do.
+    """Says what failed, the facts, and what to do, in text that can be printed.
 
     Attributes:
         what: One sentence without a full stop: what failed.
@@ -34,18 +36,18 @@ class ImmutableError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, facts: Sequence[str] = (), todo: str = "") -> None:
-        self.what = what
-        self.facts = tuple(facts)
-        self.todo = todo
+        self.what = make_printable(what)
+        self.facts = tuple(make_printable(fact) for fact in facts)
+        self.todo = make_printable(todo)
         super().__init__(str(self))
 
     def __str__(self) -> str:
         """Return the branch and the three parts, as the engine passes them on."""
         lines = [f"{type(self).__name__}: {self.what}."]
-        lines += [f"  {line}" for fact in self.facts for line in fact.splitlines()]
+        lines += [f"  {shorten(line)}" for fact in self.facts for line in fact.splitlines()]
         if self.todo:
             lines.append(f"What to do: {self.todo}")
-        return "\n".join(lines)
+        return disarm("\n".join(lines))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the three parts when the error crosses a process."""

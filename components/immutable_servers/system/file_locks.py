@@ -71,9 +71,15 @@ def try_lock(path: Path) -> Iterator[bool]:
 
 
 def is_unheld(path: Path) -> bool:
-    """Return whether a lock file is there and nobody holds it."""
-    with try_lock(path) as ours:
-        return ours
+    """Return whether a lock file is there and nobody holds it.
+
+    Others who look, and who wait with a shared lock, are no holders.
+    """
+    lock = _open_locked(path, os.O_RDWR, fcntl.LOCK_SH)
+    if lock is None:
+        return False
+    os.close(lock)
+    return True
 
 
 def remove_unheld(path: Path) -> bool:
@@ -84,7 +90,9 @@ def remove_unheld(path: Path) -> bool:
         return ours
 
 
-def _open_locked(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
+def _open_locked(
+    path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = fcntl.LOCK_EX
+) -> int | None:
     """Return the open file that holds the lock; closing it lets the lock go.
 
     None when another run holds it, when its holder has just removed it, and where there is none.
@@ -96,7 +104,7 @@ def _open_locked(path: Path, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
         # The file that was locked has to be the one that others find under its name.
         if os.path.samestat(os.fstat(lock), path.stat()):
             return lock

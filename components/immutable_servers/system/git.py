@@ -1,61 +1,59 @@
-"""What git says of the checkout; a folder outside of git is no error."""
+"""Asks git. Its answers are bytes, as names of files are."""
 
+import os
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
+from immutable_servers.errors import SetupError
+from immutable_servers.system.environment import make_environment
 
-@dataclass(frozen=True)
-class Commit:
-    """The checkout's commit.
+VARIABLES = (
+    *("GIT_CEILING_DIRECTORIES", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),
+    *("GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_*", "GIT_CONFIG_VALUE_*", "SUDO_UID"),
+)
+"""Where git's settings are, and who called sudo. `GIT_DIR` and its like, which a hook is given, are
+not ours."""
+SAME_EVERYWHERE = (
+    *("-c", "core.excludesFile=/dev/null", "-c", "core.ignoreCase=false"),
+    *("-c", "core.autocrlf=false", "-c", "core.eol=lf"),
+    *("-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false"),
+)
+"""Settings of one machine that have no part in an answer."""
 
-    Attributes:
-        id: 40 hex digits, empty outside of git or before the first commit.
-        clean: Whether the tree is as committed.
+
+def run_git(
+    folder: Path, *words: str | bytes, given: bytes = b"", places: Mapping[str, Path] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a folder, in a language and with settings that are the same everywhere.
+
+    Args:
+        folder: Where it runs.
+        words: Its arguments.
+        given: Its standard input.
+        places: Variables such as `GIT_DIR`, for another repository than the folder's.
+
+    Raises:
+        SetupError: There is no git.
     """
-
-    id: str
-    clean: bool
-
-
-def read_commit(folder: Path) -> Commit:
-    """Return the commit that is checked out, and whether the tree differs from it."""
-    head = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
-    if not head:
-        return Commit("", clean=False)
-    return Commit(head, clean=not _git(folder, "status", "--porcelain"))
-
-
-WORDS = {"A": "added", "D": "removed"}
-"""Letters of `git diff --name-status`; every other one is a change."""
-
-
-def find_changes(folder: Path, commit: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """Return path and `added`, `removed` or `changed` of what differs from a commit below `paths`.
-
-    Empty outside of git, and where the commit is not known, as in a shallow clone. Files that git
-    does not track yet are added ones.
-    """
-    if not commit:
-        return []
-    names = _git(
-        folder, "diff", "--no-renames", "--name-status", "--relative", commit, "--", *paths
-    )
-    found = [line.split("\t", 1) for line in names.splitlines() if "\t" in line]
-    fresh = _git(folder, "ls-files", "--others", "--exclude-standard", "--", *paths).splitlines()
-    known = [(path, WORDS.get(letter, "changed")) for letter, path in found]
-    return sorted([*known, *((path, "added") for path in fresh)])
-
-
-def _git(folder: Path, *arguments: str) -> str:
+    named = {name: str(place) for name, place in (places or {}).items()}
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+        return subprocess.run(
+            ["git", "--no-optional-locks", *SAME_EVERYWHERE, *words],
+            cwd=folder,
+            env={**make_environment(*VARIABLES), "LC_ALL": "C", "LANGUAGE": "", **named},
+            input=given,
             capture_output=True,
-            text=True,
             check=False,
         )
-    except FileNotFoundError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    except FileNotFoundError as error:
+        raise SetupError(
+            "The command `git` could not be started",
+            facts=[f"{error.filename}: {error.strerror}", "git says which files count."],
+            todo="Install it, on Debian with `sudo apt-get install git`, and run again.",
+        ) from error
+
+
+def read_commit(folder: Path) -> str:
+    """Return the commit that is checked out: empty outside of git, or before the first one."""
+    return os.fsdecode(run_git(folder, "rev-parse", "--verify", "--quiet", "HEAD").stdout.strip())

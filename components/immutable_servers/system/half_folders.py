@@ -18,6 +18,10 @@ ROOM = 3 * 1024**3
 """Bytes that have to be free before anything is made: a bake that fills the disk helps nobody."""
 RESERVE = 512 * 1024**2
 """Bytes that a bake leaves free: the disks of servers that run grow, and one that cannot stops."""
+MAKE_ROOM = (
+    "Make room: `./immutable prune` deletes images that nothing refers to, and `./immutable sweep`"
+    " what no stack owns. Then run it again."
+)
 
 
 @contextmanager
@@ -53,7 +57,7 @@ def check_room(folder: Path) -> None:
         raise ImageError(
             "The disk is nearly full",
             facts=[f"{folder} has {free // 1024**2} MB left; {ROOM // 1024**2} MB are needed."],
-            todo="Make room: `./immutable sweep` lists what no stack owns. Then run it again.",
+            todo=MAKE_ROOM,
         )
 
 

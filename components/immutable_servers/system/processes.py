@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from immutable_servers.system.supervisor import read_stat
+from immutable_servers.system.waiting import wait_until
 
 PROC = Path("/proc")
+_EXEC_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ def make_maker_mark() -> str:
 
 
 def is_maker_gone(mark: str) -> bool:
-    """Return whether the process that made a mark is gone; where there is no `/proc` none is."""
+    """Return whether the process that made a mark has ended; where there is no `/proc` none has.
+
+    One that nobody has reaped has ended too.
+    """
     pid, _, start = mark.partition(".")
     if not (pid.isdigit() and start.isdigit() and read_stat(os.getpid())):
         return False
-    stat = read_stat(int(pid))
-    return stat is None or stat.started != int(start)
+    return _find_start(int(pid)) != int(start)
 
 
 def find_process(process: Process | None) -> bool:
@@ -138,8 +142,13 @@ def _find_start(pid: int) -> int | None:
 
 
 def _names_marker(pid: int, marker: str) -> bool:
+    def read() -> bytes:
+        return (PROC / str(pid) / "cmdline").read_bytes()
+
     try:
-        arguments = (PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        # A process that is about to become another program (execve(2)) has no arguments meanwhile.
+        found = wait_until(f"process {pid}", _EXEC_SECONDS, read, every=0.001, stoppable=False)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
+    arguments = found.decode(errors="replace").split("\0")
     return any(value == marker or value.startswith(f"{marker}/") for value in arguments)

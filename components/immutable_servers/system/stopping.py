@@ -1,22 +1,24 @@
 """Lets the driver tell the processes of a run to end what they are doing, soon and cleanly.
 
 After a first Ctrl-C the engine starts nothing new and waits for what is under way, and dynamic
-providers do not hear of it. So the driver names a FIFO in the environment, and opens it for writing
-at the first Ctrl-C: that wakes everybody who waits to open it for reading (fifo(7)). Nothing is
-written, nobody polls, and a run by plain `pulumi` has no such variable and stays as the engine has
-it.
+providers do not hear of it. So the driver names a lock in the environment which it holds, and lets
+it go at the first Ctrl-C: that wakes everybody who waits for it (flock(2)). The kernel lets it go
+when the driver is killed. Nobody polls, and a run by plain `pulumi` has no such variable and stays
+as the engine has it.
 """
 
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
+from pathlib import Path
 
 from immutable_servers.errors import StoppedError
 
 VARIABLE = "IMMUTABLE_STOP"
-"""Names the FIFO; set by the driver."""
+"""Names the lock; set by the driver."""
 STOP = threading.Event()
 """Set once this process was asked to stop; never cleared."""
 _callbacks: set[Callable[[], None]] = set()
@@ -41,10 +43,8 @@ def listen() -> None:
 
 
 def _wait(path: str) -> None:
-    try:
-        os.close(os.open(path, os.O_RDONLY))
-    except OSError:  # The run is over, and its FIFO gone.
-        return
+    with suppress(FileNotFoundError), Path(path).open() as lock:  # gone with its driver
+        fcntl.flock(lock, fcntl.LOCK_SH)
     stop()
 
 

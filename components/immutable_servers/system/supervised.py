@@ -14,6 +14,7 @@ from typing import IO, Any
 from immutable_servers.errors import ImmutableError, SetupError
 from immutable_servers.system import supervisor
 from immutable_servers.system.engine_watch import find_engine
+from immutable_servers.system.priority import LESS
 from immutable_servers.system.stopping import on_stop, raise_if_stopped
 
 WATCH_SECONDS = 1.0
@@ -42,6 +43,7 @@ def run_supervised(
     grace: float = GRACE,
     scratch: Path | None = None,
     watch: Callable[[], None] | None = None,
+    less: bool = False,
 ) -> int:
     """Run a command to its end, and return its exit code (negative: the signal that ended it).
 
@@ -62,6 +64,7 @@ def run_supervised(
         grace: Seconds to clean up in.
         scratch: A folder that is made for this run and removed when all has ended, also when we
             were killed.
+        less: It gets less of the processor than what serves on this machine.
         watch: Is asked each second, in a thread; the error that it raises ends the command.
 
     Raises:
@@ -80,6 +83,7 @@ def run_supervised(
         "log": str(log),
         "secrets": list(secrets),
         "scratch": str(scratch or ""),
+        "nice": LESS if less else 0,
         "engine": [engine.pid, engine.started] if engine else None,
     }
     what = what or f"`{argv[0]}`"

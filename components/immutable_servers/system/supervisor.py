@@ -5,6 +5,9 @@ It reads one JSON line on stdin, then holds stdin open: its end means that the p
 is gone. On stdout it writes JSON lines, which the command's output cannot imitate: `{"line": ...}`
 for each line, at last `{"ended": why, "code": ...}`. The command's environment is its own.
 
+Output is bounded: the rest of a long line is left out, and of a long output all but its beginning
+and its last lines. A line says how much that was.
+
 On Linux every descendant is ended, also one that made itself a daemon. Elsewhere (previews and
 cloud targets on macOS) only the command's process group is, and the engine is not watched.
 """
@@ -18,7 +21,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +31,12 @@ SECRET = "[secret]"  # noqa: S105 - what stands in a secret's place
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 """Both from linux/prctl.h."""
+LONGEST_LINE = 64 * 1024
+"""Bytes kept of one line."""
+MOST_OUTPUT = 16 * 1024 * 1024
+"""Bytes kept of the beginning of an output."""
+LAST_LINES = 100
+"""Number of lines kept from the end of an output that is longer."""
 SHORTEST_PART = 4
 """Shorter lines of a secret (a lone bracket, the end of some base64) give nothing away."""
 
@@ -81,6 +91,45 @@ def redact(text: bytes, parts: Sequence[bytes]) -> bytes:
     return text
 
 
+class Lines:
+    """Splits an output into lines of a bounded length, in a time that grows with it alone."""
+
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        self.parts = parts
+        self.longest = max(map(len, parts), default=1)
+        self.unfinished = bytearray()
+        self.cut = 0
+
+    def take(self, chunk: bytes) -> Iterator[bytes]:
+        """Take a piece of the output; yield the lines that end in it, without secrets."""
+        first, *others = chunk.split(b"\n")
+        self._add(first)
+        for piece in others:
+            yield self._finish()
+            self._add(piece)
+
+    def take_last(self) -> Iterator[bytes]:
+        """Yield the line whose end never came."""
+        if self.unfinished:
+            yield self._finish()
+
+    def _add(self, piece: bytes) -> None:
+        kept = piece[: max(LONGEST_LINE - len(self.unfinished), 0)]
+        self.unfinished += kept
+        self.cut += len(piece) - len(kept)
+
+    def _finish(self) -> bytes:
+        line = redact(bytes(self.unfinished).rstrip(b"\r"), self.parts)
+        if self.cut:
+            # The beginning of a secret may be left at the end, without the rest to know it by.
+            cut = self.cut + self.longest - 1
+            line = line[: max(len(line) - self.longest + 1, 0)]
+            line += f" [{cut} bytes of this line are left out]".encode()
+        self.unfinished.clear()
+        self.cut = 0
+        return line
+
+
 class Supervisor:
     """Runs the command until it ends or has to.
 
@@ -95,8 +144,10 @@ class Supervisor:
         self.limit = time.monotonic() + request["deadline"]
         self.parts = find_parts(request["secrets"])
         self.selector = selectors.DefaultSelector()
-        self.unfinished = b""
-        self.unsent = b""
+        self.output_lines = Lines(self.parts)
+        self.last: deque[bytes] = deque(maxlen=LAST_LINES)
+        self.taken = self.cut = 0
+        self.unsent = bytearray()
 
     def prepare(self) -> None:
         """Make the log and the folder for this run.
@@ -236,14 +287,22 @@ class Supervisor:
         chunk = os.read(self.output, 65536)
         if not chunk:
             self.selector.unregister(self.output)
-        *lines, self.unfinished = (self.unfinished + chunk).split(b"\n")
-        for line in lines:
+        for line in self.output_lines.take(chunk):
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        """Forward a line, or keep it among the last ones once there were too many bytes."""
+        if self.taken < MOST_OUTPUT:
+            self.taken += len(line) + 1
             self._forward(line)
+            return
+        if len(self.last) == LAST_LINES:
+            self.cut += len(self.last[0]) + 1
+        self.last.append(line)
 
     def _forward(self, line: bytes) -> None:
-        clean = redact(line.rstrip(b"\r"), self.parts)
-        self._log(clean + b"\n")
-        self._send({"line": clean.decode(errors="replace")})
+        self._log(line + b"\n")
+        self._send({"line": line.decode(errors="replace")})
 
     def _log(self, text: bytes) -> None:
         """Append to the log; a full disk must not keep us from ending the command."""
@@ -255,15 +314,15 @@ class Supervisor:
         if not self.unsent:
             with suppress(ValueError, KeyError):
                 self.selector.register(1, selectors.EVENT_WRITE, self._on_writable)
-        self.unsent += json.dumps(message).encode() + b"\n"
+        self.unsent += json.dumps(message).encode() + b"\n"  # in place, as its front is deleted
 
     def _on_writable(self) -> None:
         try:
-            self.unsent = self.unsent[os.write(1, self.unsent) :]
+            del self.unsent[: os.write(1, self.unsent[:LONGEST_LINE])]
         except BlockingIOError:
             return
         except OSError:
-            self.unsent = b""
+            self.unsent.clear()
         if not self.unsent:
             self.selector.unregister(1)
 
@@ -272,8 +331,12 @@ class Supervisor:
         with suppress(BlockingIOError, KeyError):
             while self.output in self.selector.get_map():
                 self._on_output()
-        if self.unfinished:
-            self._forward(self.unfinished)
+        for line in self.output_lines.take_last():
+            self._take(line)
+        if self.cut:
+            self._forward(f"[{self.cut} bytes of output are left out here]".encode())
+        for line in self.last:
+            self._forward(line)
 
     def _finish(self) -> None:
         if self.request["scratch"]:
@@ -281,10 +344,10 @@ class Supervisor:
         self._log(f"# ended: {self.why or 'by itself'}, exit code {self.code}\n".encode())
         os.set_blocking(1, True)
         last = {"ended": self.why, "code": self.code}
-        text = self.unsent + json.dumps(last).encode() + b"\n"
+        self.unsent += json.dumps(last).encode() + b"\n"
         with suppress(OSError):
-            while text:
-                text = text[os.write(1, text) :]
+            while self.unsent:
+                del self.unsent[: os.write(1, self.unsent[:LONGEST_LINE])]
 
 
 def _call_prctl(option: int, value: int) -> None:
@@ -292,8 +355,24 @@ def _call_prctl(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
+def become_reaper(number: int) -> None:
+    """Make this process the parent of its orphaned descendants; send it a signal with its own."""
+    _call_prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _call_prctl(PR_SET_PDEATHSIG, number)
+
+
 def _die_with_parent() -> None:
     _call_prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _take_less(nice: int) -> None:
+    """Leave the processor to others: with their session where these count, or by their own value.
+
+    See `priority.py`.
+    """
+    os.nice(nice)
+    with suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as group:  # noqa: PTH123 - as above
+        group.write(str(nice))
 
 
 def main() -> None:
@@ -306,7 +385,10 @@ def main() -> None:
         line += chunk
     _call_prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
-        supervisor = Supervisor(json.loads(line))
+        request = json.loads(line)
+        if request["nice"]:
+            _take_less(request["nice"])
+        supervisor = Supervisor(request)
         supervisor.prepare()
     except OSError as error:  # A full disk, say: nothing was started.
         sys.stdout.write(json.dumps({"ended": f"unready: {error}", "code": None}) + "\n")

@@ -1,0 +1,1 @@
+"""Text for readers, of whatever others have said."""
