@@ -1,12 +1,18 @@
 """The role that points traffic at generations, reads where it goes, and drains what leaves."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from urllib.parse import urlsplit
 
+from immutable_servers.contract.front import Ask, Front
 from immutable_servers.contract.values import ALL, Answers, Member, Route, Say, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.system.waiting import wait_until
+
+SHOWS_POLL = 0.5
+"""Seconds between two looks at what the API says after a move."""
 
 
 class Balancer(ABC):
@@ -16,6 +22,17 @@ class Balancer(ABC):
     """Seconds between two looks at what is still open in a drain."""
     drain_slack: float = 0.0
     """Seconds that the balancer may need beyond a drain's own time to say that it is over."""
+    settle: float = 10.0
+    """Seconds for which a service's own address must have been answered by the new generation
+    alone before a move is over, where the settings do not say."""
+    settle_poll: float = 0.5
+    """Seconds between two questions to a service's address."""
+    settle_within: float = 300.0
+    """Seconds after which a move that is not over has failed. Nodes follow within a minute."""
+    shows_within: float = 0.0
+    """Seconds for which its API may still say what was before a move."""
+    counts_within: float = 0.0
+    """Seconds after which all that it has counted is known: the answers of `find_answers`."""
 
     @abstractmethod
     def find_weights(self, scope: Scope) -> Mapping[str, int]:
@@ -43,6 +60,36 @@ class Balancer(ABC):
     def find_address(self, route: Route, scope: Scope) -> str:
         """Return the URL where a service answers, such as `http://127.0.0.1:8080`."""
 
+    def find_front(self, route: Route, scope: Scope) -> str:
+        """Return the URL that leads to the balancer itself from this machine.
+
+        Not abstract: where an address names the balancer they are the same. A host name of the
+        user's may lead elsewhere, or nowhere yet.
+        """
+        return self.find_address(route, scope)
+
+    def prepare_question(
+        self, front: Front, scope: Scope, headers: Mapping[str, str] | None = None
+    ) -> Ask:
+        """Return what asks a service's own address once: each node, over a fresh connection."""
+        # What most processes never do needs modules that take their time to be imported.
+        from immutable_servers.contract.asking import ask_every_node  # noqa: PLC0415
+
+        address = self.find_front(front.route, scope)
+        host = front.route.host or urlsplit(address).netloc
+        return partial(ask_every_node, address, host, front.health, headers)
+
+    def refuse_routes(self, scope: Scope, routes: Sequence[Route]) -> None:
+        """Refuse routes that the stack's balancer cannot have, so that the preview fails.
+
+        Not abstract: where each stack has an address of its own nobody can have taken them.
+
+        Raises:
+            SettingsError: Another stack has one, or it needs a privilege.
+            TrafficError: A stranger has one.
+        """
+        del scope, routes
+
     def find_live(self, scope: Scope) -> str:
         """Return the generation with the most traffic, empty when there is none."""
         weights = self.find_weights(scope)
@@ -51,6 +98,17 @@ class Balancer(ABC):
     def is_pointing(self, scope: Scope) -> bool:
         """Return whether all traffic goes to the scope's generation."""
         return dict(self.find_weights(scope)) == {scope.generation: ALL}
+
+    def is_released(self, scope: Scope) -> bool:
+        """Return whether `release` has nothing left to do."""
+        del scope
+        return True
+
+    def release(self, scope: Scope) -> None:  # noqa: B027 - elsewhere a fleet keeps its number
+        """Let the fleets of a service do what a move of its traffic kept them from.
+
+        The move is over by now: whoever has all traffic has had it for as long as that takes.
+        """
 
     def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
         """Point a service at generations by weight (100 in all), or at none, and read it back.
@@ -73,7 +131,14 @@ class Balancer(ABC):
         if not (wanted or before):
             return
         self._point(scope, wanted)
-        said = dict(self.find_weights(scope))
+        said = wait_until(
+            f"waiting for the balancer of {scope.service}",
+            self.shows_within,
+            lambda: dict(self.find_weights(scope)),
+            done=lambda found: found == wanted,
+            every=SHOWS_POLL,
+            stoppable=False,  # a stop gives traffic back by this
+        )
         if said != wanted:
             raise TrafficError(
                 f"The balancer did not do as it was asked for {scope.service}",
@@ -107,21 +172,25 @@ class Balancer(ABC):
             StoppedError: This process was asked to stop.
         """
         self._start_drain(scope, seconds)
-        open_now = 0
+        open_now: int | None = None
 
         def is_drained() -> bool:
             nonlocal open_now
             open_now = self._count_open(scope)
-            return not open_now
+            return open_now == 0
 
         what = f"draining {scope.name}"
         wait_until(what, seconds + self.drain_slack, is_drained, every=self.drain_poll)
-        say(f"waited for {seconds:.0f} s, connections left: {open_now}" if open_now else "drained")
+        left = "" if open_now is None else f", connections left: {open_now}"
+        say("drained" if open_now == 0 else f"waited for {seconds:.0f} s{left}")
 
     def _start_drain(self, scope: Scope, seconds: float) -> None:
         """Take a generation out of the balancer. Not abstract: some balancers need nothing."""
         del scope, seconds
 
     @abstractmethod
-    def _count_open(self, scope: Scope) -> int:
-        """Return how much of a generation is still in use: requests, or servers with some."""
+    def _count_open(self, scope: Scope) -> int | None:
+        """Return how much of a generation is still in use: requests, or servers with some.
+
+        None where the balancer does not say: then the time of a drain is waited out.
+        """

@@ -36,24 +36,31 @@ class Fleets(ABC):
     def find_health(self, scope: Scope) -> Sequence[Health]:
         """Ask every server of a generation now, and the balancer which servers its group holds.
 
-        A server that the group holds and the fleet does not is in the answer too, and so are
-        servers that the fleet should have and does not: as failing.
+        A server that the balancer has for sick is sick, whatever it answers to us. One that the
+        group holds and the fleet does not is in the answer too, and so are servers that the fleet
+        should have and does not: as failing.
         """
-        members = self.balancer.find_members(scope)
+        members, fleet = self._look(scope)
         asked = [
-            replace(answer, serving=answer.server in members and members[answer.server].up)
-            for answer in self._ask_health(scope, members)
+            _believe(answer, members.get(answer.server))
+            for answer in self._ask_health(scope, fleet, members)
         ]
         names = {answer.server for answer in asked}
         strangers = [
             Health(name, ok=False, detail="the balancer's group holds it, the fleet does not")
             for name in sorted(members.keys() - names)
         ]
-        return [*asked, *strangers, *self._find_missing(scope, len(asked))]
+        return [*asked, *strangers, *self._find_missing(scope, fleet, len(asked))]
 
-    def _find_missing(self, scope: Scope, there: int) -> Sequence[Health]:
+    def _look(self, scope: Scope) -> tuple[Mapping[str, Member], Fleet | None]:
+        """Return a generation's members and fleet, for its health.
+
+        Not abstract: a target whose calls are counted may have known them for some seconds.
+        """
+        return self.balancer.find_members(scope), self.find(scope).get(scope.generation)
+
+    def _find_missing(self, scope: Scope, fleet: Fleet | None, there: int) -> Sequence[Health]:
         """Return a failing answer when a fleet has fewer servers than it should hold."""
-        fleet = self.find(scope).get(scope.generation)
         wanted = fleet.servers if fleet else 0
         if there >= wanted:
             return ()
@@ -62,11 +69,14 @@ class Fleets(ABC):
         return (Health(f"{scope.service}-{scope.generation}", ok=False, detail=detail),)
 
     @abstractmethod
-    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
+    def _ask_health(
+        self, scope: Scope, fleet: Fleet | None, members: Mapping[str, Member]
+    ) -> Sequence[Health]:
         """Return an answer for each server of the fleet, asked now.
 
         Args:
             scope: The generation's.
+            fleet: The fleet, found just now; None without one.
             members: The balancer's group, for a target whose balancer asks in its place.
         """
 
@@ -76,9 +86,10 @@ class Fleets(ABC):
         return ""
 
     def wait_until_launched(self, scope: Scope, seconds: float, say: Say) -> int:
-        """Wait until every server of a generation is healthy, or time is over.
+        """Wait until every server of a generation is healthy, or one never will be.
 
-        A server that is not healthy is no error here: the verification reports it.
+        A server that is not healthy when this or the time is over is no error here: the
+        verification reports it.
 
         Returns:
             How many servers are healthy.
@@ -87,18 +98,22 @@ class Fleets(ABC):
             StoppedError: This process was asked to stop.
         """
         asked: Sequence[Health] = ()
+        given_up: Mapping[str, str] = {}
 
-        def are_healthy() -> bool:
-            nonlocal asked
+        def is_over() -> bool:
+            nonlocal asked, given_up
             asked = self.find_health(scope)
-            return bool(asked) and all(answer.ok for answer in asked)
+            sick = [answer.server for answer in asked if not answer.ok]
+            given_up = self.find_given_up(scope) if sick else {}
+            return bool(asked) and (not sick or not given_up.keys().isdisjoint(sick))
 
-        wait_until(f"waiting for {scope.name}", seconds, are_healthy, every=POLL_SECONDS)
+        wait_until(f"waiting for {scope.name}", seconds, is_over, every=POLL_SECONDS)
         if not asked:
             say(f"{scope.service}-{scope.generation} does not serve: it has no servers")
         for answer in asked:
             if not answer.ok:
-                say(f"{answer.server} does not serve: {answer.detail}")
+                why = given_up.get(answer.server) or answer.detail
+                say(f"{answer.server} does not serve: {why}")
         healthy = sum(answer.ok for answer in asked)
         say(f"{healthy} servers serve")
         return healthy
@@ -106,6 +121,14 @@ class Fleets(ABC):
     @abstractmethod
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         """Return what helps to see why a generation is not healthy: the end of its console logs."""
+
+    def find_given_up(self, scope: Scope) -> Mapping[str, str]:
+        """Return why servers of a generation will never serve, as far as it is known, by name.
+
+        Not abstract: a target that cannot tell waits for its deadline.
+        """
+        del scope
+        return {}
 
     def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
         """Return console logs by server name: a generation's, or with no generation a service's.
@@ -136,3 +159,10 @@ class Fleets(ABC):
     @abstractmethod
     def _delete(self, scope: Scope) -> None:
         """Delete a fleet completely; safe to repeat. A target with a lock asks again under it."""
+
+
+def _believe(answer: Health, member: Member | None) -> Health:
+    """Return a server's answer, with what the balancer says of it where that is worse."""
+    if answer.ok and member and not member.up:
+        answer = replace(answer, ok=False, detail=f"the balancer says {member.detail}")
+    return replace(answer, serving=bool(member and member.up))

@@ -1,10 +1,10 @@
 """What a target declares in a run's graph; the object remembers what was declared."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from immutable_servers.contract.values import Route, Scope
+from immutable_servers.contract.values import Launch, Route, Scope
 
 if TYPE_CHECKING:
     import pulumi
@@ -15,9 +15,28 @@ class Graph(ABC):
 
     @abstractmethod
     def declare_balancer(
-        self, routes: Sequence[Route], opts: "pulumi.ResourceOptions"
+        self, routes: Sequence[Route], sizes: Collection[str], opts: "pulumi.ResourceOptions"
     ) -> "pulumi.CustomResource":
-        """Declare the stack's load balancer, its pointers left alone."""
+        """Declare the stack's load balancer, its pointers left alone.
+
+        `sizes` are those of the servers that it has to reach: not every place has all.
+        """
+
+    def prepare_fleet(
+        self,
+        name: str,
+        scope: Scope,
+        launch: Launch,
+        *,
+        frozen: bool,
+        opts: "pulumi.ResourceOptions",
+    ) -> Sequence["pulumi.CustomResource"]:
+        """Declare what a fleet needs beside servers; their login window opens once that is there.
+
+        Not abstract: a fleet may need nothing else.
+        """
+        del name, scope, launch, frozen, opts
+        return ()
 
     @abstractmethod
     def declare_fleet(
@@ -31,7 +50,7 @@ class Graph(ABC):
         """Declare launch template and fleet from `FleetSpec`'s fields, some of them Outputs.
 
         `spec` also holds `balancer`, the balancer's id, so that it comes first. `frozen` ignores
-        every change but the server count.
+        every change but the server count. `prepare_fleet` has been called before.
         """
 
     @abstractmethod

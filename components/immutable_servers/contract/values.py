@@ -1,8 +1,8 @@
 """The plain values that pass between the core and the targets."""
 
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,11 @@ class Scope(PlainForm):
         """The name at a target, such as `immutable-servers-dev-web-3f2a9c41`."""
         return "-".join(filter(None, (self.project, self.stack, self.service, self.generation)))
 
+    @property
+    def of_stack(self) -> "Scope":
+        """The stack's own scope."""
+        return replace(self, service="", generation="")
+
 
 @dataclass(frozen=True)
 class Artifact(PlainForm):
@@ -39,6 +44,7 @@ class Artifact(PlainForm):
         parents: Image name to version, nearest parent first.
         facts: What was recorded at the bake (git commit, time, archive digests), and under
             `marks` what `Catalog.mark` wrote.
+        digest: The image's digest, as its bake has kept it; empty for one of an early program.
     """
 
     image: str
@@ -46,6 +52,7 @@ class Artifact(PlainForm):
     id: str
     parents: dict[str, str] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
     @property
     def marks(self) -> Mapping[str, str]:
@@ -56,11 +63,23 @@ class Artifact(PlainForm):
 
 @dataclass(frozen=True)
 class Route(PlainForm):
-    """What the balancer listens for: a port, or (port 0) a host name on the shared port."""
+    """What the balancer listens for: a port, or (port 0) a host name on the shared port.
+
+    Attributes:
+        reserved_ip: There is no balancer: an address leads to the service's only server, which
+            listens on the port itself.
+    """
 
     service: str
     port: int
     host: str = ""
+    reserved_ip: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        """Leave out `reserved_ip` where there is none: states of earlier programs lack it."""
+        plain = super().to_plain()
+        reserved = plain.pop("reserved_ip")
+        return {**plain, "reserved_ip": True} if reserved else plain
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,7 @@ class Launch(PlainForm):
         port: What a server listens on.
         health: Path of the health check, such as `/healthz`.
         env: Handed to the server at launch; never secrets.
+        generation_header: Its answers name its generation.
     """
 
     size: str
@@ -79,6 +99,13 @@ class Launch(PlainForm):
     health: str
     env: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
+    generation_header: bool = True
+
+    def to_plain(self) -> dict[str, Any]:
+        """Leave out the header where it is as usual: ids of earlier programs know nothing of it."""
+        plain = super().to_plain()
+        header = plain.pop("generation_header")
+        return plain if header else {**plain, "generation_header": header}
 
 
 @dataclass(frozen=True)
@@ -88,8 +115,11 @@ class FleetSpec(PlainForm):
     Attributes:
         artifact: The artifact's id.
         record: The generation's record, which the target keeps with the fleet (tags or a file).
-        public_key: OpenSSH public key that may log in while the window is open; empty is sealed.
+        public_key: OpenSSH public key of the verifier, which may log in while the window is open;
+            empty is sealed.
         window_ends: When the login window closes, in seconds since the epoch; 0 is sealed.
+        inspection_key: OpenSSH public key of people, whose logins the servers remember; empty lets
+            the verifier in alone.
     """
 
     scope: Scope
@@ -99,6 +129,7 @@ class FleetSpec(PlainForm):
     record: dict[str, Any]
     public_key: str = ""
     window_ends: int = 0
+    inspection_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +143,10 @@ class Fleet(PlainForm):
             started again by the next run).
         running: How many run now.
         leaving: Its deletion has begun; it is never used again.
+        rebaked: Its artifact was baked again under its servers' disks, so that none of them can be
+            started as it was verified; it is not whole then. Targets whose artifacts get a new id
+            with each bake leave it out.
+        states: What the target's own group says of each server, by server name; empty without one.
     """
 
     generation: str
@@ -120,6 +155,8 @@ class Fleet(PlainForm):
     whole: bool
     running: int
     leaving: bool = False
+    rebaked: bool = False
+    states: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,11 +180,14 @@ class Login(PlainForm):
         host: testinfra's host spec, such as `ssh://web-3f2a9c41-0`.
         ssh_config: File for `--ssh-config`, with address, port, user, key and known hosts; or
             empty for a backend that needs none.
+        environment: Names of the variables that the way to the server needs beside the common
+            ones; `*` at the end stands for any rest.
     """
 
     server: str
     host: str
     ssh_config: str = ""
+    environment: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -207,10 +247,13 @@ class Answers(PlainForm):
 
     Attributes:
         errors: Answers of class 5xx, the balancer's own for a dead server included.
+        unsettled: Requests of which it is not known yet whether they were answered: a later look
+            says so.
     """
 
     requests: int
     errors: int
+    unsettled: int = 0
 
 
 @dataclass(frozen=True)
@@ -219,19 +262,21 @@ class BakeRequest:
 
     Attributes:
         template: Staged copy of `packer/<image>/`, only the files that the version hashes.
-        sources: Staged copies of the image's sources, one folder each by its name.
+        inputs: Archive of the image's `files/` and, below `sources/`, its sources by their names.
         lock: The lock's entry for this target and architecture; empty for an image with a parent.
         variables: Non-secret template variables from the settings.
         secrets: Sensitive variables: never written to a file, a log or a command line.
-        lineage: What goes into the image as `/etc/immutable/image.json`.
+        lineage: What goes into the image as `/etc/immutable/image.json`: image, version, digest,
+            parents, git commit, time.
         log: The bake's log file; the target may add lines.
+        masked: Further values that the log must not show.
         deadline: Seconds that the whole bake may take.
     """
 
     image: str
     version: str
     template: Path
-    sources: Path
+    inputs: Path
     parent: Artifact | None
     lock: Mapping[str, Any]
     variables: Mapping[str, str]
@@ -241,3 +286,4 @@ class BakeRequest:
     log: Path
     deadline: float
     say: Say
+    masked: Sequence[str] = ()

@@ -35,9 +35,10 @@ class DigestCache:
         self._started_ns = time.time_ns()
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a folder's cache; a missing or damaged cache is empty."""
-        place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
+    def load(cls, folder: Path, kind: str = "") -> Self:
+        """Read a folder's cache of one kind of digests; a missing or damaged cache is empty."""
+        named = os.fsencode(folder.resolve()) + (f"\0{kind}" if kind else "").encode()
+        place = hashlib.sha256(named).hexdigest()[:24]
         file = places.cache_dir() / "digests" / f"{place}.json"
         return cls(file, _read(file))
 

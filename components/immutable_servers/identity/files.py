@@ -7,16 +7,20 @@ folders count by their files alone, as in git.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from stat import S_IXUSR
+from stat import S_ISDIR, S_ISLNK, S_ISREG, S_IXUSR
+from typing import TYPE_CHECKING
 
 from immutable_servers.errors import ImageError
 from immutable_servers.identity.cache import DigestCache, Key, make_key
-from immutable_servers.identity.ignore import IgnoreRules
+from immutable_servers.identity.listing import list_files
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 BLOCK = 1 << 20
 BATCH = 64
@@ -25,6 +29,8 @@ THREADS = 4
 Manifest = dict[str, str]
 """Path from the folder to `sha256:…`, `x:sha256:…` (executable) or `link:TARGET`."""
 Skip = Callable[[str], bool]
+Start = Callable[[int], "_Hash"]
+"""Begins the digest of a file of a given size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ def read_manifest(folder: Path, *, root: Path | None = None, skip: Skip | None =
 
     Args:
         folder: Read without what `.gitignore` and `.imageignore` leave out.
-        root: The repository's root, from which on ignore files are read; default the folder.
+        root: The project's root, as `listing.list_files` takes it.
         skip: Returns whether another file is left out, by its path from the folder.
 
     Raises:
@@ -76,18 +82,33 @@ def find_entries(
     Raises:
         ImageError: As `read_manifest`.
     """
-    base = root or folder
-    rules = IgnoreRules.read(base, folder)
-    inside = "".join(f"{part}/" for part in folder.relative_to(base).parts)
-    found = _walk(os.fsencode(folder), b"", inside, rules)
-    return sorted(
-        (entry for entry in found if not (skip and skip(entry.name))), key=lambda entry: entry.path
+    place, base = folder.resolve(), root and root.resolve()
+    if base and not place.is_relative_to(base):
+        raise ImageError(
+            f"{folder} leads out of the project by a link",
+            facts=[f"It is {place}."],
+            todo="Put the files into the project.",
+        )
+    found = read_entries(place, list_files(place, base))
+    return [entry for entry in found if not (skip and skip(entry.name))]
+
+
+def read_entries(folder: Path, paths: Iterable[bytes]) -> Sequence[Entry]:
+    """Return what lies at paths below a folder; nothing for one that is gone, or is a folder.
+
+    No link is followed on the way: what lies behind it is not the folder's.
+
+    Raises:
+        ImageError: It cannot be read, or is no file, folder or link.
+    """
+    top = os.fsencode(folder)
+    real = {b"": True}
+    found = (
+        _read_entry(top, path)
+        for path in paths
+        if _is_inside(top, os.path.dirname(path), real)  # noqa: PTH120 - bytes
     )
-
-
-def find_all_entries(folder: Path) -> Sequence[Entry]:
-    """Return every file and link of a folder, by path; nothing is left out."""
-    return sorted(_walk(os.fsencode(folder), b"", "", None), key=lambda entry: entry.path)
+    return [entry for entry in found if entry]
 
 
 def digest_entries(
@@ -98,78 +119,104 @@ def digest_entries(
     Raises:
         ImageError: A file cannot be read.
     """
-    known = {entry.name: cache.find(entry.name, entry.key) if cache else None for entry in entries}
-    unknown = [entry for entry in entries if entry.link is None and known[entry.name] is None]
-    for entry, digest in _digest_files(os.fsencode(folder), unknown):
+    digests = find_digests(folder, entries, cache)
+    return {entry.name: _describe(entry, digests) for entry in entries}
+
+
+def find_digests(
+    folder: Path,
+    entries: Sequence[Entry],
+    cache: DigestCache | None = None,
+    start: Start = lambda _size: hashlib.sha256(),
+) -> Mapping[str, str]:
+    """Return the digests of the files among entries, by name, each in hex.
+
+    Args:
+        folder: Where they lie.
+        entries: Files and links.
+        cache: With one only what changed is read.
+        start: Begins the digest of a file of a given size.
+
+    Raises:
+        ImageError: A file cannot be read.
+    """
+    files = [entry for entry in entries if entry.link is None]
+    known = {entry.name: cache.find(entry.name, entry.key) if cache else None for entry in files}
+    unknown = [entry for entry in files if known[entry.name] is None]
+    for entry, digest in _digest_files(os.fsencode(folder), unknown, start):
         known[entry.name] = digest
         if cache:
             cache.remember(entry.name, entry.key, digest)
     if cache:
         cache.save()
-    return {entry.name: _describe(entry, known) for entry in entries}
+    return {name: digest for name, digest in known.items() if digest}
 
 
-def _describe(entry: Entry, digests: Mapping[str, str | None]) -> str:
+def _describe(entry: Entry, digests: Mapping[str, str]) -> str:
     if entry.link is not None:
         return f"link:{spell(entry.link)}"
     return f"{'x:' if entry.executable else ''}sha256:{digests[entry.name]}"
 
 
-def _walk(
-    top: bytes, inside: bytes, inside_root: str, rules: IgnoreRules | None
-) -> Iterator[Entry]:
-    folder = os.path.join(top, inside)  # noqa: PTH118 - bytes
-    rules = rules.descend(folder, inside_root) if rules else None
-    try:
-        with os.scandir(folder) as listing:
-            children = list(listing)
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    for child in children:
-        if child.name == b".git" and rules:
-            continue
-        is_folder = child.is_dir(follow_symlinks=False)
-        if rules:
-            seen = inside_root + child.name.decode("utf-8", "surrogateescape")
-            if rules.leave_out(seen + "/" if is_folder else seen):
-                continue
-        if is_folder:
-            below = f"{inside_root}{child.name.decode('utf-8', 'surrogateescape')}/"
-            yield from _walk(top, inside + child.name + b"/", below, rules)
-        else:
-            yield _make_entry(child, inside + child.name)
+def _is_inside(top: bytes, folder: bytes, real: dict[bytes, bool]) -> bool:
+    """Return whether a path below `top` is a folder, reached by no link; `real` remembers it."""
+    if folder not in real:
+        real[folder] = _is_inside(top, os.path.dirname(folder), real) and _is_real_folder(  # noqa: PTH120 - bytes
+            top + b"/" + folder
+        )
+    return real[folder]
 
 
-def _make_entry(child: "os.DirEntry[bytes]", path: bytes) -> Entry:
+def _is_real_folder(place: bytes) -> bool:
     try:
-        found = child.stat(follow_symlinks=False)
-        link = os.readlink(child.path) if child.is_symlink() else None  # noqa: PTH115 - bytes
+        return S_ISDIR(os.lstat(place).st_mode)
     except OSError as error:
-        raise _unreadable(child.path, error) from error
-    if link is None and not child.is_file(follow_symlinks=False):
+        if isinstance(error, FileNotFoundError):
+            return False
+        raise _unreadable(place, error) from error
+
+
+def _read_entry(top: bytes, path: bytes) -> Entry | None:
+    place = top + b"/" + path
+    try:
+        found = os.lstat(place)
+        link = os.readlink(place) if S_ISLNK(found.st_mode) else None  # noqa: PTH115 - bytes
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(place, error) from error
+    if S_ISDIR(found.st_mode):
+        return None
+    if link is None and not S_ISREG(found.st_mode):
         raise ImageError(
-            f"{spell(child.path)} is a socket, a device or a pipe",
+            f"{spell(place)} is a socket, a device or a pipe",
             facts=["An image's folders hold files, folders and symbolic links."],
             todo="Remove it, or name it in .imageignore.",
         )
     return Entry(path, spell(path), link, bool(found.st_mode & S_IXUSR), make_key(found))
 
 
-def _digest_files(top: bytes, entries: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+def _digest_files(
+    top: bytes, entries: Sequence[Entry], start: Start
+) -> Iterator[tuple[Entry, str]]:
     """Yield the digests, read by threads: hashing releases the interpreter's lock."""
-    batches = [entries[start : start + BATCH] for start in range(0, len(entries), BATCH)]
+    batches = [entries[at : at + BATCH] for at in range(0, len(entries), BATCH)]
     with ThreadPoolExecutor(THREADS) as pool:
         yield from (
-            pair for pairs in pool.map(partial(_digest_batch, top), batches) for pair in pairs
+            pair
+            for pairs in pool.map(partial(_digest_batch, top, start), batches)
+            for pair in pairs
         )
 
 
-def _digest_batch(top: bytes, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
-    return [(entry, _digest_file(top + b"/" + entry.path, entry.key[0])) for entry in entries]
+def _digest_batch(top: bytes, start: Start, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+    return [
+        (entry, _digest_file(top + b"/" + entry.path, entry.key[0], start)) for entry in entries
+    ]
 
 
-def _digest_file(file: bytes, size: int) -> str:
-    digest = hashlib.sha256()
+def _digest_file(file: bytes, size: int, start: Start) -> str:
+    digest = start(size)
     try:
         number = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:

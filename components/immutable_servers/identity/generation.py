@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from immutable_servers.identity.canonical import compute_digest
+from immutable_servers.contract.canonical import compute_digest
 
 FORMAT = 1
 DIGITS = 8

@@ -55,13 +55,18 @@ def find_template(project_root: Path, image: str) -> Path:
 
 
 def skip_for(target: str) -> Skip:
-    """Return a predicate: whether a template file does not count on a target.
+    """Return a predicate: whether a template file does not count on a target, as the lock.
 
     The other targets are those of this project, never those that a machine has installed: the same
     tree gives the same version everywhere.
     """
-    others = {f"{name}{TARGET_SUFFIX}" for name in OWN_TARGETS - {target}}
-    return {LOCK_FILE, *others}.__contains__
+    others = skip_others(target)
+    return lambda path: path == LOCK_FILE or others(path)
+
+
+def skip_others(target: str) -> Skip:
+    """Return a predicate: whether a template file is another target's."""
+    return {f"{name}{TARGET_SUFFIX}" for name in OWN_TARGETS - {target}}.__contains__
 
 
 def read_image_inputs(
@@ -113,7 +118,10 @@ def _read_source(project_root: Path, image: str, name: str) -> Manifest:
     if not manifest:
         raise ImageError(
             f"The source {name} of image {image} holds no file",
-            facts=["What .gitignore and .imageignore name is left out."],
+            facts=[
+                "What .gitignore and .imageignore name is left out.",
+                "A submodule is empty before `git submodule update --init`.",
+            ],
             todo=f"Put files into {name}, or take it out of images.{image}.sources.",
         )
     return manifest

@@ -4,33 +4,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from immutable_servers.identity.canonical import compute_digest
+from immutable_servers.contract.digests import digest_inputs, join_digests, shorten
 from immutable_servers.identity.inputs import ImageInputs, read_image_inputs
 from immutable_servers.settings.models import ImageSettings, Settings
-
-FORMAT = 1
-"""Raised when what is hashed, or how, changes: every image is then baked again."""
-DIGITS = 12
 
 
 @dataclass(frozen=True)
 class ImageVersion:
-    """An image's version and what it was computed from."""
+    """An image's version, what it was computed from, and the digest that nobody else can have.
+
+    Attributes:
+        digest: SHA-256 in hex over the inputs and the parent's digest.
+    """
 
     version: str
     inputs: ImageInputs
+    digest: str
 
 
 def compute_version(inputs: ImageInputs) -> str:
     """Return 12 hex digits over an image's declared inputs."""
-    what = f"image {inputs.image}"
-    return compute_digest({"format": FORMAT, **inputs.to_plain()}, what)[:DIGITS]
+    return shorten(digest_inputs(inputs.to_plain()))
+
+
+def compute_image_digest(inputs: ImageInputs, parent: str) -> str:
+    """Return the digest of an image; `parent` is its parent's, empty without one."""
+    return join_digests(digest_inputs(inputs.to_plain()), parent)
 
 
 def compute_versions(
     project_root: Path, settings: Settings, architecture: str
 ) -> dict[str, ImageVersion]:
-    """Return the version of every image of a stack, parents before their children.
+    """Return version and digest of every image of a stack, parents before their children.
 
     Raises:
         ImageError: As `read_image_inputs`.
@@ -39,15 +44,17 @@ def compute_versions(
     versions: dict[str, ImageVersion] = {}
     for image in _sort(settings.images):
         chosen = settings.images[image]
+        parent = versions[chosen.parent] if chosen.parent else None
         inputs = read_image_inputs(
             project_root,
             image,
             chosen,
             target=settings.target,
             architecture=architecture,
-            parent_version=versions[chosen.parent].version if chosen.parent else None,
+            parent_version=parent.version if parent else None,
         )
-        versions[image] = ImageVersion(compute_version(inputs), inputs)
+        digest = compute_image_digest(inputs, parent.digest if parent else "")
+        versions[image] = ImageVersion(compute_version(inputs), inputs, digest)
     return versions
 
 

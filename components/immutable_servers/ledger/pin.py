@@ -14,7 +14,7 @@ class Pinned:
     Attributes:
         who: The user that asked for it.
         at: When, in ISO 8601, UTC.
-        left: The version that was live before.
+        left: The generation that was live before; its version in a ledger of an early program.
         again: The generation that the pinned one is another round of.
     """
 
@@ -28,10 +28,10 @@ class Pinned:
 
 @dataclass(frozen=True)
 class HeldOff:
-    """Keeps a version away after a resume, until the source gives another one.
+    """Keeps a generation away after a resume, until source or settings give another one.
 
     Attributes:
-        held: The version that the rollback left.
+        held: The generation that the rollback left; its version in a ledger of an early program.
         instead: The generation that it went back to; None in a ledger of an early program.
     """
 
@@ -53,7 +53,7 @@ def parse_pin(plain: Mapping[str, Any]) -> Pin | None:
     kind = Pinned if "generation" in plain else HeldOff
     known = {item.name: plain[item.name] for item in fields(kind) if item.name in plain}
     if "generation" not in known and "held" not in known:
-        raise ValueError("It names neither a generation nor a version that is held off")
+        raise ValueError("It names neither a generation nor one that is held off")
     wrong = [name for name, value in known.items() if not isinstance(value, str)]
     if wrong:
         raise ValueError(f"{wrong[0]} is not of type str")

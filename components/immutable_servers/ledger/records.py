@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Self, get_origin
 
+from immutable_servers.contract.location import Location
 from immutable_servers.contract.plain import PlainForm
 from immutable_servers.errors import LedgerError
 from immutable_servers.ledger.pin import Pin, render_pin
@@ -52,6 +53,9 @@ class Record(PlainForm):
         data_version: What the settings named when they last asked for it.
         fault: What its canary or the watch after it found: a candidate that failed under traffic.
             Empty otherwise.
+        digest: The image's digest; empty in a record of an early program.
+        inspected: Who logged in to its servers before it was verified, as far as is known: it is
+            never verified then.
     """
 
     generation: str
@@ -73,6 +77,8 @@ class Record(PlainForm):
     launched_at: int = 0
     data_version: str = ""
     fault: str = ""
+    digest: str = ""
+    inspected: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fields as plain values."""
@@ -95,28 +101,56 @@ class Record(PlainForm):
                 raise unreadable(where, f"{item.name} is not of type {kind.__name__}")
         return record
 
-    def is_same_make(self, version: str, launch: Mapping[str, Any], shape: str) -> bool:
-        """Return whether it was made from the same version, launch spec and shape."""
-        return (self.version, dict(self.launch), self.shape) == (version, dict(launch), shape)
+    def is_same_make(
+        self, version: str, digest: str, launch: Mapping[str, Any], shape: str
+    ) -> bool:
+        """Return whether it was made from the same image, launch spec and shape.
+
+        An early program's record names no digest: its version decides.
+        """
+        made = self.version, self.digest or digest, dict(self.launch), self.shape
+        return made == (version, digest or self.digest, dict(launch), shape)
 
 
 @dataclass(frozen=True)
 class ServiceLedger:
-    """A service's generations by id, and its pin (None when it has none)."""
+    """A service's generations by id, its pin (None when it has none), and its place.
+
+    The place is None before the first run, and in a ledger of an earlier program.
+    """
 
     generations: dict[str, Record] = field(default_factory=dict)
     pin: Pin | None = None
+    place: Location | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain values, as the stack exports them."""
         generations = {key: record.to_plain() for key, record in self.generations.items()}
-        return {"pin": render_pin(self.pin), "generations": generations}
+        return {
+            "pin": render_pin(self.pin),
+            "place": render_place(self.place),
+            "generations": generations,
+        }
 
     def list_kept(self, desired: str) -> list[Record]:
-        """Return the other records that the next ledger keeps: existing ones, then the newest."""
+        """Return the other records that the next ledger keeps.
+
+        These are existing ones and those that the pin names, then the newest.
+        """
+        named = {*render_pin(self.pin).values()}
         others = [record for key, record in self.generations.items() if key != desired]
-        others.sort(key=lambda record: (record.state is State.RETIRED, -record.order))
+        others.sort(
+            key=lambda record: (
+                record.state is State.RETIRED and record.generation not in named,
+                -record.order,
+            )
+        )
         return others[: KEPT_RECORDS - 1]
+
+    @property
+    def has_servers(self) -> bool:
+        """Whether a generation was not retired by the last run."""
+        return any(record.state is not State.RETIRED for record in self.generations.values())
 
     @property
     def live(self) -> str:
@@ -128,6 +162,11 @@ class ServiceLedger:
     def last_order(self) -> int:
         """The highest order given so far, 0 when none was."""
         return max((record.order for record in self.generations.values()), default=0)
+
+
+def render_place(place: Location | None) -> dict[str, Any]:
+    """Return a place as plain values, empty for None."""
+    return place.to_plain() if place else {}
 
 
 def unreadable(where: str, fact: str) -> LedgerError:

@@ -19,15 +19,15 @@ from immutable_servers.settings.problems import (
 from immutable_servers.settings.rules import (
     check_abilities,
     check_images,
+    check_launches,
+    check_misfits,
     check_services,
-    check_sizes,
     read_texts,
 )
 from immutable_servers.targets import OWN_TARGETS, find_target_class, list_targets
 
 Kind = TypeVar("Kind", bound=BaseModel)
-REQUIRED = ("target", "images", "services")
-SECTIONS = (*REQUIRED, "prices")
+SECTIONS = ("target", "images", "services", "bake", "prices")
 
 
 def load_settings(values: Mapping[str, Any], project_root: Path) -> Settings:
@@ -35,8 +35,8 @@ def load_settings(values: Mapping[str, Any], project_root: Path) -> Settings:
 
     Args:
         values: The project's configuration values by key without the namespace, already parsed:
-            `target`, `images`, `services`, `prices`, sections under names of targets, and secrets
-            that images name (not read).
+            `target`, `images`, `services`, `bake`, `prices`, sections under names of targets, and
+            secrets that images name (not read).
         project_root: The folder with `Pulumi.yaml`; folders are looked for there.
 
     Raises:
@@ -103,7 +103,9 @@ def _parse_target(
     if parsed is None:
         return {}
     plain = parsed.model_dump(mode="json", exclude_unset=True)
-    problems += check_sizes(services, target(plain))
+    made = target(plain)
+    problems += check_launches(services, made)
+    problems += check_misfits(services, made)
     return plain
 
 
@@ -112,11 +114,12 @@ def _check_keys(values: Mapping[str, Any]) -> Iterator[Problem]:
     images = _mappings(values.get("images")).values()
     secrets = {key for image in images for key in read_texts(image.get("secrets"))}
     known = {*SECTIONS, *OWN_TARGETS}
-    strange = [key for key in values if key not in known | secrets]
+    ours, target = known | secrets, values.get("target")
+    strange = [key for key in values if key not in ours and key != target]
     if strange:
         known |= {*list_targets()}  # of other packages too
     for key in strange:
-        if key not in known and key != values.get("target"):
+        if key not in known:
             yield Problem(key, f"is no setting; {suggest(key, sorted(known))}")
 
 

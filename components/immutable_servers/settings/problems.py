@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from immutable_servers.errors import SettingsError
-from immutable_servers.settings.models import KEY_RULE, NAME_RULE, Settings
+from immutable_servers.settings.fields import KEY_RULE, NAME_RULE
+from immutable_servers.settings.models import Settings
 
 LONGEST_SHOWN = 60
 Location = tuple[int | str, ...]
@@ -51,7 +52,8 @@ def raise_problems(problems: Sequence[Problem]) -> None:
     raise SettingsError(
         f"The settings of this stack have {count}",
         facts=[str(problem) for problem in problems],
-        todo="Correct the stack file, Pulumi.<stack>.yaml. docs/reference lists every setting.",
+        todo="Correct Pulumi.<stack>.yaml, or the defaults in Pulumi.yaml. docs/reference lists"
+        " every setting.",
     )
 
 

@@ -12,7 +12,9 @@ from immutable_servers.errors import SettingsError
 from immutable_servers.settings.problems import Problem, render_value, suggest
 
 Raw = Mapping[str, Mapping[str, Any]]
-RESERVED_VARIABLES = frozenset({"image", "version", "lineage", "sources"})
+WAYS = ("port", "host", "reserved_ip")
+"""What a route has one of."""
+RESERVED_VARIABLES = frozenset({"image", "version", "lineage", "inputs"})
 """Handed to every template by the bake itself (docs/reference)."""
 
 
@@ -37,8 +39,11 @@ def check_services(services: Raw, images: Raw, root: Path) -> Iterator[Problem]:
             rule = f"is no image of this stack; {suggest(image, list(images))}"
             yield Problem(f"services.{name}.image", rule, render_value(image))
         yield from _check_route(name, service.get("route"), taken)
-        checks = service.get("checks", ["tests/servers"])
-        yield from _check_folders(f"services.{name}.checks", read_texts(checks), root)
+        checks = read_texts(service.get("checks", ["tests/servers"]))
+        yield from _check_folders(f"services.{name}.checks", checks, root, files=True)
+        for path in (path for path in checks if "[" in path or "::" in path):
+            rule = "must hold no `[` and no `::`, which pytest reads as the name of a check"
+            yield Problem(f"services.{name}.checks[{checks[path]}]", rule, render_value(path))
 
 
 def check_abilities(services: Raw, target: type[Target]) -> Iterator[Problem]:
@@ -50,11 +55,36 @@ def check_abilities(services: Raw, target: type[Target]) -> Iterator[Problem]:
         if service.get("launch_overrides") and not target.takes_overrides:
             rule = f"has no meaning: target {target.name} has no launch arguments of its own"
             yield Problem(f"services.{name}.launch_overrides", rule)
+        route = service.get("route")
+        if isinstance(route, Mapping) and route.get("reserved_ip"):
+            if not target.has_reserved_ips:
+                rule = f"needs an address without a balancer, and target {target.name} has none"
+                yield Problem(f"services.{name}.route.reserved_ip", rule)
+            elif service.get("servers") != 1:
+                rule = (
+                    "leads to one server: a service with more needs {port: NUMBER} or {host: NAME}"
+                )
+                yield Problem(f"services.{name}.route.reserved_ip", rule)
 
 
-def check_sizes(services: Raw, target: Target) -> Iterator[Problem]:
-    """Yield sizes that the chosen target does not know."""
+def check_misfits(services: Raw, target: Target) -> Iterator[Problem]:
+    """Yield settings of the chosen target that do not fit the services."""
+    given = {name: service.get("servers") for name, service in services.items()}
+    servers = {name: one if isinstance(one, int) else 0 for name, one in given.items()}
+    for path, rule in target.find_misfits(servers).items():
+        yield Problem(f"{target.name}.{path}", rule)
+
+
+def check_launches(services: Raw, target: Target) -> Iterator[Problem]:
+    """Yield sizes that the chosen target does not know, and an `env` that it cannot hand over."""
     for name, service in services.items():
+        env = service.get("env")
+        if isinstance(env, Mapping) and all(isinstance(value, str) for value in env.values()):
+            try:
+                target.check_env(env)
+            except SettingsError as error:
+                rule = "; ".join([f"is too large for servers on {target.name}", *error.facts])
+                yield Problem(f"services.{name}.env", rule)
         size = service.get("size")
         if isinstance(size, str) and size:
             try:
@@ -97,10 +127,10 @@ def _check_variables(path: str, image: Mapping[str, Any]) -> Iterator[Problem]:
 def _check_route(name: str, route: object, taken: dict[object, str]) -> Iterator[Problem]:
     if not isinstance(route, Mapping):
         return
-    given = [key for key in ("port", "host") if route.get(key) is not None]
-    if len(given) != 1 and set(route) <= {"port", "host"}:
-        yield Problem(f"services.{name}.route", "must have either port or host")
-    for key in given:
+    given = [key for key in WAYS if route.get(key) is not None]
+    if len(given) != 1 and set(route) <= {*WAYS}:
+        yield Problem(f"services.{name}.route", "must have one of port, host and reserved_ip")
+    for key in (key for key in given if key != "reserved_ip"):
         value = route[key]
         if not isinstance(value, str | int):
             continue
@@ -110,16 +140,19 @@ def _check_route(name: str, route: object, taken: dict[object, str]) -> Iterator
         taken.setdefault((key, value), name)
 
 
-def _check_folders(path: str, folders: Mapping[str, int], root: Path) -> Iterator[Problem]:
+def _check_folders(
+    path: str, folders: Mapping[str, int], root: Path, *, files: bool = False
+) -> Iterator[Problem]:
+    kind = "folder or file" if files else "folder"
     for folder, index in folders.items():
         place, parts = root / folder, PurePosixPath(folder).parts
         if PurePosixPath(folder).is_absolute() or ".." in parts or not parts or "\0" in folder:
             continue
-        if not place.is_dir():
-            rule = "must be a folder of the repository, and there is none of this name"
+        if not (place.is_dir() or (files and place.is_file())):
+            rule = f"must be a {kind} of the repository, and there is none of this name"
             yield Problem(f"{path}[{index}]", rule, render_value(folder))
         elif not place.resolve().is_relative_to(root.resolve()):
-            rule = "must be a folder of the repository, and leads out of it by a link"
+            rule = f"must be a {kind} of the repository, and leads out of it by a link"
             yield Problem(f"{path}[{index}]", rule, render_value(folder))
 
 

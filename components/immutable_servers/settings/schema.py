@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from immutable_servers.settings.load import REQUIRED, SECTIONS
+from immutable_servers.settings.defaults import BY_NAME, DEFAULTS
+from immutable_servers.settings.load import SECTIONS
 from immutable_servers.settings.models import Settings
 from immutable_servers.targets import OWN_TARGETS, TARGETS, find_target_class
 
@@ -20,17 +21,18 @@ def render_json_schema() -> dict[str, Any]:
     _close(whole)
     definitions: dict[str, Any] = whole.get("$defs", {})
     sections = {key: whole["properties"][key] for key in SECTIONS}
-    for key in ("images", "services"):
-        sections[key] = {**sections[key], "minProperties": 1}
-    _take_empty(sections["images"])
+    for key in BY_NAME:
+        _take_empty(sections[key])
     sections["target"] = {**sections["target"], "examples": sorted(OWN_TARGETS)}
     for name in sorted(OWN_TARGETS):
         sections[name] = _render_target(name, definitions)
+    shared = {"type": "object", "properties": dict(sections), "additionalProperties": False}
+    sections[DEFAULTS] = {"description": "Replaces the defaults of Pulumi.yaml.", **shared}
+    _take_less([*definitions.values(), *(sections[name] for name in OWN_TARGETS)])
     names = "|".join(sections)
     secret = {"type": "object", "required": ["secure"], "errorMessage": "is no setting"}
     config = {
         "type": "object",
-        "required": [f"{NAMESPACE}:{key}" for key in REQUIRED],
         "properties": {f"{NAMESPACE}:{key}": value for key, value in sections.items()},
         "patternProperties": {f"^{NAMESPACE}:(?!({names})$)": secret},
     }
@@ -48,6 +50,12 @@ def _take_empty(schema: dict[str, Any]) -> None:
     """Let an entry have no value: `base:` means the same as `base: {}`."""
     for key, entry in schema["patternProperties"].items():
         schema["patternProperties"][key] = {"anyOf": [entry, {"type": "null"}]}
+
+
+def _take_less(schemas: list[dict[str, Any]]) -> None:
+    """Require no key: the defaults may say it."""
+    for schema in schemas:
+        schema.pop("required", None)
 
 
 def _close(schema: Any) -> None:  # noqa: ANN401 - any part of a schema

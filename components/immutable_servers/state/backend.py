@@ -4,15 +4,18 @@ import gzip
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
+
+from immutable_servers.contract.ownership import FILES
+from immutable_servers.system.files import read_project
 
 BACKEND = "PULUMI_BACKEND_URL"
 CLOUD = "https://api.pulumi.com"
 """The CLI's default backend."""
-SCHEME = "file://"
 PLAIN = "?metadata=skip"
 """Keeps a file backend from writing an `.attrs` file beside each file; nobody reads them.
 
@@ -25,8 +28,22 @@ ORGANIZATION = "organization"
 
 
 def find_backend(root: Path) -> str:
-    """Return the URL of the backend that a run in `root` uses, chosen as the CLI chooses it."""
-    return os.environ.get(BACKEND) or _find_named(root) or find_login() or CLOUD
+    """Return the URL of the backend that a run in `root` uses, chosen as the CLI chooses it.
+
+    Raises:
+        SettingsError: `Pulumi.yaml` cannot be read.
+    """
+    return os.environ.get(BACKEND) or find_named(root) or find_login() or CLOUD
+
+
+def find_named(root: Path) -> str:
+    """Return the backend that `Pulumi.yaml` names, empty when it names none.
+
+    Raises:
+        SettingsError: The file cannot be read.
+    """
+    backend = read_project(root).get("backend")
+    return str(backend.get("url") or "") if isinstance(backend, Mapping) else ""
 
 
 def find_login() -> str:
@@ -40,17 +57,38 @@ def find_login() -> str:
 
 
 def normalize(url: str, root: Path) -> str:
-    """Return a backend's URL without user and password; a file backend's with its whole path."""
-    if url.startswith(SCHEME):
-        path = Path(url.removeprefix(SCHEME).partition("?")[0]).expanduser()
-        return f"{SCHEME}{os.path.normpath(root / path)}"
+    """Return a backend's URL without user and password; a file backend's with its whole path.
+
+    That path is plain: what the URL escapes is not escaped in it.
+    """
+    if url.startswith(FILES):
+        return f"{FILES}{find_file_folder(url, root)}"
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def find_file_folder(url: str, root: Path) -> Path:
+    """Return the folder that the CLI reads from a file backend's URL in the project `root`."""
+    raw = re.split("[?#]", url.removeprefix(FILES), maxsplit=1)[0]
+    path = Path(os.fsdecode(unquote_to_bytes(raw)))
+    return Path(os.path.normpath(root / (path.expanduser() if raw.startswith("~") else path)))
+
+
+def find_whole_url(url: str, root: Path) -> str:
+    """Return a file backend's URL with its whole path; any other URL as it is.
+
+    The CLI would put the checkout's own path in front of a relative one as it is, and then read the
+    `%` or `#` of a folder's name there as part of the URL: the state of `C#` went to its neighbour.
+    """
+    if not url.startswith(FILES) or url.removeprefix(FILES).startswith(("/", "~")):
+        return url
+    options = url.partition("?")[2]
+    return f"{_render(find_file_folder(url, root))}{f'?{options}' if options else ''}"
+
+
 def shorten(url: str) -> str:
     """Return a URL to show, without its options, which may name a secret."""
-    if url.startswith(SCHEME):
+    if url.startswith(FILES):
         return url
     return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
@@ -62,7 +100,11 @@ def digest_backend(url: str) -> str:
 
 def make_file_url(folder: Path) -> str:
     """Return the URL of a file backend in a folder; its files survive a kill at any moment."""
-    return f"{SCHEME}{folder}{PLAIN}"
+    return f"{_render(folder)}{PLAIN}"
+
+
+def _render(folder: Path) -> str:
+    return f"{FILES}{quote(os.fsencode(folder))}"
 
 
 def find_state_file(folder: Path, project: str, stack: str) -> Path | None:
@@ -77,6 +119,13 @@ def find_state_file(folder: Path, project: str, stack: str) -> Path | None:
             if found.exists():
                 return found
     return None
+
+
+def list_state_files(folder: Path, project: str) -> list[str]:
+    """Return the names of a project's stacks that a file backend's folder holds."""
+    files = (folder / ".pulumi" / "stacks" / project).glob("*.json*")
+    names = {file.name.removesuffix(".gz") for file in files}
+    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
 
 def read_resources(file: Path) -> list[Mapping[str, Any]]:
@@ -100,15 +149,3 @@ def find_locks_dir(folder: Path, project: str, stack: str) -> Path:
     https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/backend/diy/lock.go
     """
     return folder / ".pulumi" / "locks" / ORGANIZATION / project / stack
-
-
-def _find_named(root: Path) -> str:
-    """Return the backend that `Pulumi.yaml` names, empty when it names none."""
-    import yaml  # noqa: PLC0415 - most runs have the variable
-
-    try:
-        read = yaml.safe_load((root / "Pulumi.yaml").read_text())
-    except (OSError, ValueError, yaml.YAMLError):
-        return ""
-    backend = read.get("backend") if isinstance(read, Mapping) else None
-    return str(backend.get("url") or "") if isinstance(backend, Mapping) else ""

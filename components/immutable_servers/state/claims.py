@@ -13,13 +13,13 @@ from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import SettingsError
 from immutable_servers.state.backend import (
-    SCHEME,
     digest_backend,
     find_backend,
     find_state_file,
     normalize,
     shorten,
 )
+from immutable_servers.system.machine import find_machine
 
 VARIABLE = "IMMUTABLE_TAKE_OVER"
 """The name of a stack that this run may take over from another state."""
@@ -27,7 +27,7 @@ VARIABLE = "IMMUTABLE_TAKE_OVER"
 
 def make_owner(root: Path, organization: str, scope: Scope) -> Owner:
     """Return this run's state as the owner of a stack."""
-    url = normalize(find_backend(root), root)
+    url, machine = normalize(find_backend(root), root), find_machine()
     return Owner(
         backend=shorten(url),
         digest=digest_backend(url),
@@ -35,6 +35,8 @@ def make_owner(root: Path, organization: str, scope: Scope) -> Owner:
         project=scope.project,
         stack=scope.stack,
         checkout=str(root),
+        machine=machine.id,
+        host=machine.host,
     )
 
 
@@ -55,20 +57,36 @@ def claim(target: Target, ours: Owner, warn: Callable[[str], None]) -> None:
 
 
 def is_gone(owner: Owner) -> bool:
-    """Return whether a state was a file on this machine that holds the stack no more."""
-    if not owner.backend.startswith(SCHEME):
+    """Return whether a state was a file on this machine that holds the stack no more.
+
+    A path says nothing of the files of another machine.
+    """
+    if not owner.in_files or not is_here(owner):
         return False
-    folder = Path(owner.backend.removeprefix(SCHEME))
+    folder = owner.folder
     return find_state_file(folder, owner.project, owner.stack) is None
 
 
+def is_here(owner: Owner) -> bool:
+    """Return whether an owner's last run was on this machine.
+
+    A record of an earlier program does not say it, and is not believed to.
+    """
+    machine = find_machine()
+    return owner.is_on(machine.id, machine.host)
+
+
 def _is_held(found: Owner, ours: Owner) -> SettingsError:
+    host = found.host or "a machine that the record does not name"
+    facts = [
+        f"It was last updated from {found.checkout} on {host}, with its state in {found.backend}",
+        f"This run's state is in {ours.backend} on {ours.host}",
+    ]
+    if found.in_files and not is_here(found):
+        facts.append("From here nobody can see whether that state is gone")
     return SettingsError(
         f"The stack {ours.stack} of {ours.project} belongs to another checkout",
-        facts=[
-            f"It was last updated from {found.checkout}, with its state in {found.backend}",
-            f"This run's state is in {ours.backend}",
-        ],
+        facts=facts,
         todo=f"Give this stack another name: copy Pulumi.{ours.stack}.yaml, and name the copy. "
         f"To take it over with its servers: {VARIABLE}={ours.stack} ./immutable up {ours.stack}",
     )
