@@ -4,11 +4,12 @@ build {
   sources = ["source.qemu.local"]
 
   provisioner "file" {
-    sources     = ["${path.root}/files", var.sources]
-    destination = "/var/tmp"
+    source      = var.inputs
+    destination = "/var/tmp/inputs.tar"
   }
 
   provisioner "shell" {
+    execute_command  = local.execute
     environment_vars = ["LINEAGE=${var.lineage}"]
     scripts = [
       "${path.root}/provision.sh",

@@ -15,9 +15,9 @@ variable "lineage" {
   description = "JSON for /etc/immutable/image.json: image, version, parents, commit, clean, baked_at, archives."
 }
 
-variable "sources" {
+variable "inputs" {
   type        = string
-  description = "Folder with the staged sources, one folder each by its name."
+  description = "Archive of `files/` and, below `sources/`, of each source by its path; for /var/tmp."
 }
 
 variable "manifest_path" {

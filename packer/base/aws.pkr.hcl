@@ -4,28 +4,28 @@ build {
   sources = ["source.amazon-ebs.aws"]
 
   provisioner "shell" {
-    execute_command = local.sudo
+    execute_command = local.execute
     inline          = local.first_boot
   }
 
   provisioner "file" {
-    source      = "${path.root}/files"
-    destination = "/var/tmp"
+    source      = var.inputs
+    destination = "/var/tmp/inputs.tar"
   }
 
   provisioner "shell" {
-    execute_command  = local.sudo
+    execute_command  = local.execute
     environment_vars = ["LINEAGE=${var.lineage}"]
     script           = "${path.root}/provision.sh"
   }
 
   provisioner "shell" {
-    execute_command = local.sudo
+    execute_command = local.execute
     inline          = local.machine
   }
 
   provisioner "shell" {
-    execute_command = local.sudo
+    execute_command = local.execute
     script          = "${path.root}/clean.sh"
   }
 

@@ -4,21 +4,24 @@ build {
   sources = ["source.qemu.local"]
 
   provisioner "file" {
-    source      = "${path.root}/files"
-    destination = "/var/tmp"
+    source      = var.inputs
+    destination = "/var/tmp/inputs.tar"
   }
 
   provisioner "shell" {
+    execute_command  = local.execute
     environment_vars = ["LINEAGE=${var.lineage}"]
     script           = "${path.root}/provision.sh"
   }
 
   provisioner "shell" {
-    inline = local.machine
+    execute_command = local.execute
+    inline          = local.machine
   }
 
   provisioner "shell" {
-    script = "${path.root}/clean.sh"
+    execute_command = local.execute
+    script          = "${path.root}/clean.sh"
   }
 
   post-processor "manifest" {

@@ -1,7 +1,7 @@
 #!/bin/sh -eu
 # Makes the base out of the upstream distribution's image; the same on every target.
 #
-# Reads /var/tmp/files, laid over the root, and the facts from LINEAGE.
+# Reads /var/tmp/inputs.tar, of which `files/` is laid over the root, and the facts from LINEAGE.
 
 files=/var/tmp/files
 export DEBIAN_FRONTEND=noninteractive
@@ -23,11 +23,9 @@ if ! ls /var/lib/apt/lists/*_Packages >/dev/null 2>&1 || ! install_packages; the
     install_packages
 fi
 
-# Every file has root as its owner; only /usr/local/sbin holds programs.
-chown -R root:root "$files"
-find "$files" -type d -exec chmod 0755 {} +
-find "$files" -type f -exec chmod 0644 {} +
-chmod 0755 "$files/usr/local/sbin/"*
+# Every file has root as its owner; the archive's times are all the same, so that each has that of
+# the bake instead.
+tar -xmf /var/tmp/inputs.tar -C /var/tmp
 cp -a "$files/." /
 python3 -IS -m compileall -q /usr/local/lib/immutable
 install -d /etc/immutable
@@ -41,7 +39,9 @@ systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.ti
 # sshd is started by the seal's consent alone: no socket, no key made by anyone else, no other way in.
 systemctl mask --quiet ssh.socket sshd-keygen.service 'sshd@.service'
 ln -sf /dev/null /etc/systemd/system-generators/systemd-ssh-generator
-systemctl enable --quiet immutable-seal.service ssh.service nginx.service
+systemctl enable --quiet immutable-seal.service immutable-logs.service ssh.service
+# An image whose application stands behind nginx enables it; one on a port of its own does not.
+systemctl disable --quiet nginx.service
 
 # Keys only, and no password that would fit.
 usermod --password '*' root

@@ -1,19 +1,18 @@
 """`MachineImage`: one image version under a fixed name, so that a new version is a replacement."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.errors import LEAVE_NOTHING_OUT, ImageError
 from immutable_servers.images.provider import ImageProvider
+from immutable_servers.resources.outputs import drop_dependency
 from immutable_servers.settings import ImageSettings
 from immutable_servers.targets.place import Place
 from immutable_servers.targets.placed import PlacedResource
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,14 @@ class MachineImageArgs:
     Attributes:
         settings: Its section of the stack file.
         version: Computed from the checkout; the bake computes it again and refuses another.
+        digest: The same, of the digest.
         parent: The image that it is baked from.
         wanted: This run needs the artifact: it is baked when the catalog lacks it.
     """
 
     settings: ImageSettings
     version: str
+    digest: str
     place: Place
     parent: "MachineImage | None"
     wanted: bool
@@ -45,18 +46,6 @@ class Image(PlacedResource, module="immutable-servers", name="Image"):
     ) -> None:
         """Register under the image's name."""
         super().__init__(ImageProvider(), name, place, inputs, ("artifact", "details"), opts)
-
-
-def _drop_dependency(output: Output[Value]) -> Output[Value]:
-    """Return the output's value without the resource that it came from.
-
-    A resource that uses the value still waits for it, but does not depend on an image in the state.
-    Images outlive what is launched from them: a targeted update that replaces an image would write
-    a live fleet before its dependency, and the engine refuses to read such a state ("snapshot
-    integrity error").
-    """
-    future = cast("Awaitable[Value]", output.future())
-    return Output(set(), future, output.is_known(), output.is_secret())
 
 
 class MachineImage(pulumi.ComponentResource):
@@ -76,18 +65,19 @@ class MachineImage(pulumi.ComponentResource):
     ) -> None:
         """Register the image, which bakes the version or finds it."""
         super().__init__("immutable-servers:index:MachineImage", name, {}, opts)
-        self.name, self.version = name, args.version
+        self.name, self.version, self.digest = name, args.version, args.digest
         self.wanted = args.wanted
         inputs: dict[str, Input[Any]] = {
             "image": name,
             "version": args.version,
+            "digest": args.digest,
             "wanted": args.wanted,
             "parent": args.parent.details if args.parent else None,
             "image_settings": args.settings.model_dump(mode="json"),
         }
         options = ResourceOptions(parent=self, retain_on_delete=True)
         image = Image(name, args.place, inputs, options)
-        self.details = _drop_dependency(image.details).apply(self._refuse_another)
+        self.details = drop_dependency(image.details).apply(self._refuse_another)
         self.artifact = self.details.apply(lambda details: str(details.get("id", "")))
         self.register_outputs({"version": args.version, "artifact": self.artifact})
 
@@ -97,10 +87,11 @@ class MachineImage(pulumi.ComponentResource):
         Under `--exclude` and `--target` the engine hands out what the state holds of a resource
         that it leaves out: the artifact of the version before.
         """
-        if self.wanted and details.get("version") != self.version:
+        found = details.get("version"), details.get("digest") or self.digest
+        if self.wanted and found != (self.version, self.digest):
             error = ImageError(
                 f"This run leaves out the image {self.name} {self.version}",
-                facts=[f"the state holds version {details.get('version', 'none')}"],
+                facts=[f"the state holds version {found[0] or 'none'}, digest {found[1]}"],
                 todo=LEAVE_NOTHING_OUT,
             )
             raise pulumi.RunError(str(error))

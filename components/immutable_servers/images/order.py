@@ -7,6 +7,9 @@ from typing import Any
 from immutable_servers.contract.values import Artifact, Scope
 from immutable_servers.errors import SettingsError
 from immutable_servers.settings import ImageSettings
+from immutable_servers.settings.defaults import DEFAULTS, merge_defaults
+from immutable_servers.settings.models import BakeSettings
+from immutable_servers.settings.stack_files import parse_text
 from immutable_servers.targets.place import Place, read_place
 
 
@@ -17,15 +20,18 @@ class Order:
     Attributes:
         wanted: A generation or a child image needs it in this run.
         secrets: Sensitive template variables by name.
+        bake: How the bake reaches the outside; in no state either.
     """
 
     image: str
     version: str
+    digest: str
     settings: ImageSettings
     place: Place
     parent: Artifact | None
     wanted: bool
     secrets: dict[str, str] = field(repr=False, default_factory=dict)
+    bake: BakeSettings = field(repr=False, default=BakeSettings())
 
     @property
     def scope(self) -> Scope:
@@ -39,11 +45,19 @@ def read_order(props: Mapping[str, Any]) -> Order:
     return Order(
         image=props["image"],
         version=props["version"],
+        digest=props["digest"],
         settings=ImageSettings.model_validate(props["image_settings"]),
         place=read_place(props),
         parent=Artifact.from_plain(parent) if parent else None,
         wanted=bool(props["wanted"]),
     )
+
+
+def read_bake(get: Callable[[str], Any]) -> BakeSettings:
+    """Return the setting `bake`, over its default; `get` looks up a key of the configuration."""
+    handed = {key: get(key) for key in ("bake", DEFAULTS)}
+    values = {key: parse_text(text) for key, text in handed.items() if text}
+    return BakeSettings.model_validate(merge_defaults(values).get("bake") or {})
 
 
 def read_secrets(order: Order, get: Callable[[str], Any]) -> dict[str, str]:

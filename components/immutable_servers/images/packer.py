@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from immutable_servers.contract.images import Packer
@@ -19,7 +20,7 @@ from immutable_servers.images.template import (
     explain,
     explain_target_file,
     find_variables,
-    make_environment,
+    make_packer_environment,
 )
 from immutable_servers.system.places import data_dir, runtime_dir
 from immutable_servers.system.supervised import DeadlineError, run_supervised
@@ -42,22 +43,38 @@ class PackerRun(Packer):
     """Packer on one staged template; it ends with our process, and so does all that it started.
 
     Variables are arguments. Secrets are in Packer's environment alone, and a template has to
-    declare them as sensitive.
+    declare them as sensitive. Nothing else of our environment is.
     """
 
-    def __init__(self, request: BakeRequest, *, packer: str = "packer") -> None:
+    def __init__(
+        self, request: BakeRequest, *, packer: str = "packer", needed: Sequence[str] = ()
+    ) -> None:
+        """Take what to bake.
+
+        Args:
+            request: The bake.
+            packer: The program.
+            needed: Names of the variables that the target's tools need.
+        """
         self.request = request
+        self.needed = needed
         self.packer = packer
         self.ends = time.monotonic() + request.deadline
+        self.environment: Mapping[str, str] = {}
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     def build(
-        self, variables: Mapping[str, str], watch: Callable[[str], None] | None = None
+        self,
+        variables: Mapping[str, str],
+        watch: Callable[[str], None] | None = None,
+        programs: Path | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> Mapping[str, Any]:
         """Build with these variables beside the request's own.
 
         `watch` is asked each second with Packer's last line; what it raises ends Packer. A template
-        that declares `manifest_path` has a manifest post-processor that writes there.
+        that declares `manifest_path` has a manifest post-processor that writes there. What lies in
+        `programs` is found before all other programs. `environment` replaces variables of ours.
 
         Returns:
             The build's entry of the manifest post-processor; empty without `manifest_path`.
@@ -67,13 +84,14 @@ class PackerRun(Packer):
         """
         manifest = self.request.log.with_suffix(".manifest.json")
         manifest.unlink(missing_ok=True)
+        self.environment = environment
         given = [f"-var={name}={value}" for name, value in self._merge(variables, manifest).items()]
         try:
             self._run("init", [])
             self._check_secrets(given)
             self._run("validate", given)
             options = ["-color=false", "-on-error=cleanup", *given]
-            self._run("build", options, say=self.request.say, watch=watch)
+            self._run("build", options, say=self.request.say, watch=watch, programs=programs)
             return self._read_manifest(manifest)
         finally:
             manifest.unlink(missing_ok=True)
@@ -85,7 +103,7 @@ class PackerRun(Packer):
             "image": request.image,
             "version": request.version,
             "lineage": json.dumps(request.lineage, sort_keys=True),
-            "sources": str(request.sources),
+            "inputs": str(request.inputs),
             "manifest_path": str(manifest),
         }
         declared = find_variables(request.template)
@@ -113,6 +131,7 @@ class PackerRun(Packer):
         options: Sequence[str],
         say: Say | None = None,
         watch: Callable[[str], None] | None = None,
+        programs: Path | None = None,
     ) -> None:
         self.lines.clear()
         follower = _Follower(self.lines, say)
@@ -123,18 +142,21 @@ class PackerRun(Packer):
                 watch(self._find_last_line())
 
         scratch = runtime_dir(data_dir()) / f"packer-{secrets.token_hex(4)}"
+        env = make_packer_environment(scratch, self.request.secrets, self.needed, programs)
+        env |= self.environment
         try:
             code = run_supervised(
                 [self.packer, step, *options, "."],
                 cwd=self.request.template,
-                env=make_environment(scratch, self.request.secrets),
+                env={name: env[name] for name in env if self.environment.get(name) != ""},
                 deadline=max(self.ends - time.monotonic(), 0),
                 on_line=follower,
                 log=self.request.log,
-                secrets=list(self.request.secrets.values()),
+                secrets=[*self.request.secrets.values(), *self.request.masked],
                 what=f"`packer {step}`",
                 scratch=scratch,
                 watch=look,
+                less=True,
             )
         except DeadlineError as error:
             raise self._explain_deadline(step) from error

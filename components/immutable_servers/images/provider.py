@@ -9,7 +9,7 @@ from pulumi import dynamic
 
 from immutable_servers.errors import ImageError
 from immutable_servers.images.bake import check_image, provide_image
-from immutable_servers.images.order import read_order, read_secrets
+from immutable_servers.images.order import read_bake, read_order, read_secrets
 from immutable_servers.resources.dynamic import Provider
 from immutable_servers.resources.progress import start_saying
 from immutable_servers.targets.place import read_place
@@ -39,7 +39,9 @@ class ImageProvider(Provider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
         """Replace for another version, or when a needed artifact is not the catalog's."""
-        again = olds["version"] != news["version"] or _is_stale(olds, news)
+        # A state of an early program names no digest.
+        before = olds["version"], olds.get("digest") or news["digest"]
+        again = before != (news["version"], news["digest"]) or _is_stale(olds, news)
         return dynamic.DiffResult(
             changes=again,
             replaces=["version"] if again else [],
@@ -49,7 +51,8 @@ class ImageProvider(Provider):
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         """Bake or find the version."""
         order = read_order(props)
-        order = replace(order, secrets=read_secrets(order, self._find_setting))
+        secrets, bake = read_secrets(order, self._find_setting), read_bake(self._find_setting)
+        order = replace(order, secrets=secrets, bake=bake)
         artifact = provide_image(Path.cwd(), order, start_saying("bake", order.scope))
         outputs = {
             **props,
@@ -63,8 +66,12 @@ class ImageProvider(Provider):
 
 
 def _is_stale(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Return whether a needed artifact is gone, or is another one than in the last run."""
+    """Return whether a needed artifact is gone, or is another one than in the last run.
+
+    Raises:
+        ImageError: The catalog's artifact of this version has another digest.
+    """
     if not news["wanted"]:
         return False
-    found = read_place(news).load().images.find(news["image"], news["version"])
+    found = read_place(news).load().images.find(news["image"], news["version"], news["digest"])
     return found is None or found.id != olds.get("artifact")

@@ -14,12 +14,14 @@ from pathlib import Path
 from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Artifact
 from immutable_servers.errors import ImageError
+from immutable_servers.identity.copies import copy_entries
 from immutable_servers.identity.files import (
     Entry,
     Manifest,
     digest_entries,
-    find_all_entries,
     find_entries,
+    read_entries,
+    spell,
 )
 from immutable_servers.identity.inputs import (
     ImageInputs,
@@ -27,6 +29,7 @@ from immutable_servers.identity.inputs import (
     read_lock_entry,
     skip_for,
 )
+from immutable_servers.images.archive import ARCHIVE, write_archive
 from immutable_servers.images.order import Order
 from immutable_servers.images.template import TARGET_FILE, declares_source
 from immutable_servers.settings.models import ImageSettings
@@ -42,19 +45,19 @@ def stage_image(
     parent: Artifact | None,
     destination: Path,
 ) -> ImageInputs:
-    """Copy what counts in an image's version to `destination/template` and `…/sources/<name>`.
+    """Copy what counts in an image's version to `destination/template` and `…/inputs.tar`.
 
     Only content, the executable bit and links are kept; the lock is read, not copied. The target's
     Packer source is staged as `template/_target.pkr.hcl`, unless a template file of the image
     declares a `source` itself: such an image brings plugin, variables and source whole.
 
     Args:
-        project_root: The repository's root.
+        project_root: The project's folder.
         settings: The image's own.
         image: Its name.
         target: The target whose files the template's copy holds.
         parent: The parent's artifact, when the image has one.
-        destination: Made when missing; must hold neither `template` nor `sources`.
+        destination: An empty folder.
 
     Returns:
         The inputs with manifests read from the copy of the image's own files, so that their
@@ -64,22 +67,20 @@ def stage_image(
         ImageError: A file cannot be read or copied.
         SettingsError: The lock has no entry for the target, or cannot be read.
     """
-    template, sources = find_template(project_root, image), destination / "sources"
+    template, staged = find_template(project_root, image), destination / "template"
     entries = find_entries(template, root=project_root, skip=skip_for(target.name))
-    sources.mkdir(parents=True)
+    copies = {"": _copy(template, entries, staged)}
+    for name in settings.sources:
+        found = find_entries(project_root / name, root=project_root)
+        copies[name] = _copy(project_root / name, found, destination / "sources" / name)
+    _refuse_outside_links(image, staged, entries)
+    _pack(destination)
     inputs = ImageInputs(
         image=image,
         target=target.name,
         architecture=target.architecture,
-        template=_copy(template, entries, destination / "template"),
-        sources={
-            name: _copy(
-                project_root / name,
-                find_entries(project_root / name, root=project_root),
-                sources / name,
-            )
-            for name in settings.sources
-        },
+        template=copies.pop(""),
+        sources=copies,
         variables=dict(settings.variables),
         parent=settings.parent,
         parent_version=parent.version if parent else None,
@@ -103,28 +104,35 @@ def _stage_source(source: Path, template: Path) -> None:
 
 
 def _copy(source: Path, entries: Sequence[Entry], destination: Path) -> Manifest:
-    """Copy the entries and return the manifest of the copy, read without ignore files and cache."""
-    destination.mkdir(parents=True)
+    """Copy the entries and return the manifest of the copy, read without a cache."""
+    copy_entries(source, entries, destination)
+    return digest_entries(destination, read_entries(destination, [one.path for one in entries]))
+
+
+def _pack(staged: Path) -> None:
+    """Pack `files/` of the template and the sources, each an empty folder where there are none."""
+    sources, files = staged / "sources", (staged / "template" / "files").resolve()
+    if not files.is_dir():
+        files = staged / "files"
+        files.mkdir()
+    sources.mkdir(exist_ok=True)
+    write_archive(staged / ARCHIVE, {"files": files, "sources": sources})
+
+
+def _refuse_outside_links(image: str, template: Path, entries: Sequence[Entry]) -> None:
+    """Refuse links that Packer would follow to a file that is not hashed.
+
+    In `files/` any link is welcome: it is one in the image too.
+    """
     for entry in entries:
-        place = os.fsencode(destination) + b"/" + entry.path
-        try:
-            os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120 - bytes
-            _copy_entry(os.fsencode(source) + b"/" + entry.path, entry, place)
-        except OSError as error:
+        place = template / os.fsdecode(entry.path)
+        inside = Path(os.path.realpath(place)).is_relative_to(template.resolve())
+        if entry.link is not None and not entry.path.startswith(b"files/") and not inside:
             raise ImageError(
-                f"{source.name}/{entry.name} could not be copied for the bake",
-                facts=[error.strerror or str(error)],
-                todo="See that the disk has room and that no other program changes the file.",
-            ) from error
-    return digest_entries(destination, find_all_entries(destination))
-
-
-def _copy_entry(file: bytes, entry: Entry, place: bytes) -> None:
-    if entry.link is not None:
-        os.symlink(entry.link, place)  # noqa: PTH211 - bytes
-        return
-    shutil.copyfile(file, place, follow_symlinks=False)
-    os.chmod(place, 0o755 if entry.executable else 0o644)  # noqa: PTH101 - bytes
+                f"packer/{image}/{entry.name} leads out of its folder by a link",
+                facts=[f"It leads to {spell(entry.link)}, which counts in no version."],
+                todo=f"Put the file itself into packer/{image}/.",
+            )
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from immutable_servers.errors import ImageError, SetupError
+from immutable_servers.system.environment import NETWORK, make_environment
 from immutable_servers.system.places import data_dir, runtime_dir
+from immutable_servers.system.tools import run_stoppable
 
 SHOWN_LINES = 15
 CHECK_SECONDS = 60.0
@@ -22,10 +24,16 @@ MISTAKES = re.compile(
     r"|Call to unknown function|Error: Unknown (source|provisioner|post-processor)"
 )
 """Packer's words for mistakes that no value of a variable can fix."""
-COMMENT = re.compile(r"^[ \t]*/\*.*?\*/", re.MULTILINE | re.DOTALL)
+PACKER_VARIABLES = ("PACKER_PLUGIN_PATH", "PACKER_CONFIG_DIR", "PACKER_GITHUB_API_TOKEN")
+"""Of Packer's own those that say where plugins are, and from where `init` gets them."""
+COMMENT = re.compile(r"^[ \t]*/\*.*?(?:\*/|\Z)", re.MULTILINE | re.DOTALL)
+"""One that does not end takes all that follows, as Packer reads it, and no second look at it."""
 LABEL = r'[ \t]+("[^"\n]+"|[\w-]+)'
 SOURCE = re.compile(rf'^[ \t]*source{LABEL}{LABEL}[ \t]*\{{|"source"\s*:\s*[\[{{]', re.MULTILINE)
 """A `source` block, in HCL or JSON. Inside of a `build` block it has one label: it is a use."""
+SCRIPT = re.compile(r'^[ \t]*provisioner[ \t]+"shell"', re.MULTILINE)
+REACHED = re.compile(r"^[ \t]*execute_command[ \t]*=.*\.(?:execute|sudo)\b", re.MULTILINE)
+"""A line by which a shell provisioner gets what the setting `bake` hands over."""
 
 
 def check_template(
@@ -35,6 +43,7 @@ def check_template(
     cache: Path,
     packer: str = "packer",
     named: str = "",
+    needed: Sequence[str] = (),
 ) -> None:
     """Check a template as far as possible without a bake, once for each version.
 
@@ -48,6 +57,7 @@ def check_template(
         cache: A file that exists when this version was accepted before, and is made when it is now.
         packer: The program.
         named: How an error names the folder, where it is a copy.
+        needed: Names of the variables that the target's tools need.
 
     Raises:
         ImageError: With Packer's own message and line.
@@ -56,13 +66,13 @@ def check_template(
     if cache.exists():
         return
     given = [f"-var={name}={value}" for name, value in variables.items()]
-    syntax = _run(folder, [packer, "validate", "-syntax-only", *given, "."])
+    syntax = _run(folder, [packer, "validate", "-syntax-only", *given, "."], needed)
     if syntax.returncode:
         raise _refuse(folder, named, explain((syntax.stdout + syntax.stderr).splitlines()))
     given += [
         f"-var={name}={value}" for name, value in find_placeholders(folder, variables).items()
     ]
-    full = _run(folder, [packer, "validate", *given, "."])
+    full = _run(folder, [packer, "validate", *given, "."], needed)
     mistakes = find_mistakes(full.stdout + full.stderr) if full.returncode else []
     if mistakes:
         raise _refuse(folder, named, mistakes)
@@ -75,9 +85,15 @@ def declares_source(template: Path) -> bool:
     return bool(SOURCE.search(_read_text(template)))
 
 
+def takes_outside(template: Path) -> bool:
+    """Return whether every shell provisioner is run in a way that the setting `bake` reaches."""
+    text = _read_text(template)
+    return len(REACHED.findall(text)) >= len(SCRIPT.findall(text))
+
+
 def find_variables(template: Path) -> dict[str, str]:
     """Return the variables that a template's files declare: name to the block's text."""
-    pattern = r'^[ \t]*variable\s+"([^"]+)"\s*\{(?:([^\n]*)\}[ \t]*$|(.*?)^\s*\})'
+    pattern = r'^[ \t]*variable\s+"([^"]+)"\s*\{(?:([^\n]*)\}[ \t]*$|(.*?)(?:^[ \t]*\}|\Z))'
     found = re.findall(pattern, _read_text(template), re.MULTILINE | re.DOTALL)
     return {name: short or long for name, short, long in found}
 
@@ -108,22 +124,26 @@ def find_mistakes(output: str) -> list[str]:
     return lines[:SHOWN_LINES]
 
 
-def make_environment(scratch: Path, secret_values: Mapping[str, str]) -> dict[str, str]:
-    """Return Packer's environment: ours without its and Pulumi's settings, all folders private.
+def make_packer_environment(
+    scratch: Path,
+    secret_values: Mapping[str, str],
+    needed: Sequence[str] = (),
+    programs: Path | None = None,
+) -> dict[str, str]:
+    """Return Packer's environment: the common and the needed variables, all folders private.
 
-    Plugins stay where the user has them. `TMPDIR` has to be short: sockets of plugins are in it.
+    Nothing else of ours: a template's inputs are declared, and its secrets are named. Plugins stay
+    where the user has them. `TMPDIR` has to be short: sockets of plugins are in it.
     Packer is half a dozen processes that mostly wait, so they collect their garbage early.
     """
-    ours = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PKR_VAR_", "PACKER_LOG", "PULUMI_"))
-    }
+    ours = make_environment(*NETWORK, *PACKER_VARIABLES, *needed)
     private = {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1", "TMPDIR": str(scratch)}
     private["GOGC"] = os.environ.get("GOGC", "50")
     private["PACKER_CACHE_DIR"] = str(scratch / "cache")
     if "PACKER_PLUGIN_PATH" in ours:
         private["PACKER_CONFIG_DIR"] = str(scratch)
+    if programs:
+        private["PATH"] = f"{programs}{os.pathsep}{ours.get('PATH', os.defpath)}"
     return {
         **ours,
         **private,
@@ -160,20 +180,12 @@ def explain_target_file(template: Path, lines: Sequence[str]) -> list[str]:
     ]
 
 
-def _run(folder: Path, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    env = make_environment(runtime_dir(data_dir()), {})
+def _run(
+    folder: Path, argv: Sequence[str], needed: Sequence[str]
+) -> subprocess.CompletedProcess[str]:
+    env = make_packer_environment(runtime_dir(data_dir()), {}, needed)
     try:
-        return subprocess.run(
-            argv,
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=CHECK_SECONDS,
-            check=False,
-        )
+        return run_stoppable(argv, f"`{argv[0]} validate`", env, cwd=folder, seconds=CHECK_SECONDS)
     except FileNotFoundError as error:
         raise SetupError(
             f"The command `{argv[0]}` could not be started",

@@ -14,12 +14,19 @@ from typing import Any
 CREDENTIALS = Path("/run/credentials/@system")
 """Where systemd keeps what the machine's firmware handed it (systemd.exec(5), CREDENTIALS)."""
 
-VENDOR = Path("/sys/class/dmi/id/sys_vendor")
-"""Who made the machine, as its firmware says it."""
-EC2 = "Amazon EC2"
-EC2_METADATA = "169.254.169.254"
-"""Where an instance asks about itself, with a token first (IMDSv2):
-https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
+SYS = Path("/sys")
+EC2, EC2_UUID = "Amazon EC2", "ec2"
+"""The vendor of EC2's machines, as their firmware says it, and how their UUIDs begin."""
+GOOGLE = "Google"
+"""The vendor of Compute Engine's machines:
+https://docs.cloud.google.com/compute/docs/instances/detect-compute-engine"""
+DIGITALOCEAN = "DigitalOcean"
+"""The vendor of droplets, as cloud-init's `DataSourceDigitalOcean` tells them."""
+METADATA = "169.254.169.254"
+"""Where a machine of any of them asks about itself. EC2's wants a token first (IMDSv2):
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html, and Google's a
+header: https://docs.cloud.google.com/compute/docs/metadata/querying-metadata. A droplet's wants
+nothing: https://docs.digitalocean.com/reference/api/metadata/"""
 METADATA_SECONDS = 30.0
 """How long the network of a machine that boots may take."""
 FOUND, MISSING = 200, 404
@@ -42,16 +49,97 @@ def read_ec2_user_data() -> LaunchData | None:
 
     An instance without user data has none; other user data than ours fails the boot step.
     """
-    if not VENDOR.exists() or VENDOR.read_text(encoding="utf-8").strip() != EC2:
+    if not is_ec2():
         return None
-    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-    token = {"X-aws-ec2-metadata-token": _ask(EC2_METADATA, "PUT", "/latest/api/token", lifetime)}
-    document = _ask(EC2_METADATA, "GET", "/latest/user-data", token)
+    document, instance = ask_ec2("/latest/user-data", "/latest/meta-data/instance-id")
     if not document:
         return {}
     launch = json.loads(document)
-    instance = _ask(EC2_METADATA, "GET", "/latest/meta-data/instance-id", token)
     return {**launch, "server": f"{launch['service']}-{launch['generation']}-{instance}"}
+
+
+def ask_ec2(*paths: str) -> list[str]:
+    """Return what EC2's metadata says at some paths; a missing one is empty.
+
+    Raises:
+        OSError: It was not there in time.
+    """
+    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    token = {"X-aws-ec2-metadata-token": _ask(METADATA, "PUT", "/latest/api/token", lifetime)}
+    return [_ask(METADATA, "GET", path, token) for path in paths]
+
+
+def is_ec2() -> bool:
+    """Return whether this machine is an EC2 instance, as cloud-init's `identify_aws` tells it.
+
+    On Xen the vendor is `Xen`; its hypervisor has a UUID of EC2's, or the firmware one that is its
+    serial number too, perhaps with the bytes of its first part reversed:
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/identify_ec2_instances.html
+    """
+    if _read("class/dmi/id/sys_vendor") == EC2 or _is_ec2s(_read("hypervisor/uuid")):
+        return True
+    uuid = _read("class/dmi/id/product_uuid").lower()
+    return uuid == _read("class/dmi/id/product_serial").lower() and _is_ec2s(uuid)
+
+
+def read_google_metadata() -> LaunchData | None:
+    """Return the launch data of a Compute Engine instance, under a name of its own.
+
+    Its template, which is sealed, has one part; its group adds the window while that is open. An
+    instance without the first has none.
+    """
+    if _read("class/dmi/id/sys_vendor") != GOOGLE:
+        return None
+    document, window, instance = ask_google(
+        "attributes/immutable-launch", "attributes/immutable-window", "name"
+    )
+    if not document:
+        return {}
+    launch = {**json.loads(document), **(json.loads(window) if window else {})}
+    last = instance.rpartition("-")[2]
+    return {**launch, "server": f"{launch['service']}-{launch['generation']}-{last}"}
+
+
+def ask_google(*paths: str) -> list[str]:
+    """Return what Google's metadata says of this instance at some paths; a missing one is empty.
+
+    Raises:
+        OSError: It was not there in time.
+    """
+    flavour = {"Metadata-Flavor": "Google"}
+    place = "/computeMetadata/v1/instance/"
+    return [_ask(METADATA, "GET", f"{place}{path}", flavour) for path in paths]
+
+
+def read_droplet_user_data() -> LaunchData | None:
+    """Return the launch data of a droplet, which has its name; one without user data has none."""
+    if _read("class/dmi/id/sys_vendor") != DIGITALOCEAN:
+        return None
+    document = ask_droplet("/metadata/v1/user-data")
+    return json.loads(document) if document else {}
+
+
+def ask_droplet(path: str) -> str:
+    """Return what DigitalOcean's metadata says at a path; a missing one is empty.
+
+    Raises:
+        OSError: It was not there in time.
+    """
+    return _ask(METADATA, "GET", path, {})
+
+
+def _is_ec2s(uuid: str) -> bool:
+    first = uuid.lower().partition("-")[0]
+    swapped = "".join(first[at : at + 2] for at in range(len(first) - 2, -1, -2))
+    return first.startswith(EC2_UUID) or swapped.startswith(EC2_UUID)
+
+
+def _read(name: str) -> str:
+    """Return what the kernel says of the machine; empty where it says nothing."""
+    try:
+        return (SYS / name).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _ask(address: str, method: str, path: str, headers: Mapping[str, str]) -> str:
@@ -86,7 +174,12 @@ def _ask_once(address: str, method: str, path: str, headers: Mapping[str, str]) 
         connection.close()
 
 
-SOURCES: tuple[Callable[[], LaunchData | None], ...] = (read_credentials, read_ec2_user_data)
+SOURCES: tuple[Callable[[], LaunchData | None], ...] = (
+    read_credentials,
+    read_ec2_user_data,
+    read_google_metadata,
+    read_droplet_user_data,
+)
 """Asked in this order; the first answer counts."""
 
 

@@ -1,0 +1,42 @@
+# What the base's bake does on the `gcp` target, which brings the source and `local.…`.
+
+build {
+  sources = ["source.googlecompute.gcp"]
+
+  provisioner "shell" {
+    execute_command = local.execute
+    inline          = local.first_boot
+  }
+
+  provisioner "file" {
+    source      = var.inputs
+    destination = "/var/tmp/inputs.tar"
+  }
+
+  provisioner "shell" {
+    execute_command  = local.execute
+    environment_vars = ["LINEAGE=${var.lineage}"]
+    script           = "${path.root}/provision.sh"
+  }
+
+  provisioner "shell" {
+    execute_command = local.execute
+    inline          = local.machine
+  }
+
+  provisioner "shell" {
+    execute_command = local.execute
+    script          = "${path.root}/clean.sh"
+  }
+
+  provisioner "shell" {
+    execute_command = local.execute
+    inline          = local.last
+    skip_clean      = true
+  }
+
+  post-processor "manifest" {
+    output      = var.manifest_path
+    custom_data = { version = var.version }
+  }
+}
