@@ -1,6 +1,5 @@
 """Turns a stack file into the graph: what `__main__.py` calls, in its order."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,23 +9,32 @@ from typing import Any
 import pulumi
 from pulumi import ResourceOptions
 
+from immutable_servers.contract.front import Front
 from immutable_servers.contract.graph import Graph
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import ImmutableError
 from immutable_servers.generations.leftovers import Leftovers
 from immutable_servers.identity import ImageVersion
+from immutable_servers.identity.commits import find_unfetched
 from immutable_servers.images.component import MachineImage, MachineImageArgs
 from immutable_servers.images.staging import remove_left_stagings
 from immutable_servers.ledger.reader import parse_ledgers, read_last_output
 from immutable_servers.ledger.records import ServiceLedger, State
+from immutable_servers.planning.lasting import refuse_short_credentials
 from immutable_servers.planning.requests import read_request
 from immutable_servers.planning.service import Plan
 from immutable_servers.planning.stack import StackPlan, plan_stack
-from immutable_servers.planning.wish import make_routes
+from immutable_servers.planning.wish import make_fronts, make_routes
+from immutable_servers.resources.declared import note_declared
+from immutable_servers.resources.outputs import wait_for_exports
 from immutable_servers.service import Service, ServiceArgs
 from immutable_servers.settings import Settings, load_settings
+from immutable_servers.settings.stack_files import choose_values
 from immutable_servers.state.claims import claim, make_owner
+from immutable_servers.system.places import make_private_places
+from immutable_servers.system.unfit_places import refuse_unfit_places
 from immutable_servers.targets.place import Place
+from immutable_servers.text.printable import make_safe
 from immutable_servers.traffic.verdict import Verdict
 
 
@@ -40,24 +48,14 @@ def plain_errors() -> Iterator[None]:
 
 
 def read_settings(project_root: Path) -> Settings:
-    """Read the stack's settings from Pulumi's configuration, all mistakes at once."""
-    name = pulumi.get_project()
-    values: dict[str, Any] = {}
-    for key, text in pulumi.runtime.get_config_env().items():
-        namespace, _, rest = key.partition(":")
-        if namespace == name:
-            values[rest] = _parse_value(text)
+    """Read the stack's settings, from its file and as the engine hands them over."""
+    prefix = f"{pulumi.get_project()}:"
+    every = pulumi.runtime.get_config_env()
+    ours = {key: text for key, text in every.items() if key.startswith(prefix)}
+    handed = {key.removeprefix(prefix): text for key, text in ours.items()}
+    secrets = {key.removeprefix(prefix) for key in ours if pulumi.runtime.is_config_secret(key)}
+    values = choose_values(project_root, pulumi.get_stack(), handed, secrets)
     return load_settings(values, project_root)
-
-
-def _parse_value(text: str) -> Any:  # noqa: ANN401 - whatever the stack file holds
-    """Read a value as the engine hands it over: JSON for structures, else plain text."""
-    if text[:1] in "[{":
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            return text
-    return text
 
 
 @dataclass
@@ -66,6 +64,7 @@ class ImmutableStack:
 
     Attributes:
         planned: All that was decided before anything is registered.
+        fronts: How each service's own address is asked.
     """
 
     root: Path
@@ -73,6 +72,7 @@ class ImmutableStack:
     place: Place
     graph: Graph
     planned: StackPlan
+    fronts: dict[str, Front]
     balancer: pulumi.CustomResource
     images: dict[str, MachineImage] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
@@ -85,25 +85,37 @@ class ImmutableStack:
             ImmutableError: Settings, lock, ledger or target cannot be read.
         """
         root = Path.cwd()
+        refuse_unfit_places(root)
+        make_private_places(root)
         settings = read_settings(root)
         scope = Scope(pulumi.get_project(), pulumi.get_stack())
         place = Place(settings.target, settings.target_settings, scope)
         target = place.load()
+        target.ask_once()
         ours = make_owner(root, pulumi.get_organization(), scope)
-        claim(target, ours, pulumi.log.warn)
+        claim(target, ours, lambda text: pulumi.log.warn(make_safe(text)))
         exported = parse_ledgers(read_last_output())
         planned = plan_stack(root, settings, place, target, exported, request=read_request())
-        if not pulumi.runtime.is_dry_run():
+        for note in find_unfetched(root, [one.inputs for one in planned.versions.values()]):
+            pulumi.log.warn(make_safe(note))
+        fronts = make_fronts(settings, target)
+        if not pulumi.runtime.is_dry_run():  # a preview has credentials of its own
+            refuse_short_credentials(settings, planned.plans, fronts, target.find_credentials_end())
+            services = {name: fronts[name].to_plain() for name in planned.plans}
             remove_left_stagings(root)
             target.ownership.begin_update(ours, planned.declared)
+            note_declared(scope.stack, settings.target, services, planned.declared)
         graph = target.start_graph(scope, ours)
+        sizes = {service.size for service in settings.services.values()}
+        routes, opts = make_routes(settings), ResourceOptions(protect=True)
         return cls(
             root=root,
             settings=settings,
             place=place,
             graph=graph,
             planned=planned,
-            balancer=graph.declare_balancer(make_routes(settings), ResourceOptions(protect=True)),
+            fronts=fronts,
+            balancer=graph.declare_balancer(routes, sizes, opts),
         )
 
     @property
@@ -120,6 +132,7 @@ class ImmutableStack:
             MachineImageArgs(
                 settings=settings,
                 version=self.planned.versions[name].version,
+                digest=self.planned.versions[name].digest,
                 place=self.place,
                 parent=parent,
                 wanted=self.planned.is_wanted(name),
@@ -144,22 +157,29 @@ class ImmutableStack:
                 ledger=self.planned.known[name].ledger,
                 artifact=self.images[settings.image].artifact,
                 place=self.place.of(name),
+                front=self.fronts[name],
                 balancer=self.balancer,
                 graph=self.graph,
             ),
         )
         for note in plan.notes:
-            pulumi.log.warn(f"{name}: {note}", service)
+            pulumi.log.warn(make_safe(f"{name}: {note}"), service)
         self.services[name] = service
 
     def declare_verdict(self) -> None:
         """Declare the end of the run: it fails for a failed candidate, or deletes leftovers."""
-        verdict = Verdict({name: service.result for name, service in self.services.items()})
+        plans = self.planned.plans
+        unverified = [name for name, plan in plans.items() if plan.serves_unverified]
+        results = {name: service.result for name, service in self.services.items()}
+        advice = {name: service.advice for name, service in self.services.items()}
+        # What it ends is recorded by then: the ledger keeps who logged in to a candidate.
+        after = ResourceOptions(depends_on=wait_for_exports())
+        verdict = Verdict(results, unverified, advice, after)
         Leftovers(
             self.place,
             {
                 name: find_leftovers(plan, self.planned.known[name].recorded)
-                for name, plan in self.planned.plans.items()
+                for name, plan in plans.items()
             },
             {name: service.drain for name, service in self.settings.services.items()},
             verdict.id,

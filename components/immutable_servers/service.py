@@ -1,6 +1,6 @@
 """One service: its release, its generations, its traffic, and its part of the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -8,11 +8,12 @@ from typing import Any
 import pulumi
 from pulumi import Input, Output, ResourceOptions
 
+from immutable_servers.contract.front import Front
 from immutable_servers.contract.graph import Graph
 from immutable_servers.generations.generation import Generation, GenerationArgs
 from immutable_servers.generations.release import Release
 from immutable_servers.ledger.pin import render_pin
-from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.ledger.records import Record, ServiceLedger, State, render_place
 from immutable_servers.planning.service import Plan
 from immutable_servers.settings import ServiceSettings
 from immutable_servers.targets.place import Place
@@ -29,6 +30,7 @@ class ServiceArgs:
         plan: What this run declares.
         ledger: What is known of its generations.
         artifact: The id of the image that a fresh generation is launched from.
+        front: How its own address is asked.
         balancer: The stack's load balancer.
     """
 
@@ -37,6 +39,7 @@ class ServiceArgs:
     ledger: ServiceLedger
     artifact: Input[str]
     place: Place
+    front: Front
     balancer: pulumi.CustomResource
     graph: Graph = field(repr=False)
 
@@ -47,12 +50,14 @@ class Service(pulumi.ComponentResource):
     Attributes:
         live: The generation that serves after the run.
         result: The verdict on its desired generation, for the stack's `Verdict`.
+        advice: What the reader may do about a failure, for the same.
         ledger: Its generations' records and its pin.
         traffic: Its pointer at the balancer.
     """
 
     live: Output[str]
     result: dict[str, Input[Any]]
+    advice: dict[str, Input[Any]]
     ledger: dict[str, Any]
 
     def __init__(self, name: str, args: ServiceArgs, opts: ResourceOptions | None = None) -> None:
@@ -62,15 +67,16 @@ class Service(pulumi.ComponentResource):
         child = ResourceOptions(parent=self)
         shares = Shares(name, args.place, args.ledger.live, child)
         Release(name, plan.desired.generation, plan.desired.images, child)
-        others = [self._declare(args, record) for record in plan.others]
+        others = {record.generation: self._declare(args, record) for record in plan.others}
         desired = self._declare(args, plan.desired)
         self.traffic = Traffic(
             name,
             args.place,
             desired.ready_generation,
             desired.verified_launch,
-            [generation.retirement.id for generation in [desired, *others]],
+            [generation.retirement.id for generation in [desired, *others.values()]],
             shares.id,
+            args.front.to_plain(),
             _describe_canary(args),
             ResourceOptions(parent=self, protect=True),
         )
@@ -82,7 +88,14 @@ class Service(pulumi.ComponentResource):
             "live": self.live,
             "fault": _find_fault(plan, self.traffic),
         }
-        self.ledger = _render_ledger(args, desired.record, self.traffic)
+        leaves = _leaves(args)
+        self.advice = {
+            "inspection": _list_logs(args) if leaves else desired.inspection,
+            "todo": desired.todo,
+            "leaves": leaves,
+        }
+        verdicts = {generation: other.verified for generation, other in others.items()}
+        self.ledger = _render_ledger(args, desired.record, verdicts, self.traffic)
         self.register_outputs({"live": self.live})
 
     def _declare(self, args: ServiceArgs, record: Record) -> Generation:
@@ -102,7 +115,9 @@ class Service(pulumi.ComponentResource):
                 frozen=not (wished and args.plan.fresh),
                 servers=args.plan.servers if wished else record.servers,
                 checks=args.plan.checks if wished else record.checks,
+                planned=args.plan.source_checks,
                 folders=tuple(args.settings.checks),
+                checks_env=args.settings.checks_env,
                 # These commands prepare the way forward; a service that went back needs none.
                 before_traffic=() if args.plan.pin else args.settings.before_traffic,
                 drain=args.settings.drain,
@@ -120,6 +135,19 @@ def _describe_canary(args: ServiceArgs) -> dict[str, Any] | None:
     return dict(canary) if canary and not args.plan.desired.left_at else None
 
 
+def _leaves(args: ServiceArgs) -> bool:
+    """Return whether `up` removes the desired generation after it failed: one serves beside it."""
+    live, desired = args.ledger.live, args.plan.desired.generation
+    return args.settings.on_failure == "remove" and live not in ("", desired)
+
+
+def _list_logs(args: ServiceArgs) -> list[str]:
+    """Return how to read what servers have printed that are gone, where the target keeps it."""
+    scope, generation = args.place.scope, args.plan.desired.generation
+    command = f"./immutable logs {scope.service} --generation {generation} --stack {scope.stack}"
+    return [f"all that its servers printed: {command}"] if args.place.load().consoles_hint else []
+
+
 def _find_fault(plan: Plan, traffic: Traffic) -> Output[str]:
     """Return the fault that the desired generation showed under traffic, empty for another's."""
     desired = plan.desired.generation
@@ -129,21 +157,35 @@ def _find_fault(plan: Plan, traffic: Traffic) -> Output[str]:
 
 
 def _render_ledger(
-    args: ServiceArgs, desired: Output[dict[str, Any]], traffic: Traffic
+    args: ServiceArgs,
+    desired: Output[dict[str, Any]],
+    verdicts: Mapping[str, Output[dict[str, str]]],
+    traffic: Traffic,
 ) -> dict[str, Any]:
-    """Return the service's part of the ledger, as the stack exports it."""
+    """Return the service's part of the ledger, as the stack exports it.
+
+    Args:
+        args: The service's.
+        desired: The record of the desired generation.
+        verdicts: What the verifications of the other declared generations say in this run.
+        traffic: The service's pointer.
+    """
     live = traffic.live
     # Earlier records are plain values: had they been outputs, a failure of this run would turn them
     # into the engine's unknown string. State and `left_at` must follow the traffic; a reader that
     # finds an unknown state asks the target instead.
-    generations: dict[str, Any] = {
-        record.generation: {
+    generations: dict[str, Any] = {}
+    for record in args.ledger.list_kept(args.plan.desired.generation):
+        # What a run verified that died after the move: its verification in the state still says so.
+        verified = record.verified or verdicts.get(record.generation, {})
+        generations[record.generation] = {
             **record.to_plain(),
-            "state": live.apply(partial(_find_state_after, args.plan, record)),
+            "verified": verified,
+            "state": Output.all(live, verified).apply(
+                partial(_find_state_after, args.plan, record)
+            ),
             "left_at": live.apply(partial(find_left_at, args.plan, record)),
         }
-        for record in args.ledger.list_kept(args.plan.desired.generation)
-    }
     # All of the desired record depends on this run. When the run fails it is lost here, and the
     # copy that the target keeps with the fleet takes its place.
     generations[args.plan.desired.generation] = Output.all(
@@ -155,18 +197,23 @@ def _render_ledger(
             **_find_desired_state({**found[0], "fault": found[2]}, found[1]),
         }
     )
-    return {"pin": render_pin(args.plan.pin), "generations": generations}
+    return {
+        "pin": render_pin(args.plan.pin),
+        "place": render_place(args.ledger.place),
+        "generations": generations,
+    }
 
 
-def _find_state_after(plan: Plan, record: Record, live: str) -> str:
-    """Return the state of an earlier generation once traffic is where it is."""
+def _find_state_after(plan: Plan, record: Record, found: Sequence[Any]) -> str:
+    """Return the state of an earlier generation, by who is live and by its own verdict."""
+    live, verified = found
     if live == record.generation:
         return str(State.LIVE)
     if live != plan.desired.generation or record.state is State.RETIRED:
         return str(record.state)
     if record in plan.going:
         return str(State.RETIRED)
-    return str(State.STANDBY if record.verified and not record.fault else State.CANDIDATE)
+    return str(State.STANDBY if verified and not record.fault else State.CANDIDATE)
 
 
 def find_left_at(plan: Plan, record: Record, live: str) -> int:

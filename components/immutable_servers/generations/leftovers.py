@@ -10,8 +10,10 @@ from typing import Any
 from pulumi import Input, ResourceOptions
 
 from immutable_servers.contract.guard import refuse_if_serving
+from immutable_servers.resources.declared import find_declared
 from immutable_servers.targets.place import Place
 from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
+from immutable_servers.traffic.settling import wait_until_left
 
 NAME = "leftovers"
 
@@ -35,6 +37,7 @@ class LeftoversProvider(PlacedProvider):
             for generation in generations:
                 at = site.of(service, generation)
                 refuse_if_serving(at.target.balancer.find_weights(at.scope), at.scope)
+                wait_until_left(at.place, find_declared().services.get(service), at.say)
                 at.target.balancer.drain(at.scope, float(props["drains"][service]), at.say)
                 at.target.fleets.delete(at.scope)
                 at.target.access.delete_key(at.scope)

@@ -44,10 +44,10 @@ def choose(wish: Wish, known: KnownService) -> Choice:
     if live and wish.again:
         asked = known.find_failed(wish) or live
         return _make_again(asked, f"is replaced by hand ({wish.again})", wish, known, pin)
-    # What a rollback left does not come back by itself after `resume`. Another version does, and
-    # drops the pin.
+    # What a rollback left does not come back by itself after `resume`. Another generation does,
+    # and drops the pin.
     stays = None
-    if pin and pin.held == wish.version:
+    if pin and known.is_left(pin.held, wish):
         stays = live or known.ledger.generations.get(pin.instead or "")
     chosen = _choose_held(stays, wish, known) if stays else _choose_by_source(wish, known)
     if live and chosen.record.generation == live.generation and _is_too_old(live, wish):
@@ -90,11 +90,11 @@ def _choose_pinned(pin: Pinned, wish: Wish, known: KnownService) -> Choice:
 
 
 def _choose_held(record: Record, wish: Wish, known: KnownService) -> Choice:
-    """Keep the generation of a rollback while the source gives the version that it left."""
+    """Keep the generation of a rollback while source and settings give the one that it left."""
     chosen = _choose_same(record, wish, known)
     note = (
-        f"version {wish.version} was left by a rollback: generation {chosen.record.generation}"
-        " stays until the source gives another, or `./immutable resume --now`"
+        f"what a rollback left is held off: generation {chosen.record.generation} stays until the"
+        " source or the settings change, or `./immutable resume --now`"
     )
     pin, notes = known.ledger.pin, (*chosen.notes, note)
     return replace(chosen, pin=pin, notes=notes, follows=False)
@@ -112,21 +112,36 @@ def _choose_same(record: Record, wish: Wish, known: KnownService) -> Choice:
 
 
 def _choose_by_source(wish: Wish, known: KnownService) -> Choice:
-    """Choose the live or else the last round of the wished make; begin the next if it is unfit."""
+    """Choose the live or else the last round of the wished make; begin the next if none is fit."""
     rounds = known.find_rounds(wish)
     if not rounds:
         return Choice(_begin(wish, known, 0), fresh=True)
     live = [record for record in rounds if record.state is State.LIVE]
     last = (live or rounds)[-1]
     unfit = known.find_fault(last, wish)
+    if unfit:
+        fit = [record for record in rounds if _replaces(record, last, wish, known)]
+        last, unfit = (fit[-1], "") if fit else (last, unfit)
     if not unfit:
         failed = last.fault and last.state is not State.LIVE
         notes = (describe_failure(last),) if failed else ()
-        record = replace(last, data_version=wish.data_version)
+        # An early program's record learns what the catalog's artifact of its version has proven.
+        digest = last.digest or ("" if wish.version in wish.gone else wish.digest)
+        record = replace(last, data_version=wish.data_version, digest=digest)
         return Choice(record, fresh=False, notes=notes)
     next_round = rounds[-1].round + 1
     note = f"generation {last.generation} {unfit}: made again as round {next_round}"
     return Choice(_begin(wish, known, next_round), fresh=True, notes=(note,))
+
+
+def _replaces(record: Record, unfit: Record, wish: Wish, known: KnownService) -> bool:
+    """Return whether another round serves in place of an unfit one.
+
+    A later one may have been begun by a run that failed; an earlier one has to be a standby: what
+    came after it may have been retired before it served.
+    """
+    is_due = record.round > unfit.round or bool(record.verified)
+    return is_due and not record.fault and not known.find_fault(record, wish)
 
 
 def describe_failure(record: Record) -> str:
@@ -163,6 +178,7 @@ def _wish_for(record: Record, wish: Wish) -> Wish:
         wish,
         image=record.image,
         version=record.version,
+        digest=record.digest,
         images=record.images,
         launch=record.launch,
         commit=record.commit,
@@ -173,13 +189,13 @@ def _wish_for(record: Record, wish: Wish) -> Wish:
 def _begin(wish: Wish, known: KnownService, round_: int) -> Record:
     """Return the record of a round that does not exist yet.
 
-    The balancer may still point to a generation that has neither fleet nor record, because its
-    fleet was lost before a run recorded it. Its id is not used again: the new servers would get
-    traffic before they are verified.
+    An id that is in use is not used again: another make may have the same eight digits. Nor is one
+    that the balancer still points to when its fleet was lost before a run recorded it: the new
+    servers would get traffic before they are verified.
     """
     shape = {"digest": wish.shape}
     generation = compute_generation_id(wish.version, wish.launch, shape, round_)
-    if generation in known.traffic:
+    if generation in known.traffic or generation in known.ledger.generations:
         return _begin(wish, known, round_ + 1)
     return Record(
         generation=generation,
@@ -196,4 +212,5 @@ def _begin(wish: Wish, known: KnownService, round_: int) -> Record:
         commit=wish.commit,
         checks=wish.checks,
         data_version=wish.data_version,
+        digest=wish.digest,
     )

@@ -78,7 +78,7 @@ def read_request() -> Request:
 
 
 def release(pin: Pin) -> HeldOff | None:
-    """Return what `resume` leaves of a pin: it holds off the version that the rollback left."""
+    """Return what `resume` leaves of a pin: it holds off the generation that the rollback left."""
     if isinstance(pin, Pinned):
         return HeldOff(pin.left, instead=pin.generation) if pin.left else None
     return pin

@@ -19,6 +19,7 @@ class Plan:
         desired: Where traffic goes once it is verified; its state says how far it is.
         servers: How many servers `desired` shall have.
         checks: Digest of the checks that `desired` must have passed.
+        source_checks: Digest of the checks as the plan read them: those that a run executes.
         fresh: It was never launched: this run makes it.
         follows: The source asks for it, and not a pin or a request to stay.
         proves: The checks changed: they are to pass on one fresh server of its artifact.
@@ -40,6 +41,17 @@ class Plan:
     pin: Pin | None = None
     decided_at: int = 0
     notes: tuple[str, ...] = ()
+    source_checks: str = ""
+
+    @property
+    def serves_unverified(self) -> bool:
+        """Return whether `desired` has the traffic already, and no verdict in the ledger."""
+        return self.desired.state is State.LIVE and not self.desired.verified
+
+    @property
+    def launches(self) -> bool:
+        """Return whether the run makes new servers, be it one to prove checks on."""
+        return self.proves or self.fresh
 
     @property
     def bakes(self) -> bool:
@@ -60,15 +72,39 @@ def decide(wish: Wish, known: KnownService) -> Plan:
         named = [records.get(generation) for generation in wish.retiring]
         going = [record for record in named if record and record.generation != desired]
         return _make_plan(chosen, (), going, wish, find_lost(known))
-    # A live fleet that lacks servers for good is no way back: it goes once `desired` serves.
+    # A live fleet that lacks servers for good, or that never passed, is no way back: it goes once
+    # `desired` serves.
     live = [r for r in known.list_in(State.LIVE) if r.generation != desired]
-    live = [record for record in live if known.can_have(record, 0, wish)]
+    live = [r for r in live if known.can_have(r, 0, wish) and known.is_way_back(r)]
     standbys = sort_standbys(known, wish.standbys, wish.now, desired)
     others = [*live[: wish.standbys.keep], *standbys.kept]
     staying = {desired, *(record.generation for record in others)}
     going = [r for r in records.values() if r.generation in known.fleets.keys() - staying]
     due = [f"standby {generation} {why}" for generation, why in standbys.due.items()]
-    return _make_plan(chosen, others, going, wish, [*due, *find_lost(known)])
+    notes = [*due, *find_lost(known), *find_unverified(known), *find_unknown(known, going)]
+    return _make_plan(chosen, others, going, wish, notes)
+
+
+def find_unverified(known: KnownService) -> list[str]:
+    """Return a note when what serves has no verdict in the ledger."""
+    live = known.live
+    if live is None or live.verified:
+        return []
+    note = (
+        f"generation {live.generation} serves and the ledger has no verdict on it: a run died, or"
+        " somebody moved the traffic by hand"
+    )
+    return [note]
+
+
+def find_unknown(known: KnownService, going: Sequence[Record]) -> list[str]:
+    """Return a note for each generation that goes because the state was lost, or never knew it."""
+    return [
+        f"generation {record.generation} goes: the state does not know it, so nobody can say that"
+        " it was verified"
+        for record in going
+        if record.generation not in known.recorded.generations
+    ]
 
 
 def _make_plan(
@@ -81,6 +117,8 @@ def _make_plan(
     record = chosen.record
     # Checks are those of the source: while it is not followed, changed ones are not run.
     changed = chosen.follows and record.checks != wish.checks
+    # What never passed is verified in this run, by what the checkout has.
+    wished = chosen.follows or chosen.fresh or not record.verified
     proves = changed and bool(record.verified) and not chosen.fresh
     if proves and wish.version in wish.gone:
         notes = [*notes, f"artifact {wish.version} is gone: baked again, for the changed checks"]
@@ -88,7 +126,8 @@ def _make_plan(
         desired=record,
         # A service that stays keeps its count too: the request is not about it.
         servers=record.servers if wish.stays and not chosen.fresh else wish.servers,
-        checks=wish.checks if chosen.follows or chosen.fresh else record.checks,
+        checks=wish.checks if wished else record.checks,
+        source_checks=wish.checks,
         fresh=chosen.fresh,
         follows=chosen.follows,
         proves=proves,

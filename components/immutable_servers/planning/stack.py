@@ -8,19 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from immutable_servers.contract.images import Images
+from immutable_servers.contract.location import Location
 from immutable_servers.contract.target import Target
-from immutable_servers.contract.values import Artifact
+from immutable_servers.contract.values import Artifact, Launch
 from immutable_servers.errors import SettingsError
 from immutable_servers.identity import ImageVersion, compute_versions
 from immutable_servers.identity.checks import digest_checks
 from immutable_servers.ledger.records import ServiceLedger, State
 from immutable_servers.planning.known import KnownService, ask_service, trust_ledger
+from immutable_servers.planning.moved import refuse_moved
 from immutable_servers.planning.requests import Request
 from immutable_servers.planning.service import Plan, decide
-from immutable_servers.planning.usable import find_gone, find_usable
-from immutable_servers.planning.wish import make_wish
+from immutable_servers.planning.usable import find_gone, find_usable, refuse_others, refuse_revoked
+from immutable_servers.planning.wish import find_chain, make_routes, make_wish
 from immutable_servers.settings import Settings
-from immutable_servers.system.git import Commit, read_commit
+from immutable_servers.system.git import read_commit
 from immutable_servers.targets.place import Place
 
 NO_REQUEST = Request()
@@ -40,7 +42,7 @@ class StackPlan:
     """
 
     settings: Settings
-    commit: Commit
+    commit: str
     versions: dict[str, ImageVersion]
     baked: Mapping[str, Artifact | None] | None
     recorded: dict[str, ServiceLedger]
@@ -58,14 +60,18 @@ class StackPlan:
 
     def is_wanted(self, name: str) -> bool:
         """Return whether a run needs the image's artifact."""
-        users = [n for n, service in self.settings.services.items() if service.image == name]
         children = [n for n, image in self.settings.images.items() if image.parent == name]
-        if not users and not children:
+        if not children and name not in {one.image for one in self.settings.services.values()}:
             return True
         baked = self.baked or {}
-        return any(self.plans[user].bakes for user in users if user in self.plans) or any(
+        return self.is_launched(name) or any(
             baked.get(child) is None and self.is_wanted(child) for child in children
         )
+
+    def is_launched(self, name: str) -> bool:
+        """Return whether a run launches servers from the image's artifact."""
+        services = self.settings.services
+        return any(plan.bakes for n, plan in self.plans.items() if services[n].image == name)
 
     def find_fate(self, name: str) -> str:
         """Return `found`, `to be baked`, `not needed`; `not asked` without a catalog."""
@@ -98,20 +104,23 @@ def plan_stack(
         offline: Trust the ledgers, and ask neither catalog nor fleets nor balancer.
 
     Raises:
-        ImmutableError: A lock, a folder, a ledger or the target cannot be read, or a service that
-            serves is not in the settings.
+        ImmutableError: A lock, a folder, a ledger or the target cannot be read, a service that
+            serves is not in the settings, or the servers are at another place.
     """
+    here = refuse_moved(place, target, exported, offline=offline)
     if not offline and not request.retire:
         unnamed = exported.keys() - settings.services.keys() - {*request.given_up}
         refuse_unnamed(sorted(unnamed), place, target)
+        target.balancer.refuse_routes(place.scope, make_routes(settings))
     commit = read_commit(root)
     versions = compute_versions(root, settings, target.architecture)
     recorded = request.apply_to(exported)
-    known = _find_known(settings, place, recorded, None if offline else target)
+    known = _find_known(settings, place, recorded, here, None if offline else target)
     catalog = None if offline else target.images
-    baked = {n: catalog.find(n, v.version) for n, v in versions.items()} if catalog else None
+    baked = find_baked(versions, catalog) if catalog else None
     # Without a bake no server can be launched of a version that the catalog lacks.
     unbaked = {versions[image].version for image, found in (baked or {}).items() if not found}
+    found = [artifact for artifact in (baked or {}).values() if artifact]
     plans: dict[str, Plan] = {}
     for name, service in settings.services.items():
         checks = digest_checks([root / folder for folder in service.checks])
@@ -121,17 +130,63 @@ def plan_stack(
         # `retire` launches nothing, so a service that serves nothing is not declared at all.
         if request.retire and plan.desired.state is not State.LIVE:
             continue
+        if catalog:
+            if plan.launches:
+                launch = Launch.from_plain(plan.desired.launch)
+                target.refuse_launch(place.of(name).scope, launch)
+            refuse_others(plan, known[name], catalog)
+            plan = refuse_revoked(plan, known[name], catalog, found)
         plans[name] = _choose_artifact(plan, catalog)
-    return StackPlan(settings, commit, versions, baked, recorded, known, plans)
+    planned = StackPlan(settings, commit, versions, baked, recorded, known, plans)
+    if catalog:
+        refuse_unfit(planned, catalog)
+    return planned
+
+
+def find_baked(versions: Mapping[str, ImageVersion], catalog: Images) -> dict[str, Artifact | None]:
+    """Return what the catalog holds of each of the checkout's versions.
+
+    Raises:
+        ImageError: An artifact has another digest.
+    """
+    return {name: catalog.find(name, one.version, one.digest) for name, one in versions.items()}
+
+
+def refuse_unfit(planned: StackPlan, catalog: Images) -> None:
+    """Refuse to launch or bake from images that cannot be used, so that the preview fails.
+
+    An image that was baked already and that no service runs is none of a rollback's business.
+
+    Raises:
+        ImageError: One, or a parent, is revoked; or its name is taken by an artifact that does not
+            say what it is.
+        ImmutableError: The target's settings do not fit an artifact, or this machine a bake.
+    """
+    for name in filter(planned.is_wanted, planned.versions):
+        there = (planned.baked or {}).get(name)
+        if there and not planned.is_launched(name):
+            continue
+        chain = find_chain(planned.settings, name)
+        versions = {image: planned.versions[image].version for image in chain}
+        what = f"Nothing is launched from image {name} {versions[name]}"
+        catalog.refuse_revoked(what, versions)
+        for image in [name] if there else chain:
+            catalog.refuse_unfit((planned.baked or {}).get(image))
+        if there is None:
+            catalog.refuse_unproven(name, versions[name])
 
 
 def _find_known(
-    settings: Settings, place: Place, recorded: Mapping[str, ServiceLedger], target: Target | None
+    settings: Settings,
+    place: Place,
+    recorded: Mapping[str, ServiceLedger],
+    here: Location,
+    target: Target | None,
 ) -> dict[str, KnownService]:
     """Return what is known of each service, by the ledger alone without a target."""
     known: dict[str, KnownService] = {}
     for name in settings.services:
-        ledger = recorded.get(name, ServiceLedger())
+        ledger = replace(recorded.get(name, ServiceLedger()), place=here)
         scope = place.of(name).scope
         known[name] = ask_service(scope, target, ledger) if target else trust_ledger(name, ledger)
     return known

@@ -11,7 +11,7 @@ from immutable_servers.planning.wish import Policy
 
 @dataclass(frozen=True)
 class Standbys:
-    """The standbys of a service, the newest first.
+    """The standbys of a service, the one that served last first.
 
     Attributes:
         kept: Those that can take traffic at once, and stay.
@@ -28,16 +28,19 @@ def sort_standbys(known: KnownService, policy: Policy, now: float, desired: str)
     """Return which standbys stay beside the generation `desired`, and which go."""
     whole: list[Record] = []
     due: dict[str, str] = {}
-    for record in known.list_in(State.STANDBY):
+    for record in known.list_left(State.STANDBY):
         if record.generation == desired:
             continue
-        why = _find_reason(record, known.fleets[record.generation], policy, now)
+        inspected = known.find_inspection(record)
+        why = f"cannot serve ({inspected}): it is dropped" if inspected else ""
+        why = why or _find_reason(record, known.fleets[record.generation], policy, now)
         if why:
             due[record.generation] = why
         else:
             whole.append(record)
     # Once traffic has moved to `desired`, what is live now is a standby and takes a place.
-    left = [record for record in known.list_in(State.LIVE) if record.generation != desired]
+    live = [record for record in known.list_in(State.LIVE) if record.generation != desired]
+    left = [record for record in live if known.is_way_back(record)]
     room = max(policy.keep - len(left), 0)
     return Standbys(tuple(whole[:room]), due, tuple(whole[room:]))
 

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from immutable_servers.contract.front import Front
 from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Launch, Route
 from immutable_servers.errors import SettingsError
 from immutable_servers.identity import ImageVersion
 from immutable_servers.planning.requests import Request
 from immutable_servers.settings import ServiceSettings, Settings
-from immutable_servers.system.git import Commit
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Wish:
         stays: What serves goes on serving, whatever the source says.
         gone: Versions of the checkout and of fleets lacking servers that the catalog lacks.
         retiring: These generations go, and nothing else is done; None in every other run.
+        digest: The image's digest; empty for another round of an early program's generation.
     """
 
     image: str
@@ -61,6 +62,7 @@ class Wish:
     stays: bool = False
     gone: frozenset[str] = frozenset()
     retiring: tuple[str, ...] | None = None
+    digest: str = ""
 
 
 def make_launch(settings: ServiceSettings) -> Launch:
@@ -71,15 +73,30 @@ def make_launch(settings: ServiceSettings) -> Launch:
         health=settings.health,
         env=dict(settings.env),
         overrides=dict(settings.launch_overrides),
+        generation_header=settings.generation_header,
     )
 
 
 def make_routes(settings: Settings) -> list[Route]:
     """Return what the balancer listens for: a route for each service."""
-    return [
-        Route(name, service.route.port or 0, service.route.host or "")
-        for name, service in settings.services.items()
-    ]
+    return [_make_route(name, service) for name, service in settings.services.items()]
+
+
+def _make_route(name: str, service: ServiceSettings) -> Route:
+    asked = service.route
+    if asked.reserved_ip:
+        return Route(name, service.port, reserved_ip=True)
+    return Route(name, asked.port or 0, asked.host or "")
+
+
+def make_fronts(settings: Settings, target: Target) -> dict[str, Front]:
+    """Return how each service's own address is asked; `settle` as the target has it by default."""
+    found = {}
+    for route in make_routes(settings):
+        service = settings.services[route.service]
+        settle = target.balancer.settle if service.settle is None else service.settle
+        found[route.service] = Front(route, service.health, settle)
+    return found
 
 
 def make_wish(
@@ -89,7 +106,7 @@ def make_wish(
     versions: Mapping[str, ImageVersion],
     checks: str,
     gone: Collection[str],
-    commit: Commit,
+    commit: str,
     request: Request,
 ) -> Wish:
     """Collect what this run wants of a service; `checks` is the digest of its checks."""
@@ -100,13 +117,14 @@ def make_wish(
     return Wish(
         image=service.image,
         version=versions[service.image].version,
+        digest=versions[service.image].digest,
         images=images,
         launch=launch.to_plain(),
         shape=hashlib.sha256(shape.encode()).hexdigest()[:12],
         servers=service.servers,
         checks=checks,
         standbys=make_policy(service, target),
-        commit=commit.id,
+        commit=commit,
         now=time.time(),
         data_version=service.data_version,
         max_age=service.max_age,

@@ -11,7 +11,7 @@ from pulumi import Input, ResourceOptions, dynamic
 
 from immutable_servers.errors import make_left_out
 from immutable_servers.system.engine_watch import end_with_engine
-from immutable_servers.system.files import explain_full_disk
+from immutable_servers.system.full_disk import explain_full_disk
 from immutable_servers.system.stopping import listen
 
 # On import, since every process that runs a program or a provider of ours loads this module, and

@@ -4,6 +4,7 @@
 """
 
 from immutable_servers.contract.values import Say, Scope
+from immutable_servers.text.printable import make_safe, shorten
 
 
 def start_saying(phase: str, scope: Scope) -> Say:
@@ -11,7 +12,9 @@ def start_saying(phase: str, scope: Scope) -> Say:
     name = "-".join(filter(None, (scope.service, scope.generation)))
 
     def say(text: str) -> None:
-        for line in text.splitlines():
-            print(f"{phase} {name}: {line}", flush=True)  # noqa: T201 - the engine shows it
+        for line in make_safe(text).splitlines():
+            whole = shorten(f"{phase} {name}: {line}") + "\n"
+            # In one write: other servers' threads say theirs at the same time.
+            print(whole, end="", flush=True)  # noqa: T201 - the engine shows it
 
     return say

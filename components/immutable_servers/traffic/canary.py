@@ -4,6 +4,7 @@ It happens inside Traffic's one update, since Pulumi changes a resource once in 
 killed in it leaves shares behind, which the next run ends first: see `traffic/shares.py`.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,12 +12,10 @@ from immutable_servers.contract.values import ALL, Answers, Say
 from immutable_servers.errors import TrafficError
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.place import Place
-from immutable_servers.targets.questions import wait_until_healthy
+from immutable_servers.traffic.back import go_back
 
 INTERVAL = 1.0
 """Seconds between two looks at the balancer's counters."""
-BACK_DEADLINE = 10.0
-"""How long a generation may take to answer before traffic would go back to it, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,9 @@ class Watch:
             self.seen = Answers(
                 self.seen.requests + counted.requests - before.requests,
                 self.seen.errors + counted.errors - before.errors,
+                self.seen.unsettled + counted.unsettled - before.unsettled,
             )
-        self.last = now
+        self.last |= now  # who says nothing for once has not begun anew
         return self.seen
 
     def _count(self) -> dict[str, Answers]:
@@ -120,7 +120,7 @@ def watch_all(place: Place, back: str, canary: Canary, say: Say) -> str:
     if not fault:
         say(f"watched: {watch.seen.requests} requests, {watch.seen.errors} errors")
         return ""
-    kept = _go_back(place, back)
+    kept = go_back(place, back)
     say(f"{fault}; {kept or f'all traffic is back at generation {back}'}")
     return "; ".join(filter(None, (f"with all of the traffic: {fault}", kept)))
 
@@ -154,32 +154,21 @@ def _tell(error: TrafficError) -> str:
     return f"its answers could not be counted ({'; '.join((error.what, *error.facts))})"
 
 
-def _go_back(place: Place, generation: str) -> str:
-    """Give all traffic to an earlier generation that is whole and answers; return why not."""
-    target, back = place.load(), place.at(generation)
-    try:
-        fleet = target.fleets.find(back.scope).get(generation) if generation else None
-        if fleet is None or fleet.leaving or not fleet.whole:
-            return f"no whole generation is left to go back to, so {place.scope.generation} serves"
-        sick = wait_until_healthy(back, BACK_DEADLINE)
-        if sick:
-            ill = ", ".join(f"{health.server} {health.detail}" for health in sick)
-            return f"generation {generation} does not answer ({ill}), so traffic stays"
-        target.balancer.set_traffic(back.scope, {generation: ALL})
-    except TrafficError as error:
-        return f"going back to generation {generation} failed ({error.what})"
-    return ""
-
-
 def _wait(watch: Watch, seconds: float, canary: Canary) -> Answers:
-    """Wait until the time is over, or enough requests show too many errors."""
+    """Wait until the time is over, or enough requests show too many errors.
+
+    Where numbers come late, what is missing at the end is waited for.
+    """
+    end = time.monotonic() + seconds
 
     def is_decided(answers: Answers) -> bool:
         enough = answers.requests >= max(1, canary.min_requests)
-        return enough and has_too_many_errors(answers, canary)
+        is_whole = enough and not answers.unsettled and time.monotonic() >= end
+        return is_whole or (enough and has_too_many_errors(answers, canary))
 
     what, every = "the watch of the traffic", min(INTERVAL, seconds)
-    return wait_until(what, seconds, watch.look, done=is_decided, every=every)
+    longest = seconds + watch.target.balancer.counts_within
+    return wait_until(what, longest, watch.look, done=is_decided, every=every)
 
 
 def read_canary(plain: Mapping[str, float] | None) -> Canary | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pulumi import Input, Output, ResourceOptions
 
+from immutable_servers.contract.front import Front
+from immutable_servers.resources.declared import find_declared
 from immutable_servers.targets.place import Place
 from immutable_servers.targets.placed import PlacedProvider, PlacedResource, Site
 from immutable_servers.traffic.canary import read_canary
@@ -26,12 +28,14 @@ class TrafficProvider(PlacedProvider):
     ) -> Sequence[str]:
         """Compare the wish with the balancer, not with the last run."""
         wish = news["generation"]
+        balancer = site.target.balancer
         if not wish or has_failed(olds, news):  # It stays; the last run may have died after a move.
-            live = site.target.balancer.find_live(site.scope)
-            return () if olds.get("live") == live else ("live",)
-        if olds.get("live") != wish or olds.get("tried") == wish:
+            stays = olds.get("live") == balancer.find_live(site.scope)
+        elif olds.get("live") != wish or olds.get("tried") == wish:
             return ("generation",)
-        return () if site.target.balancer.is_pointing(site.place.at(wish).scope) else ("live",)
+        else:
+            stays = balancer.is_pointing(site.place.at(wish).scope)
+        return () if stays and balancer.is_released(site.scope) else ("live",)
 
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Point the service for the first time."""
@@ -42,7 +46,14 @@ class TrafficProvider(PlacedProvider):
         return _point(site, olds, news)
 
     def _delete(self, site: Site, _props: dict[str, Any]) -> None:
-        """Point the service nowhere, so that its generations can go."""
+        """Point the service nowhere, so that its generations can go.
+
+        A run that declares the service has another resource with this pointer: its replacement, or
+        one under the service's name, where somebody gave this one another name in the state.
+        """
+        if site.scope.service in find_declared().services:
+            site.say("stays: another resource has the pointer now")
+            return
         site.target.balancer.set_traffic(site.scope, {})
 
 
@@ -53,22 +64,28 @@ def has_failed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     `canary` in the settings is another question.
     """
     lost = olds.get("tried") == news["generation"] and olds.get("live") != news["generation"]
-    return lost and olds.get("canary") == news.get("canary")
+    # Runs for another generation have other settings; an earlier program kept the last run's alone.
+    asked = olds.get("tried_canary") or olds.get("canary")
+    return lost and asked == news.get("canary")
 
 
 def _point(site: Site, olds: Mapping[str, Any], props: dict[str, Any]) -> dict[str, Any]:
     wish, before = props["generation"], olds.get("live") or ""
     fault, tried = str(olds.get("fault") or ""), str(olds.get("tried") or "")
+    found, asked = "", olds.get("tried_canary")
     if wish and not has_failed(olds, props):
         # Who had the traffic when the last run ended is not on trial, unless its trial had begun.
         trial = None if wish == before != tried else read_canary(props.get("canary"))
         verified = Verified(site.place.at(wish), int(props.get("verified_launch") or 0))
-        found = move_traffic(verified, trial, before, site.say)
+        found = move_traffic(verified, Front.from_plain(props["front"]), trial, before, site.say)
         if found or tried == wish:
             fault, tried = found, wish if found else ""
+            asked = props.get("canary") if found else None
+    if not found:  # who has just got its traffic back is let go by the next run
+        site.target.balancer.release(site.scope)
     live = site.target.balancer.find_live(site.scope)
     site.say(_describe(wish, before, live))
-    return {**props, "live": live, "tried": tried, "fault": fault}
+    return {**props, "live": live, "tried": tried, "fault": fault, "tried_canary": asked}
 
 
 def _describe(wish: str, before: str, live: str) -> str:
@@ -97,6 +114,7 @@ class Traffic(PlacedResource, module="immutable-servers", name="Traffic"):
         verified_launch: Input[int],
         retirements: Sequence[Input[str]],
         shares: Input[str],
+        front: Mapping[str, Any],
         canary: Mapping[str, Any] | None,
         opts: ResourceOptions,
     ) -> None:
@@ -111,6 +129,8 @@ class Traffic(PlacedResource, module="immutable-servers", name="Traffic"):
             retirements: Ids of every declared generation's retirement, so that a destroy takes
                 the traffic away first.
             shares: The id of the service's `Shares`, which come first.
+            front: How the service's address is asked: the plain form of `Front`. Another one is no
+                reason to move.
             canary: The fields of `Canary`, None to move all at once.
             opts: The resource's options.
         """
@@ -119,6 +139,7 @@ class Traffic(PlacedResource, module="immutable-servers", name="Traffic"):
             "verified_launch": verified_launch,
             "retirements": retirements,
             "shares": shares,
+            "front": {**front},
             "canary": canary,
         }
         outputs = ("live", "tried", "fault")

@@ -6,6 +6,7 @@ module runs one command and passes on its output and its exit code.
 
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from immutable_servers.verification.pytest_process import (
     write_ssh_config,
 )
 from immutable_servers.verification.report import Failure, Report, ServerResult
+from immutable_servers.verification.results import explain_line
 
 NAME = "before_traffic"
 DEADLINE = 10 * 60.0
@@ -54,7 +56,7 @@ def _add(result: ServerResult, login: Login, failure: Failure) -> ServerResult:
 
 def _run(command: str, login: Login, log: Path, ends: float) -> str:
     """Run one command; return why it failed, empty when it did not."""
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=LAST_LINES)
     scratch = make_scratch()
     config = log.with_suffix(".ssh")
     try:
@@ -62,7 +64,7 @@ def _run(command: str, login: Login, log: Path, ends: float) -> str:
         code = run_supervised(
             [sys.executable, "-m", __name__, login.host, str(config), command],
             cwd=log.parent,
-            env=make_clean_environment(),
+            env=make_clean_environment(Path.cwd(), *login.environment),
             deadline=max(ends - time.monotonic(), 0),
             on_line=lines.append,
             log=log,
@@ -74,7 +76,7 @@ def _run(command: str, login: Login, log: Path, ends: float) -> str:
         return error.what
     finally:
         config.unlink(missing_ok=True)
-    return "" if code == 0 else "\n".join([f"exit code {code}", *lines[-LAST_LINES:]])
+    return "" if code == 0 else "\n".join([f"exit code {code}", *map(explain_line, lines)])
 
 
 def main() -> int:

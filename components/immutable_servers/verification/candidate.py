@@ -8,7 +8,7 @@ from typing import Any
 from immutable_servers.contract.images import Images
 from immutable_servers.contract.plain import restore_numbers
 from immutable_servers.contract.target import Target
-from immutable_servers.contract.values import FleetSpec, Launch, Login, Say
+from immutable_servers.contract.values import FleetSpec, Health, Launch, Login, Say
 from immutable_servers.errors import ImmutableError, LaunchError, StoppedError
 from immutable_servers.targets.place import Place
 from immutable_servers.targets.questions import wait_until_healthy
@@ -25,24 +25,49 @@ def verify_fleet(
 ) -> Report:
     """Run the checks on every server of the candidate, then `before_traffic` on one of them.
 
-    Without health or without a login no check runs: the report fails, with that as its reason.
+    Without health or without a login no check runs: the report fails, with that as its reason. So
+    it does when somebody logged in to a server, before the checks or while they ran: whatever these
+    servers are now, it is not what was launched.
 
     Raises:
         StoppedError: This process was asked to stop, which is no verdict.
     """
     try:
-        sick = wait_until_healthy(place, target.answers_within)
+        sick = wait_until_healthy(place, target.answers_within, say)
         if sick:
-            lines = [f"{health.server}: {health.detail}" for health in sick]
-            return Report.failed("\n".join([*lines, *target.fleets.find_trouble(place.scope)]))
+            return _describe_sick(place, target, sick)
         logins = target.access.open_logins(place.scope)
+        used = _find_used(place, target)
+        if used:
+            return Report.of_used(used)
         report = _check(place, logins, props, report_dir, say)
+        if report.ok:
+            commands = props["before_traffic"]
+            report = run_before_traffic(report, commands, logins[0], report_dir, say)
+        used = _find_used(place, target) if report.ok else ()
+        return Report.of_used(used) if used else report
     except StoppedError:
         raise
     except ImmutableError as error:
         return Report.failed(str(error))
-    commands = props["before_traffic"] if report.ok else ()
-    return run_before_traffic(report, commands, logins[0], report_dir, say)
+
+
+def _describe_sick(place: Place, target: Target, sick: Sequence[Health]) -> Report:
+    """Return the report of servers that do not answer, with their own words."""
+    given_up = target.fleets.find_given_up(place.scope)
+    lines = [f"{health.server}: {health.detail}" for health in sick]
+    lines += [f"{server}: {why}" for server, why in given_up.items()]
+    slow = (
+        f"Where they only need longer, raise `boot_deadline` in immutable-servers:{place.target}."
+    )
+    reason = "\n".join([*lines, *target.fleets.find_trouble(place.scope)])
+    return Report.failed(reason, todo="" if given_up else slow)
+
+
+def _find_used(place: Place, target: Target) -> Sequence[str]:
+    """Ask the servers who logged in, and this machine whether a login that it gave out was used."""
+    noted = target.access.find_inspection(place.scope)
+    return target.access.find_used(place.scope) or ([noted] if noted else ())
 
 
 def verify_fresh_server(
@@ -74,7 +99,8 @@ def verify_fresh_server(
 def _find_artifact(catalog: Images, props: Mapping[str, Any]) -> str:
     """Return the artifact's id; it may have been baked again since the generation's launch."""
     image, version = props["image"], props["images"][props["image"]]
-    found = catalog.find(image, version)
+    catalog.refuse_revoked("No server can be launched for the checks", props["images"])
+    found = catalog.find(image, version, str(props.get("digest") or ""))
     if found is None:
         raise LaunchError(
             f"No server can be launched for the checks: {image} {version} is not in the catalog",
@@ -90,7 +116,17 @@ def _check(
     folders = [Path(folder) for folder in props["folders"]]
     common = _describe_expected(place, props)
     expected = {login.server: {**common, "server": login.server} for login in logins}
-    return run_checks(folders, logins, expected, report_dir, deadline=CHECKS_DEADLINE, say=say)
+    return run_checks(
+        folders,
+        logins,
+        expected,
+        report_dir,
+        project=Path.cwd(),
+        planned=props.get("planned", ""),
+        environment=props.get("checks_env", ()),
+        deadline=CHECKS_DEADLINE,
+        say=say,
+    )
 
 
 def _describe_expected(place: Place, props: Mapping[str, Any]) -> dict[str, Any]:

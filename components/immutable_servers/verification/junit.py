@@ -1,17 +1,17 @@
-"""Writes the results of all servers as one JUnit file, for people and for CI systems."""
+"""Writes the results of all servers as one JUnit file, for people and for CI systems.
 
-import re
+Printable text has no character that XML 1.0 cannot hold: https://www.w3.org/TR/xml/#charsets
+"""
+
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from immutable_servers.text.printable import make_printable
 from immutable_servers.verification.results import CheckResult
 
 ELEMENTS = {"failed": "failure", "error": "error", "skipped": "skipped"}
 """By outcome, the child of a `testcase`; one that passed has none."""
-
-NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets"""
 
 
 def write_junit(servers: Mapping[str, Sequence[CheckResult]], path: Path) -> None:
@@ -38,7 +38,7 @@ def _make_suite(server: str, results: Sequence[CheckResult]) -> ET.Element:
 
 
 def _make_case(result: CheckResult) -> ET.Element:
-    name, bracket, parameters = _escape(result.check).partition("[")
+    name, bracket, parameters = make_printable(result.check).partition("[")
     module, _, function = name.rpartition(".")
     case = ET.Element(
         "testcase",
@@ -50,9 +50,5 @@ def _make_case(result: CheckResult) -> ET.Element:
         properties = ET.SubElement(case, "properties")
         ET.SubElement(properties, "property", name="repeated", value=str(result.repeated))
     if result.outcome in ELEMENTS:
-        ET.SubElement(case, ELEMENTS[result.outcome]).text = _escape(result.text)
+        ET.SubElement(case, ELEMENTS[result.outcome]).text = make_printable(result.text)
     return case
-
-
-def _escape(text: str) -> str:
-    return NOT_XML.sub(lambda found: f"#x{ord(found[0]):02X}", text)

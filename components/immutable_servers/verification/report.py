@@ -1,7 +1,7 @@
 """The report of one verification: what passed and failed on each server."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from immutable_servers.contract.plain import restore_numbers
@@ -41,6 +41,17 @@ class ServerResult:
         """Whether checks passed and none failed."""
         return self.passed > 0 and not self.failed and not self.failures
 
+    def add(self, other: Self) -> Self:
+        """Return the result with that of other checks of this server."""
+        return replace(
+            self,
+            passed=self.passed + other.passed,
+            failed=self.failed + other.failed,
+            skipped=self.skipped + other.skipped,
+            failures=self.failures + other.failures,
+            repeated=self.repeated + other.repeated,
+        )
+
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Make the result from plain values."""
@@ -59,6 +70,8 @@ class Report:
         junit: Path of the JUnit file, empty when nothing ran.
         servers: In the order of their logins.
         total: Number of servers that exist; more than `servers` when a sample was checked.
+        used: Who logged in to the servers, a line for each: such servers never pass.
+        todo: What the reader may do about the reason, in one sentence; empty where it says all.
     """
 
     ok: bool
@@ -67,11 +80,22 @@ class Report:
     junit: str = ""
     servers: tuple[ServerResult, ...] = field(default=())
     total: int = 0
+    used: tuple[str, ...] = ()
+    todo: str = ""
 
     @classmethod
-    def failed(cls, reason: str) -> Self:
+    def of_used(cls, used: Sequence[str]) -> Self:
+        """Make the report of servers that somebody logged in to."""
+        reason = (
+            f"{'; '.join(used)}: such servers are not verified, and ./immutable up makes a fresh"
+            " round of them"
+        )
+        return cls(ok=False, reason=reason, used=tuple(used))
+
+    @classmethod
+    def failed(cls, reason: str, todo: str = "") -> Self:
         """Make the report of a verification that could not run."""
-        return cls(ok=False, reason=reason)
+        return cls(ok=False, reason=reason, todo=todo)
 
     @classmethod
     def of(cls, servers: Sequence[ServerResult], *, seconds: float, junit: str, total: int) -> Self:
@@ -94,14 +118,16 @@ class Report:
         ]
         for server in servers:
             server["repeated"] = list(server["repeated"])
-        return {**asdict(self), "servers": servers}
+        return {**asdict(self), "servers": servers, "used": list(self.used)}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Make the report from what `to_plain` returned, numbers of the engine included."""
         values = restore_numbers(dict(plain))
         servers = tuple(ServerResult.from_plain(server) for server in values["servers"])
-        return cls(**{**values, "seconds": float(values["seconds"]), "servers": servers})
+        used = tuple(values.get("used", ()))
+        numbers = {"seconds": float(values["seconds"])}
+        return cls(**{**values, **numbers, "servers": servers, "used": used})
 
     def summary(self) -> str:
         """Return one line: the counts, the servers and the seconds, or the reason."""

@@ -34,10 +34,10 @@ class VerificationProvider(PlacedProvider):
     needs = ("retirement", "artifact")
 
     def _find_drift(
-        self, _site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]
+        self, site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]
     ) -> Sequence[str]:
         """Run a recorded failure again, and a verdict on servers that are gone."""
-        passed = olds.get("verdict") == PASSED and not _has_new_servers(olds, news)
+        passed = olds.get("verdict") == PASSED and not _has_new_servers(site, olds, news)
         return () if passed else ("verdict",)
 
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
@@ -54,16 +54,22 @@ class VerificationProvider(PlacedProvider):
         What passed these checks before has still passed when others were tried on it meanwhile.
         """
         if news.get("verified_by") == news["checks"]:
-            kept = {"failures": [], "verified_launch": find_launch(site.place)}
+            kept = {"failures": [], "inspection": [], "verified_launch": find_launch(site.place)}
             return {**olds, **news, **_pass(site), **kept}
-        on_fleet = not olds.get("verified_once") or _has_new_servers(olds, news)
+        on_fleet = not olds.get("verified_once") or _has_new_servers(site, olds, news)
         return _run(site, news, on_fleet=on_fleet)
 
 
-def _has_new_servers(olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-    """Return whether the fleet was lost before a ledger knew of it, and launched again."""
-    again = was_launched_again(olds.get("launched_at"), news.get("launched_at"))
-    return news.get("verified_by") is None and again
+def _has_new_servers(site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+    """Return whether the fleet was launched again before a ledger knew that it was verified.
+
+    The state knows of each launch, unless somebody imports an older one: then the target does.
+    """
+    if news.get("verified_by") is not None:
+        return False
+    return was_launched_again(
+        olds.get("launched_at"), news.get("launched_at")
+    ) or was_launched_again(olds.get("verified_launch"), find_launch(site.place))
 
 
 def _run(site: Site, props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]:
@@ -75,8 +81,7 @@ def _run(site: Site, props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]
     launched_at = find_launch(place)
     report = verify(place, target, props, report_dir, say)
     failures = report.describe_failures()
-    if failures and on_fleet:
-        failures += describe_inspection(place, target, report)
+    inspection = describe_inspection(place, target, report) if failures and on_fleet else []
     for line in list_progress(failures, report.summary()):
         say(line)
     return {
@@ -88,7 +93,10 @@ def _run(site: Site, props: dict[str, Any], *, on_fleet: bool) -> dict[str, Any]
         "verified_launch": launched_at,
         "seconds": round(time.monotonic() - began, 1),
         "failures": failures,
+        "inspection": inspection,
+        "todo": report.todo,
         "report": report.to_plain(),
+        "inspected": "; ".join(report.used),
         "verified": _remember(report, props["before_traffic"] if on_fleet else None),
     }
 
@@ -126,17 +134,22 @@ class Verification(PlacedResource, module="immutable-servers", name="Verificatio
         verdict: `passed` or `failed`.
         passed_generation: The generation's id, only when it passed; Traffic takes this.
         verified: When and how it passed; empty when it failed, or when nothing was run.
-        failures: One line for each failed check, with its server and assertion; then how to look
-            at the servers.
+        failures: One line for each failed check, with its server and assertion.
+        inspection: How to look at the servers after a failure.
+        todo: What the reader may do about the failure; empty where it says all.
         verified_launch: Launch time of the servers that it looked at, in seconds since the epoch;
             0 where the target does not know.
+        inspected: Who logged in to the servers; these never pass. Empty when nobody did.
     """
 
     verdict: Output[str]
     passed_generation: Output[str]
     verified: Output[dict[str, str]]
     failures: Output[list[str]]
+    inspection: Output[list[str]]
+    todo: Output[str]
     verified_launch: Output[int]
+    inspected: Output[str]
 
     def __init__(
         self, name: str, place: Place, inputs: Mapping[str, Input[Any]], opts: ResourceOptions
@@ -146,9 +159,10 @@ class Verification(PlacedResource, module="immutable-servers", name="Verificatio
         Args:
             name: The generation's name.
             place: The generation's place.
-            inputs: `checks` (digest), `folders`, `before_traffic`, `image`, `images`, `launch`,
-                `artifact`, `retirement`, `launched_at` (of its servers, in seconds since the
-                epoch), `verified_by` (the digest of the checks that it passed
+            inputs: `checks` (digest), `planned` (the digest of what a run executes), `folders`,
+                `checks_env`, `before_traffic`, `image`, `images`, `digest` (of the image),
+                `launch`, `artifact`, `retirement`, `launched_at` (of its servers, in seconds since
+                the epoch), `verified_by` (the digest of the checks that it passed
                 before this run, None when it never passed).
             opts: Must name the fleet as a dependency.
         """
@@ -157,10 +171,13 @@ class Verification(PlacedResource, module="immutable-servers", name="Verificatio
             "passed_generation",
             "verified",
             "failures",
+            "inspection",
+            "todo",
             "verified_once",
             "verified_launch",
             "seconds",
             "report",
+            "inspected",
         )
         every = {"name": name, **inputs}
         super().__init__(VerificationProvider(), name, place, every, outputs, opts)

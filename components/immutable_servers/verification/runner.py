@@ -1,23 +1,28 @@
-"""Runs the checks with pytest and testinfra: one process for each server, side by side."""
+"""Runs the checks with pytest and testinfra: servers side by side, a process for each folder."""
 
-import shutil
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from immutable_servers.contract.values import Login, Say
-from immutable_servers.errors import ImmutableError, StoppedError, VerificationError
+from immutable_servers.errors import ImmutableError, StoppedError
 from immutable_servers.system.supervised import DeadlineError, run_supervised
 from immutable_servers.system.supervisor import find_parts, redact
 from immutable_servers.verification.junit import write_junit
 from immutable_servers.verification.pytest_process import GRACE, Job, make_scratch
 from immutable_servers.verification.report import Failure, Report, ServerResult, count
-from immutable_servers.verification.results import CheckResult, ResultReader, find_assertion
+from immutable_servers.verification.results import (
+    CheckResult,
+    ResultReader,
+    Share,
+    find_assertion,
+)
+from immutable_servers.verification.staging import stage_checks, start_run_folder
 
 __all__ = ["MOST_SERVERS", "Report", "run_checks"]
 
@@ -35,7 +40,7 @@ KEPT_LINES = 400
 
 
 class ServerRun(NamedTuple):
-    """The result of one server, with each check's."""
+    """The result of one server, or of a part of its checks, with each check's."""
 
     result: ServerResult
     checks: Sequence[CheckResult]
@@ -47,11 +52,14 @@ def run_checks(
     expected: Mapping[str, Mapping[str, Any]],
     report_dir: Path,
     *,
+    project: Path,
     deadline: float,
     say: Say,
+    planned: str = "",
+    environment: Sequence[str] = (),
     secret_values: Sequence[str] = (),
 ) -> Report:
-    """Run the checks on every server, or on a sample of 20, and report.
+    """Run a copy of the checks on every server, or on a sample of 20, and report.
 
     The user's own pytest settings and plugins take no part in it, but a `conftest.py` beside the
     checks does.
@@ -61,31 +69,39 @@ def run_checks(
         logins: How to reach each server.
         expected: By server name, what the fixture `expected` returns.
         report_dir: Gets `junit.xml` and a log for each server.
+        project: The root that the checks lie below.
         deadline: Seconds that all may take.
         say: Takes results as they come, and a line for each server that is done.
+        planned: The digest that the plan had of the checks; empty compares nothing.
+        environment: Names of variables that the checks may see beside the common ones.
         secret_values: Replaced by `[secret]` in logs, messages and the JUnit file.
 
     Raises:
-        VerificationError: There are no checks at the places named.
+        VerificationError: There are no checks at the places named, or not those of the plan.
         StoppedError: This process was asked to stop.
     """
-    _refuse_missing(checks)
     began = time.monotonic()
     report_dir.mkdir(parents=True, exist_ok=True)
     sample = _take_sample(logins, say)
-    with _start_folder(report_dir / "run") as folder:
+    with start_run_folder(report_dir) as folder:
+        staged = stage_checks(checks, project, folder / "checks", planned)
+        groups = staged.make_groups()
         jobs = [
             Job(
                 login=login,
-                checks=tuple(path.resolve() for path in checks),
+                checks=staged,
+                group=group,
+                share=Share(at, len(groups)),
                 expected=expected.get(login.server, {}),
                 folder=folder,
                 log=report_dir / f"{login.server}.log",
                 ends=began + deadline,
                 deadline=deadline,
                 secrets=tuple(secret_values),
+                environment=tuple(environment),
             )
             for login in sample
+            for at, group in enumerate(groups)
         ]
         runs = _run_all(jobs, say)
     junit = report_dir / "junit.xml"
@@ -98,27 +114,6 @@ def run_checks(
     )
 
 
-@contextmanager
-def _start_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty private folder and remove it, also one that a killed run has left."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    try:
-        yield folder.resolve()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _refuse_missing(checks: Sequence[Path]) -> None:
-    missing = [str(path) for path in checks if not path.exists()]
-    if missing or not checks:
-        raise VerificationError(
-            "There are no checks to run",
-            facts=[f"{path} does not exist" for path in missing] or ["No folder is named."],
-            todo="Correct `checks` of the service in the stack file.",
-        )
-
-
 def _take_sample(logins: Sequence[Login], say: Say) -> Sequence[Login]:
     """Return all servers, or 20 of them from first to last."""
     if len(logins) <= MOST_SERVERS:
@@ -128,8 +123,12 @@ def _take_sample(logins: Sequence[Login], say: Say) -> Sequence[Login]:
 
 
 def _run_all(jobs: Sequence[Job], say: Say) -> list[ServerRun]:
-    def run(job: Job) -> ServerRun:
-        done = _run_one(job, say)
+    """Run the jobs of all servers side by side, those of one server one after the other."""
+    by_server = [list(found) for _, found in groupby(jobs, lambda job: job.login.server)]
+
+    def run(jobs: Sequence[Job]) -> ServerRun:
+        jobs[0].log.unlink(missing_ok=True)
+        done = _join([_run_one(job, say) for job in jobs])
         result = done.result
         say(
             f"{result.server}: {result.passed} passed, {result.failed} failed, "
@@ -137,26 +136,48 @@ def _run_all(jobs: Sequence[Job], say: Say) -> list[ServerRun]:
         )
         return done
 
-    with ThreadPoolExecutor(max(len(jobs), 1)) as pool:
-        return list(pool.map(run, jobs))
+    with ThreadPoolExecutor(max(len(by_server), 1)) as pool:
+        return list(pool.map(run, by_server))
+
+
+def _join(runs: Sequence[ServerRun]) -> ServerRun:
+    """Return what all runs on one server found; a server on which no check passed has failed."""
+    done = runs[0]
+    for run in runs[1:]:
+        done = ServerRun(done.result.add(run.result), [*done.checks, *run.checks])
+    result = done.result
+    if result.ok or result.failures:
+        return done
+    if not any(check.item for check in done.checks):
+        return _fail(done, "no check was collected")
+    skipped = count(result.skipped, "check")
+    return _fail(done, f"all checks were skipped ({skipped}), so nothing is proved")
+
+
+def _fail(run: ServerRun, trouble: str) -> ServerRun:
+    """Add what makes the run itself one that is not to be trusted."""
+    failed = CheckResult(RUN, "run", "error", seconds=0, text=trouble, repeated=0)
+    result = replace(run.result, failures=(*run.result.failures, Failure(RUN, trouble)))
+    return ServerRun(result, [*run.checks, failed])
 
 
 def _run_one(job: Job, say: Say) -> ServerRun:
     lines: deque[str] = deque(maxlen=KEPT_LINES)
     parts = find_parts(job.secrets)
-    reader = ResultReader(
-        job.results, job.login, lambda text: redact(text.encode(), parts).decode(), say
-    )
-    job.log.unlink(missing_ok=True)
+
+    def clean(text: str) -> str:
+        return job.checks.name_places(redact(text.encode(), parts).decode())
+
+    reader = ResultReader(job.results, job.login, clean, say, job.share)
     code, trouble = -1, ""
     scratch = make_scratch()
     try:
         code = run_supervised(
             job.make_command(scratch),
-            cwd=job.folder,
+            cwd=job.checks.top,
             env=job.make_environment(),
             deadline=max(job.ends - time.monotonic(), 0),
-            on_line=lines.append,
+            on_line=lambda line: lines.append(job.checks.name_places(line)),
             log=job.log,
             secrets=job.secrets,
             what=f"the checks of {job.login.server}",
@@ -174,13 +195,15 @@ def _run_one(job: Job, say: Say) -> ServerRun:
     except ImmutableError as error:
         trouble = str(error)
     reader.read_new()
-    result = reader.count()
-    trouble = trouble or _find_trouble(job, code, reader, result, lines)
-    if not trouble:
-        return ServerRun(result, reader.results)
-    failed = CheckResult(RUN, "run", "error", seconds=0, text=trouble, repeated=0)
-    result = replace(result, failures=(*result.failures, Failure(RUN, trouble)))
-    return ServerRun(result, [*reader.results, failed])
+    run = ServerRun(_explain(reader.count(), job), reader.results)
+    trouble = job.checks.explain(trouble or _find_trouble(job, code, reader, run.result, lines))
+    return _fail(run, trouble) if trouble else run
+
+
+def _explain(result: ServerResult, job: Job) -> ServerResult:
+    failures = result.failures
+    explained = (Failure(one.check, job.checks.explain(one.message)) for one in failures)
+    return replace(result, failures=tuple(explained))
 
 
 def _find_trouble(
@@ -199,10 +222,6 @@ def _find_trouble(
             f"pytest ended with exit code {code}, but its results are not complete: "
             f"{_describe_gap(reader)}\nLog: {job.log}"
         )
-    if code == NOTHING_COLLECTED or (code == 0 and not result.passed and not result.skipped):
-        return "no check was collected"
-    if code == 0 and not result.passed:
-        return f"all checks were skipped ({count(result.skipped, 'check')}), so nothing is proved"
     return ""
 
 
@@ -212,4 +231,4 @@ def _describe_gap(reader: ResultReader) -> str:
     if reader.collected is None:
         return "it reported no collected check"
     end = "did not end" if reader.ended is None else f"ended with {reader.ended}"
-    return f"{reader.ran} of {count(reader.collected, 'check')} ran, and its session {end}"
+    return f"{reader.finished} of {count(reader.collected, 'check')} ran, and its session {end}"

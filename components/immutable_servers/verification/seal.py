@@ -17,12 +17,16 @@ class SealProvider(PlacedProvider):
     needs = ("passed",)
 
     def _find_drift(
-        self, _site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]
+        self, site: Site, olds: Mapping[str, Any], news: Mapping[str, Any]
     ) -> Sequence[str]:
-        """Follow the verdict: seal what passes now, and hold back what fails now."""
+        """Follow the verdict: seal what passes now, and hold back what fails now.
+
+        A key that is there after the seal was made by a run that died: it goes by a seal again.
+        """
         follows = news["passed"] == olds["ready_generation"]
         again = was_launched_again(olds.get("launched_at"), news.get("launched_at"))
-        return () if follows and not again else ("passed",)
+        left = bool(news["passed"]) and site.target.access.has_keys(site.scope)
+        return ("passed",) if left or again or not follows else ()
 
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         """Seal the servers when they passed."""
