@@ -15,6 +15,7 @@ from typing import Literal
 
 from immutable_servers.errors import SetupError
 from immutable_servers.system import places
+from immutable_servers.system.environment import make_daemon_environment
 from immutable_servers.system.files import read_json, write_json
 from immutable_servers.system.processes import find_boot_id
 from immutable_servers.targets.local.qemu import EMULATOR
@@ -61,6 +62,7 @@ def run_guest(kernel: Path, accelerator: str, seconds: float) -> bool:
         try:
             done = subprocess.run(
                 command,
+                env=make_daemon_environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=seconds,
@@ -124,7 +126,13 @@ def _pad(data: bytes) -> bytes:
 
 def _find_version() -> str:
     try:
-        done = subprocess.run([EMULATOR, "--version"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [EMULATOR, "--version"],
+            env=make_daemon_environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     except (FileNotFoundError, subprocess.CalledProcessError) as error:
         raise SetupError(
             f"{EMULATOR} is missing or does not start",

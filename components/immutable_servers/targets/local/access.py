@@ -12,6 +12,7 @@ from immutable_servers.system import places
 from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.artifacts import verify_artifact
+from immutable_servers.targets.local.consoles import keep_consoles
 from immutable_servers.targets.local.fleet_records import find_machines, read_record, seal_record
 from immutable_servers.targets.local.machines import (
     Machine,
@@ -28,7 +29,7 @@ from immutable_servers.targets.local.servers import boot_servers, check_space, m
 from immutable_servers.targets.local.settings import LocalSettings
 from immutable_servers.targets.shared import ssh
 from immutable_servers.targets.shared.access import SshAccess
-from immutable_servers.targets.shared.ssh import Host, Way
+from immutable_servers.targets.shared.ssh import Answer, Host, Way
 
 _BANNER_SECONDS = 15.0
 
@@ -76,8 +77,19 @@ class LocalAccess(SshAccess):
     def _find_open(self, scope: Scope) -> Sequence[str]:
         return [machine.name for machine in find_machines(scope).values() if machine.ssh_port]
 
-    def _find_opening(self, scope: Scope, name: str) -> str:
+    def _require_askable(self, scope: Scope, names: Sequence[str]) -> None:
+        """Refuse where its machines are not: another machine that shares the state has them."""
+        del names
+        if not find_machines(scope):
+            raise LaunchError(
+                f"{layout.backend_name(scope)} cannot be sealed from here",
+                facts=[f"{self._folder(scope)} holds no servers."],
+                todo="Run ./immutable up on the machine that launched it.",
+            )
+
+    def _find_opening(self, scope: Scope, name: str, answer: Answer) -> str:
         """Ask the port itself: QEMU takes each connection, whether the server does or not."""
+        del answer
         banner = _find_banner(self._find_machine(scope, name)[1].ssh_port)
         return banner and f"its SSH server answered {banner}"
 
@@ -115,10 +127,12 @@ class LocalAccess(SshAccess):
         verify_artifact(layout.images_dir(), spec.artifact)
         check_space(1)
         path, size = folder / "server", self.settings.find_size(spec.launch.size)
-        wish = make_wish(spec, f"{layout.backend_name(spec.scope)}-probe", size, self.settings)
+        name, reach = f"{layout.backend_name(spec.scope)}-probe", self.settings.describe_reach()
+        wish = make_wish(spec, name, size, reach, self.settings)
         try:
             machines, failures = boot_servers({path: wish}, spec.launch.health, self.settings)
             for failure in failures:
+                keep_consoles(spec.scope, [path], "probe")
                 raise failure
             yield _make_host(path, machines[path])
         finally:

@@ -3,21 +3,22 @@
 import base64
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import BakeRequest
 from immutable_servers.system import places
+from immutable_servers.system.environment import make_daemon_environment
 from immutable_servers.system.files import write_whole
 from immutable_servers.system.half_folders import start_half
-from immutable_servers.targets.local import layout
+from immutable_servers.targets.local import layout, qemu, walled_qemu
 from immutable_servers.targets.local.artifacts import (
     DISK,
     FACTS,
@@ -25,10 +26,12 @@ from immutable_servers.targets.local.artifacts import (
     INITRD,
     KERNEL,
     MANIFEST,
+    describe_parent,
     verify_artifact,
 )
-from immutable_servers.targets.local.bake_watch import watch_bake
+from immutable_servers.targets.local.bake_watch import BakeWatch
 from immutable_servers.targets.local.checksums import write_checksums
+from immutable_servers.targets.local.machines import render_start
 from immutable_servers.targets.local.qcow2 import flatten_disk, set_backing_file
 from immutable_servers.targets.local.qemu import ARCHITECTURE, EMULATION_ARGS, KERNEL_ARGS
 from immutable_servers.targets.local.servers import choose_accelerator
@@ -71,11 +74,15 @@ def bake_image(request: BakeRequest, packer: Packer, settings: LocalSettings) ->
     lineage = {**request.lineage, "archives": dict(start.archives)}
     left = request.deadline - (time.monotonic() - began)
     with start_half(layout.images_dir() / request.image / request.version) as half:
-        with _start_login(half, request, left) as login:
-            variables = _render_variables(start.folder, half, login, accelerator)
+        with (
+            _start_login(half, request, left) as login,
+            _start_programs(half, settings) as programs,
+        ):
+            variables = _render_variables(start.folder, login, accelerator, half / "output")
             packer.build(
                 {**variables, "lineage": json.dumps(lineage, sort_keys=True)},
-                partial(watch_bake, half),
+                BakeWatch(half),
+                programs,
             )
         _finish(request, start.folder, half, lineage)
 
@@ -96,7 +103,7 @@ def _find_start(request: BakeRequest) -> Start:
     return Start(upstream.folder, upstream.archives)
 
 
-def _render_variables(start: Path, half: Path, login: _Login, accelerator: str) -> dict[str, str]:
+def _render_variables(start: Path, login: _Login, accelerator: str, output: Path) -> dict[str, str]:
     """Return the variables that `source.pkr.hcl` declares."""
     emulated = [EMULATION_ARGS] if accelerator == "tcg" else []
     return {
@@ -107,8 +114,8 @@ def _render_variables(start: Path, half: Path, login: _Login, accelerator: str) 
         "credentials": json.dumps([str(file) for file in login.credentials]),
         "login": str(login.key),
         "accelerator": accelerator,
-        "output": str(half / "output"),
-        "console": str(places.runtime_dir(half) / "console.log"),
+        "output": str(output),
+        "console": walled_qemu.CONSOLE,
     }
 
 
@@ -136,6 +143,24 @@ def _start_login(half: Path, request: BakeRequest, seconds: float) -> Iterator[_
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def _start_programs(half: Path, settings: LocalSettings) -> Iterator[Path]:
+    """Yield a folder with a QEMU of ours, which Packer finds before the machine's own.
+
+    So no template can bake in a guest that reaches this machine, nor forget QEMU's sandbox. It lies
+    beside what is baked, as folders for sockets may hold no programs.
+    """
+    folder = half / "programs"
+    folder.mkdir()
+    start = render_start("start", places.runtime_dir(half), settings.list_neighbours())
+    plain = [f"{name}={value}" for name, value in make_daemon_environment().items()]
+    program = folder / qemu.EMULATOR
+    program.write_text(f'#!/bin/sh\nexec env -i {shlex.join([*plain, *start])} "$@"\n')
+    program.chmod(0o700)
+    yield folder
+    shutil.rmtree(folder)  # After a failure the whole half goes.
+
+
 def _finish(request: BakeRequest, start: Path, half: Path, lineage: Mapping[str, Any]) -> None:
     """Make the half folder whole: disk, kernel, initrd, facts, manifest, checksums."""
     baked = half / "output" / DISK
@@ -152,7 +177,8 @@ def _finish(request: BakeRequest, start: Path, half: Path, lineage: Mapping[str,
         os.link(start / name, half / name)
     _write_json(half / FACTS, lineage)
     _write_json(half / MANIFEST, request.manifest)
-    write_checksums(half, FILES)
+    parent = describe_parent(layout.images_dir(), request.parent.id) if request.parent else {}
+    write_checksums(half, FILES, parent)
 
 
 def _write_json(file: Path, value: Mapping[str, Any]) -> None:

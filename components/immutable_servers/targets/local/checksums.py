@@ -16,9 +16,18 @@ STAMP = ".verified.json"
 _Stamp = Mapping[str, Sequence[int]]
 
 
-def write_checksums(folder: Path, names: Sequence[str]) -> None:
-    """Write the checksums of these files of a folder."""
-    lines = [f"{_digest(folder / name)}  {name}\n" for name in sorted(names)]
+def write_checksums(
+    folder: Path, names: Sequence[str], known: Mapping[str, str] | None = None
+) -> None:
+    """Write the checksums of these files of a folder.
+
+    Args:
+        folder: The files' folder.
+        names: Of the files.
+        known: Digests of further files, which are not read: by their path from the folder.
+    """
+    found = {name: _digest(folder / name) for name in sorted(names)}
+    lines = [f"{digest}  {name}\n" for name, digest in {**found, **(known or {})}.items()]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
@@ -30,7 +39,7 @@ def verify_checksums(folder: Path) -> None:
     Raises:
         ImageError: A file is missing or differs, or there are no checksums.
     """
-    wanted = _read_sums(folder)
+    wanted = read_checksums(folder)
     stamp = _read_stamp(folder / STAMP)
     now = {name: _stat(folder / name) for name in [SUMS, *wanted]}
     fresh = stamp.get(SUMS) == now[SUMS]
@@ -50,7 +59,12 @@ def verify_checksums(folder: Path) -> None:
         write_whole(folder / STAMP, json.dumps(now))
 
 
-def _read_sums(folder: Path) -> dict[str, str]:
+def read_checksums(folder: Path) -> dict[str, str]:
+    """Return the digests of a folder's files by name.
+
+    Raises:
+        ImageError: There are none, or they cannot be read.
+    """
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}

@@ -7,7 +7,7 @@ from immutable_servers.contract.balancer import Balancer
 from immutable_servers.contract.values import Drift, FleetSpec, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.local import layout
-from immutable_servers.targets.local.artifacts import DISK
+from immutable_servers.targets.local.artifacts import DISK, compute_base
 from immutable_servers.targets.local.fleet_records import (
     FleetRecord,
     find_extra,
@@ -19,6 +19,7 @@ from immutable_servers.targets.local.machines import (
     find_machine,
     find_machine_process,
     find_pause,
+    is_rebaked,
     read_command,
 )
 from immutable_servers.targets.local.qcow2 import read_backing_file
@@ -53,6 +54,9 @@ def _find_in_server(path: Path, record: FleetRecord, generation: str, name: str)
     if found != disk:
         detail = f"its disk lies on {found or 'nothing'}"
         yield Drift(generation, "artifact", name, detail)
+    machine = find_machine(path)
+    if machine and is_rebaked(machine, compute_base(layout.images_dir(), record.spec.artifact)):
+        yield Drift(generation, "artifact", name, "its image was baked again under its disk")
     process = find_machine_process(path)
     if process is None:
         yield Drift(generation, "stopped", name)

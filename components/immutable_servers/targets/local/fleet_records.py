@@ -8,7 +8,7 @@ lock           held by the run that changes the fleet
 ```
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from typing import Any
 from immutable_servers.contract.values import Fleet, FleetSpec, Scope
 from immutable_servers.system.files import read_json, write_json
 from immutable_servers.targets.local import layout
+from immutable_servers.targets.local.artifacts import compute_base
 from immutable_servers.targets.local.machines import (
     Machine,
     find_machine,
     find_machine_process,
     find_pause,
+    is_rebaked,
 )
 from immutable_servers.targets.local.settings import Size
 
@@ -31,6 +33,7 @@ class FleetRecord:
 
     Attributes:
         size: What the spec's size meant at the launch: a fleet that exists keeps it.
+        reach: What its servers can connect to, as of `Machine`; the same.
         launched: All servers have served: from then on no server is made anew without need.
         leaving: The deletion has begun.
         handle: Of the resource that made or adopted the fleet last; empty in an older record.
@@ -38,6 +41,7 @@ class FleetRecord:
 
     spec: FleetSpec
     size: Size
+    reach: Sequence[str] = ("nothing",)
     launched: bool = False
     leaving: bool = False
     handle: str = ""
@@ -47,6 +51,7 @@ class FleetRecord:
         return {
             "spec": self.spec.to_plain(),
             "size": self.size.model_dump(),
+            "reach": list(self.reach),
             "launched": self.launched,
             "leaving": self.leaving,
             "handle": self.handle,
@@ -56,7 +61,14 @@ class FleetRecord:
     def from_plain(cls, plain: Mapping[str, Any]) -> "FleetRecord":
         """Make the record from what `to_plain` returned."""
         spec, size = FleetSpec.from_plain(plain["spec"]), Size(**plain["size"])
-        return cls(spec, size, plain["launched"], plain["leaving"], plain.get("handle", ""))
+        return cls(
+            spec,
+            size,
+            plain.get("reach", ["network"]),  # as the machines of a record without it had
+            plain["launched"],
+            plain["leaving"],
+            plain.get("handle", ""),
+        )
 
 
 def read_record(folder: Path) -> FleetRecord | None:
@@ -74,7 +86,7 @@ def seal_record(scope: Scope) -> None:
     """Note that a fleet's window is closed: whatever is started from now on boots sealed."""
     folder = layout.generation_dir(scope)
     if record := read_record(folder):
-        sealed = replace(record.spec, public_key="", window_ends=0)
+        sealed = replace(record.spec, public_key="", window_ends=0, inspection_key="")
         write_record(folder, replace(record, spec=sealed))
 
 
@@ -146,11 +158,15 @@ def find_server_folders(folder: Path) -> list[Path]:
 
 def _describe(folder: Path, generation: str, record: FleetRecord) -> Fleet:
     wanted = [server_folder(folder, number) for number in range(record.spec.servers)]
+    found = [find_machine(path) for path in wanted]
+    base = compute_base(layout.images_dir(), record.spec.artifact)
+    rebaked = any(machine and is_rebaked(machine, base) for machine in found)
     return Fleet(
         generation=generation,
         record=record.spec.record,
         servers=record.spec.servers,
-        whole=all(find_machine(path) for path in wanted),
+        whole=all(found) and not rebaked,
+        rebaked=rebaked,
         running=sum(find_machine_process(path) is not None for path in wanted),
         leaving=record.leaving,
     )

@@ -39,10 +39,11 @@ from immutable_servers.targets.local.fleet_records import (
     server_folder,
     write_record,
 )
+from immutable_servers.targets.local.machine_parts import read_launch
 from immutable_servers.targets.local.machines import (
     MachineWish,
     find_machine,
-    read_launch,
+    release_earlier_ports,
     remove_machine,
 )
 from immutable_servers.targets.local.ports import LOOPBACK
@@ -77,19 +78,28 @@ class LocalFleets(Fleets):
             for machine in find_machines(scope).values()
         ]
 
-    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
-        del members  # HAProxy asks for itself
+    def _ask_health(
+        self, scope: Scope, fleet: Fleet | None, members: Mapping[str, Member]
+    ) -> Sequence[Health]:
+        del fleet, members  # HAProxy asks for itself
         record = read_record(layout.generation_dir(scope))
-        machines = list(find_machines(scope).values())
+        machines = find_machines(scope)
         return servers.ask_all(machines, record.spec.launch.health) if record else ()
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:
-        """Return the end of each server's console log, under the server's name."""
-        return [
-            line
+        """Return what servers said on their consoles, once for all that said the same."""
+        said: dict[tuple[str, ...], list[str]] = {}
+        for folder, machine in find_machines(scope).items():
+            said.setdefault(tuple(consoles.find_words(folder)), []).append(machine.name)
+        return [line for words, names in said.items() for line in _describe_said(names, words)]
+
+    def find_given_up(self, scope: Scope) -> Mapping[str, str]:
+        """Read in the consoles which units of the image have failed for good."""
+        found = {
+            machine.name: consoles.find_failed_units(folder)
             for folder, machine in find_machines(scope).items()
-            for line in (f"{machine.name}: its console ends:", *servers.read_console(folder))
-        ]
+        }
+        return {name: why for name, why in found.items() if why}
 
     def find_consoles(self, scope: Scope) -> Mapping[str, Path]:
         """Name the files, also those of servers that are gone."""
@@ -122,7 +132,8 @@ class LocalFleets(Fleets):
                 found = None
             if found is None or not found.launched:
                 size = found.size if found else self.settings.find_size(spec.launch.size)
-                found = FleetRecord(spec, size)
+                reach = found.reach if found else self.settings.describe_reach()
+                found = FleetRecord(spec, size, reach)
                 self._remove_strangers(folder, found)
             found = replace(found, handle=handle or found.handle)
             for failure in self._boot(folder, found, say):
@@ -188,6 +199,8 @@ class LocalFleets(Fleets):
         machines, failures = servers.boot_servers(wishes, spec.launch.health, self.settings)
         ports = {machine.name: machine.http_port for machine in machines.values()}
         self.balancer.register(spec.scope, spec.launch.health, ports)
+        for path, machine in machines.items():
+            release_earlier_ports(path, machine)
         write_record(folder, replace(record, launched=record.launched or not failures))
         _refuse_paused(spec.scope)
         if (missing or paused) and not failures:
@@ -233,7 +246,7 @@ class LocalFleets(Fleets):
         scope = record.spec.scope
         return {
             server_folder(folder, number): servers.make_wish(
-                record.spec, name_server(scope, number), record.size, self.settings
+                record.spec, name_server(scope, number), record.size, record.reach, self.settings
             )
             for number in range(record.spec.servers)
         }
@@ -267,6 +280,12 @@ def _refuse_paused(scope: Scope) -> None:
             ],
             todo="Free some space, then run ./immutable up: they go on where they were.",
         )
+
+
+def _describe_said(names: Sequence[str], words: Sequence[str]) -> Sequence[str]:
+    """Return what servers said, with their names."""
+    who = ", ".join(names)
+    return [f"{who}: its console says, by unit:", *words] if words else [f"{who}: it said nothing"]
 
 
 def _is_same_make(handed: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """What the local target declares in a run's graph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -20,10 +20,12 @@ class LocalGraph(Graph):
         self.balancer = LocalBalancer(settings)
 
     def declare_balancer(
-        self, routes: Sequence[Route], opts: pulumi.ResourceOptions
+        self, routes: Sequence[Route], sizes: Collection[str], opts: pulumi.ResourceOptions
     ) -> pulumi.CustomResource:
         """Declare the stack's HAProxy."""
-        return Balancer(self.scope, [self.balancer.give_port(route) for route in routes], opts)
+        del sizes
+        given = [self.balancer.give_port(route) for route in routes]
+        return Balancer(self.scope, given, self.settings.make_limits(), opts)
 
     def declare_fleet(
         self,

@@ -1,41 +1,57 @@
 """Starts HAProxy with a configuration, or reloads it without a lost request.
 
 ```
-balancer.json   routes and backends: what the configuration is rendered from
+balancer.json   routes, backends and limits: what the configuration is rendered from
 haproxy.cfg     rendered, and checked by HAProxy before it is used
 traffic.map     the pointers, as the running HAProxy last said them
+servers.state   what it knew of its servers before the last reload
 haproxy.log     what HAProxy printed
 process.json    the identity of its master process
 ```
-The running balancer is the truth: before it is reloaded the map file is written from what it says.
+The running balancer is the truth: before it is reloaded both files are written from what it says.
 """
 
 import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from immutable_servers.contract.values import Route
 from immutable_servers.errors import SetupError, TrafficError
 from immutable_servers.system import places
+from immutable_servers.system.environment import make_daemon_environment
 from immutable_servers.system.files import read_json, write_json, write_whole
 from immutable_servers.system.processes import Process, read_process, signal_process, write_process
 from immutable_servers.system.waiting import wait_until
-from immutable_servers.targets.local import haproxy_socket
+from immutable_servers.targets.local import haproxy_pointers
 from immutable_servers.targets.local.haproxy_config import (
     MAP,
+    NO_STATES,
+    STATES,
     Backend,
+    Limits,
     digest_of,
     parse_map,
     render_config,
     render_map,
 )
-from immutable_servers.targets.local.ports import LOOPBACK, find_listener, is_free
+from immutable_servers.targets.local.haproxy_socket import find_config_digest, keep_worker
+from immutable_servers.targets.local.haproxy_stats import render_states
+from immutable_servers.targets.local.route_ports import PARTS, refuse_taken
 
 _RELOAD_SECONDS = 20.0
 _LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configuration is rendered from."""
+
+    routes: Sequence[Route]
+    backends: Sequence[Backend]
+    limits: Limits
 
 
 def find_running(folder: Path) -> Process | None:
@@ -48,39 +64,43 @@ def find_master(folder: Path) -> Path:
     return places.runtime_dir(folder) / "master"
 
 
-def read_parts(folder: Path) -> tuple[list[Route], list[Backend]]:
-    """Return the routes and backends that a balancer was made of last."""
-    found = read_json(folder / "balancer.json") or {"routes": [], "backends": []}
-    routes = [Route.from_plain(route) for route in found["routes"]]
-    return routes, [Backend(**backend) for backend in found["backends"]]
+def read_parts(folder: Path) -> Parts:
+    """Return what a balancer was made of last."""
+    found = read_json(folder / PARTS) or {"routes": [], "backends": []}
+    return Parts(
+        [Route.from_plain(route) for route in found["routes"]],
+        [Backend(**backend) for backend in found["backends"]],
+        Limits(**found.get("limits", {})),
+    )
 
 
 def find_pointers(folder: Path) -> dict[str, dict[str, int]]:
     """Return service to backend to weight: from what runs, else from the file."""
     if find_running(folder):
-        master = find_master(folder)
-        return haproxy_socket.find_pointers(master, haproxy_socket.find_workers(master).current)
+        return haproxy_pointers.find_pointers(find_master(folder))
     with suppress(FileNotFoundError):
         return parse_map((folder / MAP).read_text())
     return {}
 
 
-def apply(
-    folder: Path, routes: Sequence[Route], backends: Sequence[Backend], *, start: bool = False
-) -> None:
+def apply(folder: Path, parts: Parts, *, start: bool = False) -> None:
     """Write the configuration, and have HAProxy run it; only checked ones take effect."""
     folder.mkdir(parents=True, exist_ok=True)
-    running = find_running(folder)
-    before = {route.port for route in read_parts(folder)[0]} if running else set()
-    _check_ports({route.port for route in routes} - before)
+    running, master = find_running(folder), find_master(folder)
+    before = {route.port for route in read_parts(folder).routes} if running else set()
+    refuse_taken({route.port for route in parts.routes} - before, folder)
     write_whole(folder / MAP, render_map(find_pointers(folder)), mode=0o600)
-    text = render_config(routes, backends, places.runtime_dir(folder) / "stats")
+    states = render_states(master, parts.backends) if running else NO_STATES
+    write_whole(folder / STATES, states, mode=0o600)
+    stats = places.runtime_dir(folder) / "stats"
+    text = render_config(parts.routes, parts.backends, parts.limits, stats)
     _check_config(folder, text)
     config = folder / "haproxy.cfg"
     earlier = config.read_text() if config.exists() else ""
     write_whole(config, text, mode=0o600)
     try:
-        if running and digest_of(text) != haproxy_socket.find_config_digest(find_master(folder)):
+        if running and digest_of(text) != find_config_digest(master):
+            keep_worker(master, stats)
             signal_process(running, signal.SIGUSR2)
             _wait_until_running(folder, digest_of(text))
         elif start and not running:
@@ -90,19 +110,7 @@ def apply(
         if running:  # What runs on is the earlier configuration: the files say so too.
             write_whole(config, earlier, mode=0o600)
         raise
-    plain = {"routes": list(map(asdict, routes)), "backends": list(map(asdict, backends))}
-    write_json(folder / "balancer.json", plain)
-
-
-def _check_ports(ports: set[int]) -> None:
-    for port in sorted(ports):
-        if not is_free(port):
-            listener = find_listener(port) or "a process that this user cannot see"
-            raise TrafficError(
-                f"The balancer's port {port} is in use by somebody else",
-                facts=[f"{LOOPBACK}:{port}: {listener}"],
-                todo="End that process, or set another route port in the stack file.",
-            )
+    write_json(folder / PARTS, asdict(parts))
 
 
 def _check_config(folder: Path, text: str) -> None:
@@ -144,14 +152,21 @@ def _start(folder: Path) -> None:
 def _run(
     command: list[str], folder: Path, log: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run HAProxy in the balancer's folder; what goes to the background keeps only the log."""
+    """Run HAProxy in the balancer's folder; what goes to the background keeps only the log.
+
+    It lives as long as the stack, so it gets nothing of the user's environment.
+    """
+    environment = make_daemon_environment()
     try:
         if log is None:
-            return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            return subprocess.run(
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            )
         with log.open("a") as said:
             return subprocess.run(
                 command,
                 cwd=folder,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -170,8 +185,8 @@ def _wait_until_running(folder: Path, digest: str) -> None:
     master = find_master(folder)
 
     def is_running() -> bool:
-        with suppress(TrafficError):  # The master's socket is away for a moment in a reload.
-            return haproxy_socket.find_config_digest(master) == digest
+        with suppress(TrafficError):  # It may take longer than one question may.
+            return find_config_digest(master) == digest
         return False
 
     # Also while the run stops: the files have to say what runs.

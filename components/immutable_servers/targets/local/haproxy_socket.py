@@ -1,24 +1,27 @@
 """Talks to a running HAProxy through its master's socket: the current worker and earlier ones.
 
-After a reload an earlier worker goes on with the connections it has, under its own copy of the map.
-So whatever points traffic somewhere has to reach every worker (management guide, chapter 9.4).
+In a reload the master's socket is away for a moment, and connections to it are cut off. So every
+question is asked again until it is answered whole, or its time is over. To ask twice is always
+safe: what changes something is a transaction (`haproxy_pointers.py`).
 """
 
-import csv
 import re
 import socket
-from collections.abc import Mapping, Sequence
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from immutable_servers.contract.values import Answers
 from immutable_servers.errors import TrafficError
-from immutable_servers.targets.local.haproxy_config import CONFIG_MARK, MAP, parse_map, render_map
+from immutable_servers.system.waiting import wait_until
+from immutable_servers.targets.local.haproxy_config import CONFIG_MARK, KEPT_SECONDS
 
-Pointers = Mapping[str, Mapping[str, int]]
-"""Service to backend to weight."""
-
-_SECONDS = 10.0
+SECONDS = 10.0
+"""How long a question may take, with all of its tries."""
+EVERY = 0.02
+_GONE = "Can't find the target"
+_KEPT: list[tuple[float, socket.socket]] = []
+"""When a worker was kept, and the connection that keeps it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Workers:
     current: int
     earlier: tuple[int, ...]
 
+    @property
+    def all(self) -> tuple[int, ...]:
+        """The current worker, then the earlier ones."""
+        return (self.current, *self.earlier)
+
 
 def find_workers(master: Path) -> Workers:
     """Return the pids of the workers.
@@ -35,144 +43,120 @@ def find_workers(master: Path) -> Workers:
     Raises:
         TrafficError: The master does not answer, or has no worker.
     """
-    pids: dict[str, list[int]] = {"# workers": [], "# old workers": []}
-    section: list[int] = []
-    for line in _talk(master, "show proc").splitlines():
-        if line.startswith("# "):
-            section = pids.setdefault(line.strip(), [])
-        elif found := re.match(r"(\d+)\s+worker\b", line):
-            section.append(int(found[1]))
-    if not pids["# workers"]:
-        raise _refused(master, "show proc", "it lists no worker")
-    return Workers(pids["# workers"][0], tuple(pids["# old workers"]))
 
+    def ask() -> Workers | None:
+        return _parse_workers(_talk(master, "show proc"))
 
-def find_config_digest(master: Path) -> str:
-    """Return the digest of the configuration that the current worker runs."""
-    info = ask_worker(master, find_workers(master).current, "show info")
-    found = re.search(rf"^{CONFIG_MARK}: (\S+)", info, re.MULTILINE)
-    return found[1] if found else ""
-
-
-def find_pointers(master: Path, worker: int) -> dict[str, dict[str, int]]:
-    """Return a worker's pointers."""
-    lines = ask_worker(master, worker, f"show map {MAP}").splitlines()
-    # Each line is: address of the entry, key, value.
-    return parse_map("\n".join(line.partition(" ")[2] for line in lines if line.startswith("0x")))
-
-
-def write_pointers(master: Path, pointers: Pointers) -> None:
-    """Replace the map of every worker, each at once, and read the current one's back.
-
-    An earlier worker that does not know a backend keeps its pointer to what it knows.
-
-    Raises:
-        TrafficError: The current worker says something else afterwards.
-    """
-    workers = find_workers(master)
-    for worker in workers.earlier:
-        known = find_backends(master, worker)
-        kept = find_pointers(master, worker)
-        _replace_map(
-            master,
-            worker,
-            {
-                service: weights if set(weights) <= known else kept.get(service, {})
-                for service, weights in pointers.items()
-            },
-        )
-    _replace_map(master, workers.current, pointers)
-    wanted = {service: dict(weights) for service, weights in pointers.items() if weights}
-    if (found := find_pointers(master, workers.current)) != wanted:
-        raise _refused(master, "commit map", f"wanted {wanted}, it says {found}")
-
-
-def find_backends(master: Path, worker: int) -> set[str]:
-    """Return the names of the backends that a worker knows."""
-    return set(ask_worker(master, worker, "show backend").split("\n"))
-
-
-def find_servers_state(master: Path, backend: str) -> dict[str, str]:
-    """Return server name to state (`UP`, `DOWN`, ...) as the current worker sees it."""
-    rows = _read_stats(master, find_workers(master).current)
-    return {
-        row["svname"]: row["status"]
-        for row in rows
-        if row["pxname"] == backend and row["svname"] != "BACKEND"
-    }
-
-
-def count_sessions(master: Path, backend: str, servers: Sequence[str] = ("BACKEND",)) -> int:
-    """Return how many requests a backend, or servers of it, have now, in all workers."""
-    workers = find_workers(master)
-    rows = [row for pid in (workers.current, *workers.earlier) for row in _read_stats(master, pid)]
-    return sum(
-        int(row["scur"] or 0) + int(row["qcur"] or 0)
-        for row in rows
-        if row["pxname"] == backend and row["svname"] in servers
-    )
-
-
-def count_answers(master: Path, backend: str) -> dict[str, Answers]:
-    """Return by worker how many requests of a backend were answered, and how many with 5xx."""
-    workers = find_workers(master)
-    return {
-        str(pid): Answers(
-            requests=sum(int(row[f"hrsp_{digit}xx"] or 0) for digit in range(1, 6)),
-            errors=int(row["hrsp_5xx"] or 0),
-        )
-        for pid in (workers.current, *workers.earlier)
-        for row in _read_stats(master, pid)
-        if row["pxname"] == backend and row["svname"] == "BACKEND"
-    }
-
-
-def find_stale_workers(master: Path, backend: str) -> list[int]:
-    """Return the earlier workers whose pointers still name a backend."""
-    return [
-        pid
-        for pid in find_workers(master).earlier
-        if any(backend in weights for weights in find_pointers(master, pid).values())
-    ]
+    # While it starts the worker of a reload it has earlier ones alone.
+    if found := wait_until("its worker", SECONDS, ask, every=EVERY, stoppable=False):
+        return found
+    raise refused(master, "show proc", "it lists no worker")
 
 
 def ask_worker(master: Path, worker: int, command: str) -> str:
     """Return what a worker answers; empty when it has ended meanwhile."""
     said = _talk(master, f"@!{worker} {command}")
-    return "" if "Can't find the target" in said else said
+    return "" if said.startswith(_GONE) else said
 
 
-def _replace_map(master: Path, worker: int, pointers: Pointers) -> None:
-    """Give a worker a new version of the whole map, seen by its next request at once."""
-    made = re.search(
-        r"New version created: (\d+)", ask_worker(master, worker, f"prepare map {MAP}")
-    )
-    if made is None:  # A worker that has ended asks for nothing more.
-        return
-    if lines := render_map(pointers):
-        ask_worker(master, worker, f"add map @{made[1]} {MAP} <<\n{lines}")
-    ask_worker(master, worker, f"commit map @{made[1]} {MAP}")
+def ask_current(master: Path, command: str) -> str:
+    """Return what the current worker answers; when a reload has ended it, its successor is asked.
+
+    Raises:
+        TrafficError: Nobody answers.
+    """
+
+    def ask() -> str:
+        return ask_worker(master, find_workers(master).current, command)
+
+    if said := wait_until("its worker", SECONDS, ask, every=EVERY, stoppable=False):
+        return said
+    raise refused(master, command, "its worker has ended")
 
 
-def _read_stats(master: Path, worker: int) -> list[dict[str, str]]:
-    text = ask_worker(master, worker, "show stat").strip().removeprefix("# ")
-    return list(csv.DictReader(text.splitlines()))
+def find_config_digest(master: Path) -> str:
+    """Return the digest of the configuration that the current worker runs."""
+    found = re.search(rf"^{CONFIG_MARK}: (\S+)", ask_current(master, "show info"), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def keep_worker(master: Path, stats: Path) -> None:
+    """Keep the current worker for a while after the reload that is to come.
+
+    It has counted what it answered, and nobody else has: whoever counts answers looks once more.
+    It ends when HAProxy has closed an idle connection to its own socket, or with this process.
+    """
+    while _KEPT and _KEPT[0][0] < time.monotonic() - KEPT_SECONDS:
+        _KEPT.pop(0)[1].close()
+    worker = find_workers(master).current
+
+    def connect() -> socket.socket | None:
+        """Return a connection to it: for a moment after a reload an earlier one listens too."""
+        connection = socket.socket(socket.AF_UNIX)
+        with suppress(OSError):
+            connection.settimeout(SECONDS)
+            connection.connect(str(stats))
+            connection.sendall(b"prompt\nshow info\n")
+            said = b""
+            while not re.search(rb"\nPid: \d+\n", said) and (part := connection.recv(65536)):
+                said += part
+            if f"\nPid: {worker}\n".encode() in said:
+                return connection
+        connection.close()
+        return None
+
+    if found := wait_until("its worker", SECONDS, connect, every=EVERY, stoppable=False):
+        _KEPT.append((time.monotonic(), found))
+
+
+def _parse_workers(text: str) -> Workers | None:
+    pids: dict[str, list[int]] = {"# workers": [], "# old workers": []}
+    section: list[int] = []
+    for line in text.splitlines():
+        if line.startswith("# "):
+            section = pids.setdefault(line.strip(), [])
+        elif found := re.match(r"(\d+)\s+worker\b", line):
+            section.append(int(found[1]))
+    if not pids["# workers"]:
+        return None
+    return Workers(pids["# workers"][0], tuple(pids["# old workers"]))
 
 
 def _talk(master: Path, command: str) -> str:
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_SECONDS)
-            connection.connect(str(master))
-            connection.sendall(f"{command}\n".encode())
-            connection.shutdown(socket.SHUT_WR)
-            parts = iter(lambda: connection.recv(65536), b"")
-            return b"".join(parts).decode()
-    except OSError as error:
-        raise _refused(master, command.partition("\n")[0], str(error)) from error
+    """Return HAProxy's whole answer, which is never empty."""
+    deadline = time.monotonic() + SECONDS
+    fault = ""
+
+    def ask() -> str:
+        nonlocal fault
+        try:
+            said = _ask_once(master, command, deadline)
+        except OSError as error:
+            fault = str(error)
+            return ""
+        # An empty line ends each answer; it is all of an empty one.
+        if said.endswith("\n\n") or said == "\n" or said.startswith(_GONE):
+            return said
+        fault = "its answer was cut off"
+        return ""
+
+    if said := wait_until("its answer", SECONDS, ask, every=EVERY, stoppable=False):
+        return said
+    raise refused(master, command.partition("\n")[0], fault)
 
 
-def _refused(master: Path, command: str, fact: str) -> TrafficError:
+def _ask_once(master: Path, command: str, deadline: float) -> str:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(max(deadline - time.monotonic(), EVERY))
+        connection.connect(str(master))
+        connection.sendall(f"{command}\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        parts = iter(lambda: connection.recv(65536), b"")
+        return b"".join(parts).decode()
+
+
+def refused(master: Path, command: str, fact: str) -> TrafficError:
+    """Return the error for what HAProxy does not answer, or does not do."""
     return TrafficError(
         "The balancer did not do as asked",
         facts=[f"{command}: {fact}", f"socket: {master}"],

@@ -19,7 +19,7 @@ from typing import Any
 from immutable_servers.contract.values import Scope
 from immutable_servers.system import places
 
-OWNER = "owner.json"
+OWNER, BALANCER = "owner.json", "balancer"
 
 
 def stacks_dir() -> Path:
@@ -34,7 +34,7 @@ def stack_dir(scope: Scope) -> Path:
 
 def balancer_dir(scope: Scope) -> Path:
     """Return the folder of a stack's balancer."""
-    return stack_dir(scope) / "balancer"
+    return stack_dir(scope) / BALANCER
 
 
 def generations_dir(scope: Scope) -> Path:

@@ -107,6 +107,8 @@ def _remove_lock(name: str, _ask: Ask) -> bool:
 
 
 def _find_sockets(_ask: Ask) -> Iterator[Leftover]:
+    if not places.is_private(places.runtime_root()):  # nothing of ours is in it
+        return
     for folder in sorted(places.runtime_root().glob("*/")):
         link = folder / places.OWNER_LINK
         rest = {path.name for path in folder.iterdir()} - {places.OWNER_LINK}

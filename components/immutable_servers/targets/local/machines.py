@@ -6,25 +6,25 @@ overlay.qcow2  its disk, on the artifact's
 launch.cred    its launch data, as a systemd credential in an SMBIOS string (0600)
 host-key.cred  its SSH host key, the same
 host_key.pub   the key that a login must be answered with
-console.log    what it printed
+console.log    the end of what it printed
 process.json   the identity of its QEMU process
 ```
-A machine outlives the command that started it. Started again it has the same disk and ports.
+A machine outlives the command that started it. Started again it has the same disk; its port is
+another where the earlier one is held, so that nobody gets in between.
 """
 
-import base64
-import json
-import os
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from immutable_servers.errors import ImmutableError, SetupError
+from immutable_servers.errors import LaunchError, SetupError
 from immutable_servers.system import places
-from immutable_servers.system.files import read_json, write_json, write_whole
-from immutable_servers.system.keys import make_key_pair
+from immutable_servers.system.environment import make_daemon_environment
+from immutable_servers.system.files import read_json, write_json
+from immutable_servers.system.priority import FULL, LESS, set_share
 from immutable_servers.system.processes import (
     PROC,
     Process,
@@ -34,12 +34,13 @@ from immutable_servers.system.processes import (
     write_process,
 )
 from immutable_servers.system.tools import run_tool
-from immutable_servers.targets.local import layout, qemu, qmp
+from immutable_servers.targets.local import layout, qemu, qmp, walled_qemu
+from immutable_servers.targets.local.artifacts import compute_base
+from immutable_servers.targets.local.held_ports import find_holders, hold_port, release_ports
+from immutable_servers.targets.local.machine_parts import make_host_key, make_overlay, write_launch
 from immutable_servers.targets.local.ports import is_free, release_port, reserve_port
 
 _END_SECONDS = 10.0
-_SMBIOS_LIMIT = 48_000
-"""Bytes of launch data: all SMBIOS tables together hold 64 kB, and base64 adds a third."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,13 @@ class Machine:
 
     Attributes:
         ssh_port: The forwarded port of its SSH server; 0 when no route is left.
+        base: What `artifacts.compute_base` said of its artifact when its disk was made; empty of a
+            machine that an earlier program made.
         kind: QEMU's machine type. Kept, as the kernel's command line is, so that a machine which
             exists is started again as it was made, whatever the program says by then.
+        reach: What it can connect to: `nothing`; or `network`, which is what is behind this
+            machine's gateway, and networks on this machine's own wires. A machine of before this
+            was recorded had a network.
     """
 
     name: str
@@ -61,6 +67,8 @@ class Machine:
     ssh_port: int = 0
     kind: str = qemu.MACHINE
     kernel_args: str = qemu.KERNEL_ARGS
+    base: str = ""
+    reach: Sequence[str] = ("network",)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class MachineWish:
         launch: The launch data that the server is handed.
         open: Whether its SSH port is forwarded.
         ports: First and last port that it may be given.
+        reach: As of `Machine`.
     """
 
     name: str
@@ -81,6 +90,7 @@ class MachineWish:
     ports: tuple[int, int]
     launch: Mapping[str, Any]
     open: bool
+    reach: Sequence[str] = ("nothing",)
 
 
 def require_linux() -> None:
@@ -122,8 +132,11 @@ def read_command(process: Process) -> list[str]:
 def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:
     """Start a machine, made when it is missing; leave a running machine, resume a paused one.
 
+    It gets less of the processor than those that serve, until `raise_share`.
+
     Raises:
-        LaunchError: QEMU did not start; its own words are in the facts.
+        LaunchError: QEMU did not start, with its own words in the facts; or the image was baked
+            again since the machine's disk was made on it.
         SetupError: A tool is missing.
     """
     machine = find_machine(folder)
@@ -132,20 +145,72 @@ def start_machine(folder: Path, wish: MachineWish, accelerator: str) -> Machine:
             qmp.resume(find_qmp(folder))
         return machine
     folder.mkdir(parents=True, exist_ok=True)
-    _make_overlay(folder, wish.artifact)
+    base = compute_base(layout.images_dir(), wish.artifact)
+    if machine is None:  # What a killed start left may lie on an artifact that is gone.
+        (folder / "overlay.qcow2").unlink(missing_ok=True)
+    elif is_rebaked(machine, base):
+        raise _explain_rebaked(machine)
+    make_overlay(folder, wish.artifact)
     machine = _give_ports(folder, machine, wish)
+    machine = replace(machine, base=base or machine.base)
     write_json(folder / "machine.json", asdict(machine))
-    _make_host_key(folder, wish.name)
-    _write_credential(folder / "launch.cred", "immutable.launch", json.dumps(wish.launch).encode())
+    make_host_key(folder, wish.name)
+    write_launch(folder, wish.launch)
     spec = _describe(folder, machine, accelerator)
     for name in ("console.log", "process.json", "pid"):
         # Whoever looks after a kill finds what this start made, or nothing.
         (folder / name).unlink(missing_ok=True)
-    run_tool(qemu.render_command(spec), f"The machine {wish.name} did not start")
+    command = [*render_start("boot", folder, machine.reach[1:]), *qemu.render_command(spec)[1:]]
+    with hold_port(folder, machine.http_port):
+        run_tool(command, f"The machine {wish.name} did not start", make_daemon_environment())
     process = identify_process(int(spec.pidfile.read_text()), folder)
     if process:  # Else it ended already, which whoever waits for its health sees.
         write_process(folder / "process.json", process)
+        set_share(process.pid, LESS)
     return machine
+
+
+def is_rebaked(machine: Machine, base: str) -> bool:
+    """Return whether a machine's disk was made on another bake of its artifact than `base`.
+
+    `base` is what `artifacts.compute_base` says now; empty, for one that is gone, is no other.
+    """
+    return bool(machine.base and base) and machine.base != base
+
+
+def _explain_rebaked(machine: Machine) -> LaunchError:
+    return LaunchError(
+        f"The server {machine.name} cannot be started again: its image was baked again since",
+        facts=[f"Its disk was made on another bake of {machine.artifact}."],
+        todo="Run ./immutable up: it makes a new round of the generation.",
+    )
+
+
+def render_start(way: str, folder: Path, neighbours: Sequence[str]) -> list[str]:
+    """Return the command that starts QEMU within its walls, without QEMU's arguments.
+
+    Args:
+        way: `start` or `boot`, as `walled_qemu.py` takes it.
+        folder: Gets the console.
+        neighbours: Networks on this machine's own wires that the guest may reach.
+
+    Raises:
+        SetupError: There is no QEMU.
+    """
+    emulator = shutil.which(qemu.EMULATOR)
+    if emulator is None:
+        raise SetupError(
+            f"{qemu.EMULATOR} is missing", todo="Run ./immutable doctor: it names the package."
+        )
+    # Without site packages: it starts in a few hundredths of a second.
+    program = [sys.executable, "-I", "-S", walled_qemu.__file__]
+    return [*program, way, str(folder / "console.log"), ",".join(neighbours), emulator]
+
+
+def raise_share(folder: Path) -> None:
+    """Give a machine that serves its full share of the processor."""
+    if process := find_machine_process(folder):
+        set_share(process.pid, FULL)
 
 
 def find_pause(folder: Path) -> str:
@@ -153,24 +218,20 @@ def find_pause(folder: Path) -> str:
     return qmp.find_pause(find_qmp(folder)) if find_machine_process(folder) else ""
 
 
-def read_launch(folder: Path) -> dict[str, Any]:
-    """Return the launch data that a machine was handed; empty when it was handed none."""
-    try:
-        text = (folder / "launch.cred").read_text()
-    except FileNotFoundError:
-        return {}
-    handed: dict[str, Any] = json.loads(base64.b64decode(text.partition("=")[2]))
-    return handed
-
-
 def stop_machine(folder: Path) -> None:
     """End a machine's process; its disk and ports are kept."""
     end_process(find_machine_process(folder), _END_SECONDS)
 
 
+def release_earlier_ports(folder: Path, machine: Machine) -> None:
+    """Hold no other port than the machine's: call it when the balancer has forgotten those."""
+    release_ports(folder, find_holders(folder).keys() - {machine.http_port})
+
+
 def remove_machine(folder: Path) -> None:
     """End a machine and remove all of it; a missing one is no error."""
     stop_machine(folder)
+    release_ports(folder)
     found = read_json(folder / "machine.json") or {}
     layout.remove_folder(folder)
     for name in ("http_port", "ssh_port"):
@@ -207,13 +268,14 @@ def _describe(folder: Path, machine: Machine, accelerator: str) -> qemu.MachineS
         http_port=machine.http_port,
         guest_port=machine.guest_port,
         ssh_port=machine.ssh_port,
+        reaches_out=machine.reach[0] == "network",
         credentials=[folder / "launch.cred", folder / "host-key.cred"],
     )
 
 
 def _give_ports(folder: Path, machine: Machine | None, wish: MachineWish) -> Machine:
     """Keep the ports that a machine had, where nobody else has taken them."""
-    here = machine or Machine(wish.name, wish.artifact, 0, wish.guest_port, wish.memory, wish.cpus)
+    here = machine or _make_machine(wish)
     http = machine.http_port if machine and is_free(machine.http_port) else 0
     ssh = machine.ssh_port if machine and wish.open and is_free(machine.ssh_port) else 0
     for old, kept in ((machine.http_port, http), (machine.ssh_port, ssh)) if machine else ():
@@ -224,43 +286,14 @@ def _give_ports(folder: Path, machine: Machine | None, wish: MachineWish) -> Mac
     return replace(here, http_port=http, ssh_port=ssh)
 
 
-def _make_overlay(folder: Path, artifact: str) -> None:
-    """Make the machine's disk on the artifact's; nobody sees half a disk."""
-    overlay = folder / "overlay.qcow2"
-    if overlay.exists():
-        return
-    beside = folder / "overlay.part"
-    beside.unlink(missing_ok=True)
-    # Relative, so that the data folder can be moved as a whole.
-    backing = os.path.relpath(
-        layout.artifact_dir(artifact).resolve() / "disk.qcow2", folder.resolve()
+def _make_machine(wish: MachineWish) -> Machine:
+    """Return a machine without ports."""
+    return Machine(
+        name=wish.name,
+        artifact=wish.artifact,
+        http_port=0,
+        guest_port=wish.guest_port,
+        memory=wish.memory,
+        cpus=wish.cpus,
+        reach=list(wish.reach),
     )
-    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", backing, str(beside)]
-    run_tool(create, f"The disk of a machine could not be made on {artifact}")
-    beside.replace(overlay)
-
-
-def _make_host_key(folder: Path, name: str) -> None:
-    """Make the server's own SSH host key, once; its private half leaves only as a credential."""
-    if (folder / "host-key.cred").exists():
-        return
-    private = folder / "host_key"
-    make_key_pair(private, name)
-    _write_credential(folder / "host-key.cred", "immutable.host-key", private.read_bytes())
-    private.unlink()
-
-
-def _write_credential(path: Path, name: str, value: bytes) -> None:
-    """Write one SMBIOS string that systemd in the guest takes as a credential.
-
-    Raises:
-        ImmutableError: It is larger than SMBIOS tables can hold.
-    """
-    if len(value) > _SMBIOS_LIMIT:
-        raise ImmutableError(
-            f"The launch data is too large for a server on local: {len(value)} bytes",
-            facts=[f"At most {_SMBIOS_LIMIT} bytes fit."],
-            todo="Make the service's env smaller.",
-        )
-    text = base64.b64encode(value).decode()
-    write_whole(path, f"io.systemd.credential.binary:{name}={text}", mode=0o600)

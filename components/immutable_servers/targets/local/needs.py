@@ -29,18 +29,19 @@ NEEDS = Needs(
     upstream=(MMDEBSTRAP, ARCHIVE_KEYS, UIDMAP),
     platform="linux",
 )
+EMULATED, KVM = "software emulation", "KVM"
 CONSOLES_HINT = "Consoles are kept for 7 days after a server is gone."
 
 
 def describe_machine() -> Sequence[tuple[str, str, str]]:
     """Return the line of `doctor` on how machines run."""
-    return (("machines run in", _describe_accelerator(), str(DEVICE)),)
+    return (("machines run in", describe_accelerator(), str(DEVICE)),)
 
 
-def _describe_accelerator() -> str:
+def describe_accelerator() -> str:
     """Return whether machines run in KVM, proven with the kernel of an artifact that is there."""
     if not DEVICE.exists():
-        return "software emulation"
+        return EMULATED
     kernels = sorted(layout.images_dir().glob(f"*/*/{KERNEL}"))
     if not kernels:
         return "not known before the first bake"
@@ -48,4 +49,4 @@ def _describe_accelerator() -> str:
         kind = find_accelerator(kernels[-1])
     except ImmutableError:
         return "not known without QEMU"
-    return "KVM" if kind == "kvm" else "software emulation"
+    return KVM if kind == "kvm" else EMULATED

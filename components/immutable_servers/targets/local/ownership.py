@@ -1,6 +1,6 @@
 """Whose the things on this machine are: the state in a stack's `owner.json`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -31,9 +31,15 @@ class LocalOwnership(Ownership):
         """Read the file in the stack's folder; None also when it cannot be read."""
         try:
             found = read_json(layout.owner_file(scope))
-            return Owner(**found) if found else None
+            return Owner.from_plain(found) if found else None
         except (ValueError, TypeError):
             return None
+
+    def list_owners(self) -> Sequence[Owner]:
+        """Read the file of each stack of this user."""
+        folders = sorted(layout.stacks_dir().glob("*/*/"))
+        found = (self.find_owner(Scope(one.parent.name, one.name)) for one in folders)
+        return [owner for owner in found if owner]
 
     def _write_owner(self, owner: Owner) -> None:
         write_json(layout.owner_file(Scope(owner.project, owner.stack)), asdict(owner))

@@ -18,6 +18,7 @@ from immutable_servers.system.files import write_whole
 
 LOOPBACK = "127.0.0.1"
 _LOCK_SECONDS = 30.0
+_FIRST = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
 def reserve_port(owner: Path, bounds: tuple[int, int]) -> int:
@@ -80,6 +81,32 @@ def is_free(port: int) -> bool:
                 return False
             raise
     return True
+
+
+def is_privileged(port: int) -> bool:
+    """Return whether this process lacks the privilege to listen on a port."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            return error.errno == errno.EACCES
+    return False
+
+
+def find_first_free_for_all() -> int:
+    """Return the first port that needs no privilege (ip-sysctl, ip_unprivileged_port_start)."""
+    try:
+        return int(_FIRST.read_text())
+    except (OSError, ValueError):
+        return 1024
+
+
+def is_listened_on(port: int) -> bool:
+    """Return whether anybody listens on a port of this machine, seen or not."""
+    return any(
+        one.status == psutil.CONN_LISTEN and one.laddr and one.laddr.port == port
+        for one in psutil.net_connections("tcp")
+    )
 
 
 def find_listener(port: int) -> str:

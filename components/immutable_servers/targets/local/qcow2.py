@@ -4,10 +4,11 @@ https://gitlab.com/qemu-project/qemu/-/blob/master/docs/interop/qcow2.txt
 """
 
 import struct
-import subprocess
 from pathlib import Path
 
 from immutable_servers.errors import ImageError, SetupError
+from immutable_servers.system.environment import make_environment
+from immutable_servers.system.tools import run_stoppable
 
 _MAGIC = b"QFI\xfb"
 
@@ -39,13 +40,7 @@ def set_backing_file(disk: Path, backing: str) -> None:
 
 def _run_qemu_img(*arguments: str) -> None:
     try:
-        done = subprocess.run(
-            ["qemu-img", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_stoppable(["qemu-img", *arguments], "copying a disk", make_environment())
     except FileNotFoundError as error:
         raise SetupError(
             "qemu-img is missing",

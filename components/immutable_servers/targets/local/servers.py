@@ -1,6 +1,5 @@
 """Boots servers side by side, asks them for their health, and reads their consoles."""
 
-import http.client
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,14 @@ from immutable_servers.system import places
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.local import layout
 from immutable_servers.targets.local.accelerator import Accelerator, find_accelerator
+from immutable_servers.targets.local.consoles import ConsoleWatch, find_words
+from immutable_servers.targets.local.health import ask_health
 from immutable_servers.targets.local.machines import (
     Machine,
     MachineWish,
     find_machine_process,
     find_pause,
+    raise_share,
     start_machine,
 )
 from immutable_servers.targets.local.ports import LOOPBACK
@@ -26,24 +28,20 @@ from immutable_servers.targets.local.settings import LocalSettings, Size
 from immutable_servers.targets.shared.launch_data import describe_launch
 
 AT_ONCE = 16
-_ANSWER_SECONDS = 5.0
-_SUCCESS = 2
 _FREE_FOR_ALL = 512 * 2**20
 _FREE_FOR_EACH = 256 * 2**20
 """Bytes that must be free: an overlay starts empty and grows with what its server writes."""
-_CONSOLE_LINES = 25
-_CONSOLE_BYTES = 64 * 1024
-"""Where the last lines are looked for: a log may be long."""
-_PANIC = "Kernel panic"
 
 
-def make_wish(spec: FleetSpec, name: str, size: Size, settings: LocalSettings) -> MachineWish:
+def make_wish(
+    spec: FleetSpec, name: str, size: Size, reach: Sequence[str], settings: LocalSettings
+) -> MachineWish:
     """Return what a server of a fleet should be when it is started now.
 
     It is open only while the login window is: later it boots sealed.
     """
     is_open = bool(spec.public_key) and spec.window_ends > time.time()
-    spec = spec if is_open else replace(spec, public_key="", window_ends=0)
+    spec = spec if is_open else replace(spec, public_key="", window_ends=0, inspection_key="")
     return MachineWish(
         name=name,
         artifact=spec.artifact,
@@ -52,9 +50,16 @@ def make_wish(spec: FleetSpec, name: str, size: Size, settings: LocalSettings) -
         cpus=size.cpus,
         ports=settings.port_range,
         launch=describe_launch(
-            spec.scope, spec.launch.env, spec.public_key, spec.window_ends, server=name
+            spec.scope,
+            spec.launch.env,
+            spec.public_key,
+            spec.window_ends,
+            inspection_key=spec.inspection_key,
+            server=name,
+            header=spec.launch.generation_header,
         ),
         open=is_open,
+        reach=reach,
     )
 
 
@@ -79,6 +84,7 @@ def boot_servers(
             _wait_until_serving(folder, machine, health, deadline)
         except LaunchError as error:
             return machine, error
+        raise_share(folder)
         return machine, None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -93,25 +99,17 @@ def choose_accelerator(kernel: Path, settings: LocalSettings) -> Accelerator:
     return find_accelerator(kernel) if chosen == "auto" else chosen
 
 
-def ask_health(machine: Machine, health: str) -> Health:
-    """Ask a server for its health now."""
-    connection = http.client.HTTPConnection(LOOPBACK, machine.http_port, timeout=_ANSWER_SECONDS)
-    try:
-        connection.request("GET", health)
-        answer = connection.getresponse()
-        answer.read()
-    except (OSError, http.client.HTTPException) as error:
-        return Health(machine.name, ok=False, detail=str(error) or type(error).__name__)
-    finally:
-        connection.close()
-    is_ok = answer.status // 100 == _SUCCESS
-    return Health(machine.name, ok=is_ok, detail=f"{answer.status} {answer.reason}")
+def ask_server(folder: Path, machine: Machine, health: str) -> Health:
+    """Ask a server for its health now; without its own process nobody else's answer counts."""
+    if find_machine_process(folder) is None:
+        return Health(machine.name, ok=False, detail="its QEMU process does not run")
+    return ask_health(machine, health)
 
 
-def ask_all(machines: Sequence[Machine], health: str) -> list[Health]:
+def ask_all(machines: Mapping[Path, Machine], health: str) -> list[Health]:
     """Ask servers for their health side by side."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda machine: ask_health(machine, health), machines))
+        return list(pool.map(lambda path: ask_server(path, machines[path], health), machines))
 
 
 def check_space(servers: int) -> None:
@@ -131,26 +129,15 @@ def check_space(servers: int) -> None:
         )
 
 
-def read_console(folder: Path) -> Sequence[str]:
-    """Return the last lines that a machine printed on its console."""
-    log = folder / "console.log"
-    if not log.exists():
-        return []
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _CONSOLE_BYTES))
-        lines = file.read().decode(errors="replace").splitlines()
-    return [line.rstrip() for line in lines if line.strip()][-_CONSOLE_LINES:]
-
-
 def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: float) -> None:
     """Wait for the health check; without one (a probe that may be sick) for nothing."""
     if not health:
         return
-    last = ""
+    last, watch = "", ConsoleWatch(folder)
 
     def has_ended_or_serves() -> str:
         nonlocal last
-        answer = ask_health(machine, health)
+        answer = ask_server(folder, machine, health)
         last = answer.detail
         if answer.ok:
             return "serves"
@@ -158,18 +145,17 @@ def _wait_until_serving(folder: Path, machine: Machine, health: str, deadline: f
             return "its QEMU process ended"
         if why := find_pause(folder):
             return f"it is paused: {why}"
-        panicked = any(_PANIC in line for line in read_console(folder))
-        return "its kernel panicked" if panicked else ""
+        return watch.find_end()
 
     what, seconds = f"waiting for {machine.name}", deadline - time.monotonic()
     found = wait_until(what, seconds, has_ended_or_serves, every=0.2)
     if found != "serves":
         raise LaunchError(
-            f"The server {machine.name} does not serve: {found or 'the deadline passed'}",
+            f"The server {machine.name} does not serve: {found or 'the boot_deadline passed'}",
             facts=[
                 f"health check: http://{LOOPBACK}:{machine.http_port}{health}: {last}",
-                *read_console(folder),
-                f"console log: {folder / 'console.log'}",
+                *find_words(folder),
             ],
-            todo="The servers stay for inspection. Correct the image, or run the update again.",
+            todo="Correct the image, or run the update again. Where it only needs longer, raise"
+            " `boot_deadline` in immutable-servers:local.",
         )

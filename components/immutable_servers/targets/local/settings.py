@@ -1,11 +1,13 @@
 """The local target's own settings: `immutable-servers:local` in a stack file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from immutable_servers.errors import SettingsError
+from immutable_servers.targets.local.haproxy_config import LIMITS, Limits
 
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
@@ -50,11 +52,46 @@ class LocalSettings(BaseModel):
     port_range: Annotated[tuple[Port, Port], AfterValidator(_check_range)] = Field(
         default=(20000, 29999), description="First and last port of 127.0.0.1 that servers may have"
     )
-
+    servers_reach: Literal["nothing", "network"] = Field(
+        default="nothing",
+        description="What servers can connect to: `nothing`, or the `network` behind the gateway",
+    )
+    neighbours: tuple[IPv4Network, ...] = Field(
+        default=(),
+        description="Networks or addresses on this machine's own wires, such as a package mirror,"
+        " that bakes may reach, and servers that reach the network",
+    )
+    timeout: float = Field(
+        default=LIMITS.timeout,
+        ge=1,
+        le=24 * 3600,
+        description="Seconds that a server may take to answer before the balancer answers 504, and"
+        " that either side of a connection may be silent",
+    )
+    header_size: int = Field(
+        default=LIMITS.header_size,
+        ge=16,
+        le=1024,
+        description="kB that all headers of a request, or of an answer, may have together",
+    )
     shared_port: Port = Field(
         default=8080,
         description="Port of 127.0.0.1 on which services are distinguished by host name",
     )
+
+    def make_limits(self) -> Limits:
+        """Return what the balancer lets a request take."""
+        return Limits(self.timeout, self.header_size)
+
+    def describe_reach(self) -> Sequence[str]:
+        """Return what servers can connect to, as machines record it."""
+        if self.servers_reach == "nothing":
+            return ["nothing"]
+        return [self.servers_reach, *self.list_neighbours()]
+
+    def list_neighbours(self) -> Sequence[str]:
+        """Return the neighbours as plain values."""
+        return [str(network) for network in self.neighbours]
 
     def find_size(self, word: str) -> Size:
         """Return what a size means.

@@ -57,6 +57,19 @@ variable "console" {
   description = "File for what the guest writes to its serial console."
 }
 
+variable "bake" {
+  type        = string
+  description = "Shell script of the setting `bake`, in base64: exports its variables and starts its arguments."
+  default     = ""
+  sensitive   = true
+}
+
+# How a provisioning script is run: with what the setting `bake` hands to every bake.
+local "execute" {
+  expression = "chmod +x {{ .Path }}; ${var.bake == "" ? "env" : "sh -c \"$(echo ${var.bake} | base64 -d)\" sh"} {{ .Vars }} {{ .Path }}"
+  sensitive  = true
+}
+
 source "qemu" "local" {
   accelerator      = var.accelerator
   machine_type     = "pc"
@@ -91,13 +104,12 @@ source "qemu" "local" {
     ["-device", "virtio-net-pci,netdev=user.0,romfile="],
     ["-serial", "file:${var.console}"],
     ["-vnc", "none"],
-    ["-no-reboot"],
   ], [for file in var.credentials : ["-smbios", "type=11,path=${file}"]])
 
   communicator         = "ssh"
   ssh_username         = "root"
   ssh_private_key_file = var.login
-  ssh_timeout          = "5m"
+  ssh_timeout          = "10m" # on a busy machine; one that is gone ends the bake at once
   ssh_port             = 22
   # As `systemctl poweroff`, which asks logind first; no image has one.
   shutdown_command = "systemctl start --no-block --job-mode=replace-irreversibly poweroff.target"

@@ -17,6 +17,7 @@ from immutable_servers.contract.values import Scope
 from immutable_servers.system.half_folders import is_left
 from immutable_servers.system.processes import end_process, identify_process
 from immutable_servers.targets.local import layout
+from immutable_servers.targets.local.held_ports import PREFIX
 from immutable_servers.targets.local.qemu import EMULATOR
 
 _PIDFILES = {EMULATOR: "-pidfile", "haproxy": "-p"}
@@ -81,6 +82,10 @@ def _find_stray(pid: int, words: list[str]) -> Stray | None:
         folder = Path(proof).parent
         ours = folder.is_relative_to(layout.stacks_dir())
         return Stray(pid, program, folder, proof) if ours and not folder.exists() else None
+    if Path(words[-1]).name.startswith(PREFIX):  # It keeps the port of a machine.
+        folder = Path(words[-1]).parent
+        ours = folder.is_relative_to(layout.stacks_dir())
+        return Stray(pid, program, folder, words[-1]) if ours and not folder.exists() else None
     for word in words if program in _BAKERS else ():
         half = _find_half(word)
         if half and is_left(half.name):

@@ -6,6 +6,7 @@ No mirror is named: mmdebstrap's and apt's own defaults choose it, and apt verif
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 from immutable_servers.contract.values import Say
 from immutable_servers.errors import ImageError
+from immutable_servers.system.environment import NETWORK, make_environment
 from immutable_servers.system.half_folders import start_half
 from immutable_servers.system.supervised import run_supervised
 from immutable_servers.targets.local.checksums import verify_checksums, write_checksums
@@ -93,11 +95,16 @@ class Upstream:
         return self.folder / "disk.qcow2"
 
 
-def find_upstream(suite: str, architecture: str, say: Say) -> dict[str, Any]:
-    """Look at the Debian archive and return the lock's new entry: codename and digest.
+def find_upstream(
+    suite: str, architecture: str, known: Mapping[str, Any], say: Say
+) -> dict[str, Any]:
+    """Look at the Debian archive and return the lock's new entry: codename, digests and dates.
+
+    The entry that is known is returned when the archive was only signed anew.
 
     Raises:
-        ImageError: The archive cannot be reached, or what it gives is not signed as it should be.
+        ImageError: The archive cannot be reached, what it gives is not signed as it should be, or
+            it is older than the entry that is known.
     """
     say(f"looks at the Debian archive for {suite}")
     codename = suite
@@ -107,13 +114,18 @@ def find_upstream(suite: str, architecture: str, say: Say) -> dict[str, Any]:
         codename = _look(suite, architecture, [lenient]).suite
         say(f"{suite} is {codename} now")
     archives = _look(codename, architecture)
-    return {"suite": archives.suite, "release": archives.release}
+    if suite in ALIASES:
+        archives.refuse_other_name(suite)
+    if (archives.suite, archives.release) == (known.get("suite"), known.get("release")):
+        return dict(known)
+    archives.refuse_older(known)
+    return archives.to_lock()
 
 
 def _look(suite: str, architecture: str, options: Sequence[str] = ()) -> Archives:
     with tempfile.TemporaryDirectory(prefix="immutable-archive-") as name:
         folder = Path(name)
-        hook = f"--customize-hook=sync-out /var/lib/apt/lists {folder}"
+        hook = f"--customize-hook=sync-out /var/lib/apt/lists {shlex.quote(name)}"
         log = folder / "mmdebstrap.log"
         words = ["--variant=custom", *options, hook]
         run_mmdebstrap(words, suite, architecture, log, 300, keeps_log=False)
@@ -132,7 +144,7 @@ def provide_upstream(
     """Return the upstream disk of a lock's entry, made when it is not there yet.
 
     An archive that is newer than the lock is used, said and recorded: Debian's mirrors keep no
-    older ones.
+    older ones. An older one is refused.
 
     Args:
         root: The folder of all upstream disks.
@@ -143,17 +155,21 @@ def provide_upstream(
         say: Takes progress.
 
     Raises:
-        ImageError: mmdebstrap failed, or a file of the folder is damaged.
+        ImageError: mmdebstrap failed, the archive is older than the lock, or a file of the folder
+            is damaged.
     """
     folder = root / compute_key(lock, architecture)
     if not all((folder / name).is_file() for name in FILES):
         say(f"makes a minimal Debian {lock['suite']} by mmdebstrap")
-        _make_upstream(folder, str(lock["suite"]), architecture, log, deadline)
+        _make_upstream(folder, lock, architecture, log, deadline)
     verify_checksums(folder)
     found = Archives(**json.loads((folder / "archives.json").read_text(encoding="utf-8")))
     newer = found.release != lock["release"]
     if newer:
-        say(f"the Debian archive is newer than the lock: {found.release[:19]}, recorded")
+        say(
+            "the Debian archive is newer than the lock, which is no fault: image.json names the one"
+            " that is used, and `./immutable update` writes it into the lock"
+        )
     return Upstream(folder, found.parts, newer)
 
 
@@ -165,7 +181,9 @@ def compute_key(lock: Mapping[str, Any], architecture: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def _make_upstream(folder: Path, suite: str, architecture: str, log: Path, deadline: float) -> None:
+def _make_upstream(
+    folder: Path, lock: Mapping[str, Any], architecture: str, log: Path, deadline: float
+) -> None:
     debian = _debian_architecture(architecture)
     packages = ",".join(PACKAGES).format(architecture=debian)
     with start_half(folder) as half:
@@ -178,10 +196,11 @@ def _make_upstream(folder: Path, suite: str, architecture: str, log: Path, deadl
             f"--essential-hook={INITRD_HOOK}",
             f"--customize-hook={_SETTINGS}",
             f"--customize-hook={DISK_HOOK}",
-            f"--customize-hook=sync-out /artifact {half}",
+            f"--customize-hook=sync-out /artifact {shlex.quote(str(half))}",
         ]
-        run_mmdebstrap(options, suite, architecture, log, deadline)
+        run_mmdebstrap(options, str(lock["suite"]), architecture, log, deadline)
         archives = read_archives(half / "archives")
+        archives.refuse_older(lock)
         shutil.rmtree(half / "archives")
         (half / "archives.json").write_text(json.dumps(asdict(archives), indent=2) + "\n")
         write_checksums(half, FILES)
@@ -211,6 +230,7 @@ def run_mmdebstrap(
         on_line=lines.append,
         log=log,
         what="mmdebstrap",
+        less=True,
     )
     if code:
         failed = [line for line in lines if line.startswith(("E:", "W:"))]
@@ -222,9 +242,13 @@ def run_mmdebstrap(
 
 
 def _make_environment() -> dict[str, str]:
-    """Return mmdebstrap's environment: ours, with the folders of system programs on the PATH."""
+    """Return mmdebstrap's environment, with the folders of system programs on the PATH."""
     path = os.environ.get("PATH", os.defpath)
-    return {**os.environ, "PATH": f"{path}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
+    return {
+        **make_environment(*NETWORK, "APT_CONFIG"),
+        "PATH": f"{path}:/usr/sbin:/sbin",
+        "LC_ALL": "C.UTF-8",
+    }
 
 
 def _debian_architecture(architecture: str) -> str:

@@ -6,6 +6,7 @@ removed without being named only when that is sure and when the balancer sends i
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from typing import NamedTuple
 
 from immutable_servers.contract.balancer import Balancer
 from immutable_servers.contract.fleets import Fleets
@@ -13,7 +14,15 @@ from immutable_servers.contract.ownership import Ask, Holdings, Kind, Leftover, 
 from immutable_servers.contract.values import ALL, Scope
 from immutable_servers.errors import ImmutableError, RetirementError
 
-FLEET = "fleet"
+FLEET, STACK = "fleet", "stack"
+
+
+class Part(NamedTuple):
+    """Something that a stack has beside its fleets, such as its balancer's address."""
+
+    scope: Scope
+    name: str
+    remove: Callable[[], object]
 
 
 def make_fleet_kind(
@@ -39,6 +48,41 @@ def make_fleet_kind(
 
     def remove(name: str, _ask: Ask) -> bool:
         fleets.delete(read_name(name))
+        return True
+
+    return Kind(find, remove)
+
+
+def make_stack_kind(
+    find_parts: Callable[[], Iterable[Part]],
+    find_scopes: Callable[[], Iterable[Scope]],
+    ownership: Ownership,
+) -> Kind:
+    """Return the kind of stacks that their states do not hold, once no fleet of theirs is left.
+
+    Args:
+        find_parts: Returns what stacks have beside fleets, in the order in which it can go. What
+            says whose a stack is comes last.
+        find_scopes: Returns the scope of each fleet of ours that exists, of any stack.
+        ownership: Knows whose a stack is.
+    """
+
+    def find(ask: Ask) -> Iterator[Leftover]:
+        names: dict[Scope, list[str]] = {}
+        for part in find_parts():
+            names.setdefault(part.scope.of_stack, []).append(part.name)
+        running = {scope.of_stack for scope in find_scopes()} if names else set()
+        for stack in (one for one in names if one not in running):
+            held = ask(ownership.find_owner(stack))
+            if not held.names and held.run != "under way":
+                doubt = find_doubt(held)
+                why = f"{', '.join(names[stack])}; {doubt or 'no state holds it'}"
+                yield Leftover(STACK, f"{stack.project}/{stack.stack}", why, sure=not doubt)
+
+    def remove(name: str, _ask: Ask) -> bool:
+        for part in find_parts():
+            if f"{part.scope.project}/{part.scope.stack}" == name:
+                part.remove()
         return True
 
     return Kind(find, remove)
