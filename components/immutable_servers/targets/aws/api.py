@@ -4,50 +4,53 @@ Endpoints, credentials and proxies are the SDK's own settings (`AWS_ENDPOINT_URL
 so on), so whatever works with the `aws` command works here.
 """
 
+import datetime as dt
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 from immutable_servers.contract.values import Say
-from immutable_servers.errors import ImmutableError, LaunchError, SetupError
-from immutable_servers.system.waiting import wait_until
+from immutable_servers.errors import ImmutableError, LaunchError, SettingsError, SetupError
+from immutable_servers.system.waiting import run_until_stopped
+from immutable_servers.targets.aws.clients import find_client, find_session
+from immutable_servers.targets.aws.faults import EXPIRED, explain
 from immutable_servers.targets.aws.names import read_words, where
 from immutable_servers.targets.aws.settings import AwsSettings
+from immutable_servers.targets.cloud.calls import CloudApi, ask_again
 
-CONNECT_SECONDS = 10
-READ_SECONDS = 60
-AGAIN_SECONDS = 300.0
-"""How long a call is made again whose refusal passes by itself."""
-AGAIN_PAUSE = 5.0
-WAIT_SECONDS = 600.0
-"""How long AWS may take to show, or to end, what it has been asked for."""
-PAGES: Mapping[str, str] = {"NextToken": "NextToken", "NextMarker": "Marker"}
-"""Where an answer says that there is more, and the argument that asks for it."""
+END = "AWS_CREDENTIAL_EXPIRATION"
+"""Variable with the end of the credentials in the variables beside it, as `aws configure
+export-credentials --format env` writes them."""
 ALIVE = where("instance-state-name", "pending", "running", "stopping", "stopped")
 """Filter of instances that are not gone."""
+NO_TEMPLATE = ("InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException")
+"""EC2's codes for a launch template that has gone."""
 AT_ONCE = 16
 """Regions that are asked at the same time."""
 
 T = TypeVar("T")
 
 
-class Api:
-    """AWS in one region, as one profile; `kind` is the branch of errors about an operation."""
+class Api(CloudApi[AwsSettings]):
+    """AWS in one region, as one profile."""
 
-    def __init__(
-        self, settings: AwsSettings, region: str = "", kind: type[ImmutableError] = LaunchError
-    ) -> None:
-        self.settings, self.kind = settings, kind
-        self.region = region or settings.region
+    cloud = "AWS"
+    reads = ("describe_", "get_", "list_")
+    pages: ClassVar[Mapping[str, str]] = {
+        "NextToken": "NextToken",
+        "NextMarker": "Marker",
+        "nextToken": "nextToken",
+    }
+
+    def __init__(self, settings: AwsSettings, kind: type[ImmutableError] = LaunchError) -> None:
+        super().__init__(settings, kind)
+        self.region = settings.region
 
     def elsewhere(self, region: str) -> "Api":
         """Return the same in another region."""
-        return Api(self.settings, region, self.kind)
-
-    def raising(self, kind: type[ImmutableError]) -> "Api":
-        """Return the same with another branch for errors that are about an operation itself."""
-        return Api(self.settings, self.region, kind)
+        return self._copy(region=region)
 
     def call(
         self,
@@ -63,43 +66,36 @@ class Api:
         Args:
             service: boto3's name of the service, such as `elbv2`.
             operation: boto3's name of the operation, such as `describe_rules`.
-            missing: Error codes that are an answer: an empty one.
+            missing: Refusals that are an answer: an empty one. Each is an error code, or with what
+                its message holds, `code: words`.
             again: Error codes that pass: something that is on its way out still uses a thing.
             arguments: The operation's own.
 
         Raises:
             ImmutableError: With what failed, what AWS said, and what to do.
-            StoppedError: This process was asked to stop while a refusal had to pass.
+            StoppedError: This process was asked to stop. A change that was under way may yet be
+                made: it is as one whose answer was lost.
         """
-        from immutable_servers.targets.aws.faults import (  # noqa: PLC0415 - imports botocore
-            BotoCoreError,
-            ClientError,
-            explain,
-        )
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only for AWS
 
         settings = self.settings
-        refusals: list[ClientError] = []
-
-        def ask() -> Sequence[Mapping[str, Any]]:
-            """Return the answer in a list, or nothing when a refusal may pass."""
-            try:
-                return [getattr(client, operation)(**arguments)]
-            except ClientError as error:
-                refusals.append(error)
-                code = error.response.get("Error", {}).get("Code")
-                if code not in (*missing, *again):
-                    raise
-                return [{}] if code in missing else []
-
+        self.asked.note(operation)
+        what = f"{operation} of {service}"
         try:
-            client = _find_client(service, self.region, settings.profile, settings.attempts)
-            what = f"{operation} of {service}"
-            answers = wait_until(what, AGAIN_SECONDS, ask, every=AGAIN_PAUSE)
-            if not answers:
-                raise refusals[-1]
-        except (ClientError, BotoCoreError) as error:
+            client = find_client(service, self.region, settings.profile, settings.attempts)
+            work = partial(getattr(client, operation), **arguments)
+            return ask_again(
+                what,
+                partial(run_until_stopped, what, work),
+                ClientError,
+                lambda error, refusals: _is_one_of(error.response, refusals),
+                missing,
+                again,
+            )
+        except (ClientError, BotoCoreError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and EXPIRED not in str(error):
+                raise
             raise explain(error, service, operation, self.region, self.kind) from error
-        return answers[0]
 
     def list(
         self,
@@ -115,27 +111,9 @@ class Api:
         An answer has its list under `key`, by default such as `Rules` for `describe_rules`.
         """
         key = key or "".join(part.capitalize() for part in operation.split("_")[1:])
-        found: list[Any] = []
-        while True:
-            answer = self.call(service, operation, missing=missing, **arguments)
-            found += answer.get(key, [])
-            name = next((page for page in PAGES if answer.get(page)), "")
-            if not name:
-                return found
-            arguments[PAGES[name]] = answer[name]
-
-    def wait(self, what: str, look: Callable[[], T]) -> T:
-        """Wait until AWS shows what it has accepted already; return what `look` returned last.
-
-        Raises:
-            ImmutableError: It did not come in time, or AWS refused to say.
-            StoppedError: This process was asked to stop.
-        """
-        found = wait_until(f"waiting for {what}", WAIT_SECONDS, look, every=AGAIN_PAUSE)
-        if not found:
-            todo = "Run the same command again."
-            raise self.kind(f"AWS did not come to {what} in time", todo=todo)
-        return found
+        ask = partial(self.call, service, operation, missing=missing, **arguments)
+        question = (self.region, service, operation, repr(sorted(arguments.items())))
+        return self.find_pages(ask, lambda answer: answer.get(key, []), *question)
 
     def find_instances(self, *filters: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """Return what EC2 says of the instances that fit, also of those that have just ended."""
@@ -148,11 +126,45 @@ class Api:
         """Return what EC2 says of the AMIs that fit."""
         return self.list("ec2", "describe_images", Owners=owners, Filters=filters)
 
-    def ask_everywhere(self, look: Callable[["Api"], T]) -> Sequence[tuple["Api", T]]:
-        """Ask in every region that is enabled for the account, side by side."""
+    def ask_everywhere(self, look: Callable[["Api"], T], say: Say) -> Sequence[tuple["Api", T]]:
+        """Ask in every region that is enabled for the account, side by side.
+
+        EC2 lists regions that an organisation denies, too. Such a region counts as not there; the
+        stack's own does not.
+        """
+
+        def ask(there: "Api") -> tuple["Api", T] | None:
+            try:
+                return there, look(there)
+            except (SettingsError, SetupError) as error:
+                if there.region == self.region:
+                    raise
+                say(f"{there.region} is left out: {error.what}")
+                return None
+
         apis = [self.elsewhere(region) for region in self.find_regions()]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return [*zip(apis, pool.map(look, apis), strict=True)]
+            return [found for found in pool.map(ask, apis) if found]
+
+    def find_account(self) -> str:
+        """Return the number of the account that our credentials are of."""
+        return str(self.call("sts", "get_caller_identity")["Account"])
+
+    def find_credentials(self) -> Any:  # noqa: ANN401 - botocore's
+        """Return the SDK's own credentials in use, or None."""
+        return find_session(self.settings.profile).get_credentials()
+
+    def find_credentials_end(self) -> float | None:
+        """Return when credentials in variables end, in seconds since the epoch, where one says it.
+
+        A profile's, a role's and an instance's are renewed by the SDK. Its own note of an end is
+        private: https://github.com/boto/botocore/issues/2694.
+        """
+        credentials = self.find_credentials()
+        end = os.environ.get(END, "")
+        if credentials is None or credentials.method != "env" or not end:
+            return None
+        return dt.datetime.fromisoformat(end).timestamp()
 
     def find_regions(self) -> Sequence[str]:
         """Return the regions that are enabled for the account."""
@@ -222,34 +234,10 @@ class Api:
         )
 
 
-@lru_cache(maxsize=64)
-def _find_client(service: str, region: str, profile: str, attempts: int) -> Any:  # noqa: ANN401 - boto3's
-    session = _find_session(profile)
-    from botocore.config import Config  # noqa: PLC0415 - only when AWS is asked
-
-    config = Config(
-        retries={"mode": "adaptive", "total_max_attempts": attempts},
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        user_agent_extra="immutable-servers",
+def _is_one_of(answer: Mapping[str, Any], refusals: Sequence[str]) -> bool:
+    """Return whether a refusal has one of the codes, and in its message the words beside it."""
+    error = answer.get("Error", {})
+    wanted = (one.partition(": ") for one in refusals)
+    return any(
+        code == error.get("Code") and words in error.get("Message", "") for code, _, words in wanted
     )
-    return session.client(service, region_name=region, config=config)
-
-
-@lru_cache(maxsize=8)
-def _find_session(profile: str) -> Any:  # noqa: ANN401 - made by boto3
-    try:
-        import boto3  # noqa: PLC0415 - stacks on other targets do without
-    except ImportError as error:
-        raise SetupError(
-            "The Python packages for stacks on aws are missing",
-            facts=[str(error)],
-            todo="Run `./immutable up` on such a stack: it installs requirements-aws.lock.",
-        ) from error
-    return boto3.Session(profile_name=profile or None)
-
-
-def forget_clients() -> None:
-    """Make clients and sessions anew when they are needed next: credentials have changed."""
-    _find_client.cache_clear()
-    _find_session.cache_clear()

@@ -4,78 +4,75 @@ A service's pointer is the default action of a listener of its own, or for a ser
 the action of its rule on the shared listener. Both carry the service's tags.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from immutable_servers.contract.balancer import Balancer
-from immutable_servers.contract.values import ALL, Answers, Member, Route, Scope
+from immutable_servers.contract.values import Answers, Member, Route, Scope
 from immutable_servers.errors import TrafficError
-from immutable_servers.targets.aws.answers import count_answers
+from immutable_servers.targets.aws.answers import SETTLED, count_answers
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.groups import Groups
 from immutable_servers.targets.aws.names import (
     find_generation,
     make_name,
-    make_tags,
     name_server,
-    read_tags,
 )
+from immutable_servers.targets.aws.pointers import (
+    NOBODY,
+    UNKNOWN,
+    Pointer,
+    read_listener,
+    read_name,
+)
+from immutable_servers.targets.aws.standing import Standing
+from immutable_servers.targets.cloud.balancer import CloudBalancer, make_nowhere, refuse_leading
 
-CLOSED = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "no generation serves\n"}
-NOBODY = {"Type": "fixed-response", "FixedResponseConfig": CLOSED}
-"""Action of a pointer that points nowhere."""
-NO_BALANCER, NO_GROUP = ("LoadBalancerNotFound",), ("TargetGroupNotFound",)
-AT_ONCE = 20
-"""ARNs that `describe_tags` takes at once."""
+NO_GROUP = ("TargetGroupNotFound",)
 LEFT = ("draining", "unused")
 """States of servers that the load balancer sends nothing, and lets go of."""
 MOST_DRAIN = 3600
 """Longest deregistration delay of a target group, in seconds."""
 
 
-@dataclass(frozen=True)
-class Pointer:
-    """The listener, or the rule, that is changed to move a service's traffic.
-
-    Attributes:
-        rule: Of a service by host name; empty when it is the listener's default action.
-    """
-
-    listener: str
-    rule: str
-    actions: Sequence[Mapping[str, Any]]
-
-    @property
-    def groups(self) -> dict[str, int]:
-        """Return target groups by weight."""
-        found: dict[str, int] = {}
-        for action in self.actions:
-            targets = action.get("ForwardConfig", {}).get("TargetGroups", [])
-            if action["Type"] == "forward" and not targets:
-                targets = [{"TargetGroupArn": action["TargetGroupArn"], "Weight": 1}]
-            for group in targets:
-                found[group["TargetGroupArn"]] = int(group.get("Weight", 1))
-        return {arn: weight for arn, weight in found.items() if weight}
-
-
-class AwsBalancer(Balancer):
+class AwsBalancer(CloudBalancer):
     """The Application Load Balancer of a stack, its listeners, rules and target groups."""
 
+    pointed = "listener"
     drain_poll = 5.0
     drain_slack = 10.0
+    settle = 10.0
+    """The API answers before the nodes follow: "requests could be routed using the previous rule
+    configuration for a short time" (https://docs.aws.amazon.com/elasticloadbalancing/latest/
+    application/edit-rule.html). Users saw 503s when old servers left at once:
+    https://github.com/argoproj/argo-rollouts/issues/4433"""
+    shows_within = 60.0
+    """The official provider waits for what it wrote too (`elbV2PropagationTimeout`):
+    https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/elbv2"""
+    counts_within = SETTLED
 
     def __init__(self, api: Api, groups: Groups) -> None:
+        super().__init__(api.settings.protocol, api.settings.host_port)
         self.api = api.raising(TrafficError)
         self.groups = groups
+        self.standing = Standing(self.api)
 
-    def find_weights(self, scope: Scope) -> Mapping[str, int]:
-        """Ask the listener, or the rule of a service by host name.
+    def _read_pointers(self, scope: Scope) -> Sequence[Mapping[str, int]]:
+        return [
+            {read_name(arn): weight for arn, weight in pointer.groups.items()}
+            for pointer in self.standing.find_pointers(scope)
+        ]
 
-        A target group that is no generation's of the service is an error: somebody else points it.
-        """
-        pointer = self._find_pointer(scope)
-        return _read_weights(pointer, scope) if pointer else {}
+    def _find_generation(self, scope: Scope, name: str) -> str:
+        return find_generation(scope, name)
+
+    def _find_name(self, scope: Scope) -> str:
+        found = self.standing.find_balancer(scope)
+        return str(found["DNSName"]) if found else ""
+
+    def find_groups(self, scope: Scope) -> Mapping[str, int]:
+        """Return the target groups that a service's traffic goes to now, by weight."""
+        return next((one.groups for one in self.standing.find_pointers(scope) if one.groups), {})
 
     def find_members(self, scope: Scope) -> Mapping[str, Member]:
         """Ask the target group, without servers that it lets go of."""
@@ -87,52 +84,66 @@ class AwsBalancer(Balancer):
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
         """Ask CloudWatch, which is some minutes late."""
-        group, balancer = self.find_group(scope), self.find_balancer(scope)
+        group, balancer = self.find_group(scope), self.standing.find_balancer(scope)
         if group is None or balancer is None:
             return {}
         return count_answers(self.api, group["TargetGroupArn"], balancer["LoadBalancerArn"])
 
-    def find_address(self, route: Route, scope: Scope) -> str:
-        """Return the load balancer's address for a route, or the host that names it."""
-        found = None if route.host else self.find_balancer(scope)
-        return self.render_address(route, found["DNSName"] if found else "")
-
-    def render_address(self, route: Route, name: str) -> str:
-        """Return a route's URL by the load balancer's name, which may not be known yet."""
-        scheme = self.api.settings.protocol.lower()
-        port = route.port or self.api.settings.host_port
-        end = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
-        return f"{scheme}://{route.host or name or 'not-yet-there'}{end}"
-
-    def set_traffic(self, scope: Scope, weights: Mapping[str, int]) -> None:
-        """Move traffic, and hold or release the counts of scaled fleets.
-
-        What is scaled keeps its count as a standby, so that going back to it is no boot; with
-        traffic it may shrink again.
-        """
-        before = self.find_weights(scope) if self.api.settings.scaling else {}
-        super().set_traffic(scope, weights)
-        if not self.api.settings.scaling:
-            return
-        for generation in {*before, *weights} if weights else ():
-            at = replace(scope, generation=generation)
-            if weights.get(generation):
-                self.groups.release_count(at)
-            else:
-                self.groups.hold_count(at)
-
     def _point(self, scope: Scope, weights: Mapping[str, int]) -> None:
-        pointer = self._find_pointer(scope)
-        if pointer is None:
-            raise TrafficError(
-                f"Traffic of {scope.service} stays: the load balancer has no listener for it",
-                todo="Run ./immutable up again: it makes what is missing.",
-            )
-        actions, arn = [self._render_action(scope, weights)], pointer.listener
+        pointers = [*self.standing.find_pointers(scope)]
+        if not pointers:
+            raise make_nowhere(scope.service)
+        actions = [self._render_action(scope, weights)]
+        for pointer in pointers:
+            self._set(pointer, actions)
+
+    def _set(self, pointer: Pointer, actions: Sequence[Mapping[str, Any]]) -> None:
         if pointer.rule:
             self.api.call("elbv2", "modify_rule", RuleArn=pointer.rule, Actions=actions)
         else:
+            arn = pointer.listener
             self.api.call("elbv2", "modify_listener", ListenerArn=arn, DefaultActions=actions)
+
+    def remove_pointer(self, scope: Scope, route: Route, *, stays: bool) -> None:
+        """Remove the listener or the rule of a route that a service has no longer.
+
+        Of a service that stays the last one is left: somebody changed a name in the state.
+
+        Raises:
+            TrafficError: The service goes, and traffic still does to its servers.
+        """
+        pointers = [*self.standing.find_pointers(scope)]
+        gone = [one for one in pointers if one.is_at(route)]
+        if stays and len(gone) == len(pointers):
+            gone = []
+        if not stays:
+            refuse_leading(scope.service, [arn for one in gone for arn in one.groups])
+        for pointer in gone:
+            if pointer.rule:
+                missing = ("RuleNotFound",)
+                self.api.call("elbv2", "delete_rule", missing=missing, RuleArn=pointer.rule)
+            else:
+                missing, arn = ("ListenerNotFound",), pointer.listener
+                self.api.call("elbv2", "delete_listener", missing=missing, ListenerArn=arn)
+        self._free_shared(scope, route, {one.listener for one in gone if not one.rule})
+
+    def _free_shared(self, scope: Scope, route: Route, removed: Container[str]) -> None:
+        """Point a listener nowhere that was the service's, and is the one for host names now.
+
+        A list may still hold one that was removed.
+        """
+        service = replace(scope, generation="")
+        for listener in self.standing.find_listeners(scope) if route.port else ():
+            pointer = read_listener(listener)
+            if pointer.listener in removed:
+                continue
+            is_ours = any(find_generation(service, read_name(arn)) for arn in pointer.groups)
+            if (
+                pointer.is_at(route)
+                and is_ours
+                and pointer not in self.standing.find_pointers(scope)
+            ):
+                self._set(pointer, [UNKNOWN])
 
     def _render_action(self, scope: Scope, weights: Mapping[str, int]) -> Mapping[str, Any]:
         names = {make_name(replace(scope, generation=one)): weights[one] for one in weights}
@@ -168,29 +179,6 @@ class AwsBalancer(Balancer):
         """Return how many servers the target group still holds or drains."""
         return len(self.find_targets(scope))
 
-    def find_balancer(self, scope: Scope) -> Mapping[str, Any] | None:
-        """Return the stack's load balancer, or None."""
-        names = [make_name(replace(scope, service="", generation=""))]
-        found = self.api.list("elbv2", "describe_load_balancers", missing=NO_BALANCER, Names=names)
-        return next(iter(found), None)
-
-    def find_listeners(self, scope: Scope) -> Sequence[Mapping[str, Any]]:
-        """Return the listeners of the stack's load balancer."""
-        balancer = self.find_balancer(scope)
-        if balancer is None:
-            return ()
-        arn = balancer["LoadBalancerArn"]
-        return self.api.list(
-            "elbv2", "describe_listeners", missing=NO_BALANCER, LoadBalancerArn=arn
-        )
-
-    def find_rules(self, listener: str) -> Sequence[Mapping[str, Any]]:
-        """Return a listener's rules without its default."""
-        rules = self.api.list(
-            "elbv2", "describe_rules", missing=("ListenerNotFound",), ListenerArn=listener
-        )
-        return [rule for rule in rules if not rule["IsDefault"]]
-
     def find_group(self, scope: Scope) -> Mapping[str, Any] | None:
         """Return a generation's target group, or None."""
         names = [make_name(scope)]
@@ -214,58 +202,3 @@ class AwsBalancer(Balancer):
             instance: (state["State"], state.get("Description") or state.get("Reason", ""))
             for instance, state in states.items()
         }
-
-    def find_test_rules(self, group: str, listeners: Sequence[str]) -> Iterator[str]:
-        """Yield the rules by header that lead to a target group."""
-        for listener in listeners:
-            for rule in self.find_rules(listener):
-                if not _is_by_host(rule) and group in Pointer(listener, "", rule["Actions"]).groups:
-                    yield rule["RuleArn"]
-
-    def _find_pointer(self, scope: Scope) -> Pointer | None:
-        """Return a service's pointer, or None while there is none."""
-        service = replace(scope, generation="")
-        listeners = {one["ListenerArn"]: one for one in self.find_listeners(scope)}
-        for arn in self._find_marked([*listeners], service):
-            return Pointer(arn, "", listeners[arn].get("DefaultActions", []))
-        for listener in listeners:
-            rules = {rule["RuleArn"]: rule for rule in self.find_rules(listener)}
-            by_host = [arn for arn, rule in rules.items() if _is_by_host(rule)]
-            for arn in self._find_marked(by_host, service):
-                return Pointer(listener, arn, rules[arn]["Actions"])
-        return None
-
-    def _find_marked(self, arns: Sequence[str], scope: Scope) -> Sequence[str]:
-        """Return those of `arns` that carry exactly the scope's tags."""
-        wanted = make_tags(scope).items()
-        found: list[Mapping[str, Any]] = []
-        for at in range(0, len(arns), AT_ONCE):
-            some, key = arns[at : at + AT_ONCE], "TagDescriptions"
-            found += self.api.list("elbv2", "describe_tags", key=key, ResourceArns=some)
-        return [one["ResourceArn"] for one in found if read_tags(one["Tags"]).items() >= wanted]
-
-
-def _is_by_host(rule: Mapping[str, Any]) -> bool:
-    return any(condition["Field"] == "host-header" for condition in rule["Conditions"])
-
-
-def _read_weights(pointer: Pointer, scope: Scope) -> Mapping[str, int]:
-    """Return percents by generation.
-
-    Raises:
-        TrafficError: The pointer leads to a group whose name is no generation's of the service.
-    """
-    groups = pointer.groups
-    whole = sum(groups.values())
-    found: dict[str, int] = {}
-    for arn, weight in groups.items():
-        generation = find_generation(replace(scope, generation=""), arn.split("/")[-2])
-        if not generation:
-            raise TrafficError(
-                f"The load balancer points {scope.service} to a group that is not ours",
-                facts=[f"{arn} has {weight} of {whole} parts of the traffic"],
-                todo="Somebody changed the listener by hand: point it to one of the groups of the"
-                " service, then run ./immutable up.",
-            )
-        found[generation] = round(weight * ALL / whole)
-    return found

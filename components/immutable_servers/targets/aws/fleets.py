@@ -3,30 +3,40 @@
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from functools import partial
 
-from immutable_servers.contract.fleets import Fleets
-from immutable_servers.contract.values import Fleet, Health, Member, Scope, Server
-from immutable_servers.errors import ImmutableError, RetirementError
+from immutable_servers.contract.values import Fleet, Health, Member, Scope
+from immutable_servers.errors import RetirementError
 from immutable_servers.system.waiting import wait_until
-from immutable_servers.targets.aws.api import Api
-from immutable_servers.targets.aws.balancer import AwsBalancer
-from immutable_servers.targets.aws.groups import BUSY, MISSING, Groups, find_members, read_fleet
+from immutable_servers.targets.aws.api import NO_TEMPLATE, Api
+from immutable_servers.targets.aws.balancer import NO_GROUP, AwsBalancer
+from immutable_servers.targets.aws.groups import (
+    BUSY,
+    IN_SERVICE,
+    MISSING,
+    Groups,
+    find_members,
+    read_fleet,
+)
 from immutable_servers.targets.aws.names import make_filters, make_name, name_server, where
+from immutable_servers.targets.aws.pointers import choose_test_rules
+from immutable_servers.targets.cloud.fleets import CloudFleets, Thing
 
 GONE_SECONDS = 900.0
 """How long AWS may take to end a group's servers."""
 POLL_SECONDS = 5.0
-CONSOLE_LINES = 25
+NOT_NITRO = ("UnsupportedOperation", "InvalidParameterCombination")
+"""EC2's codes for an instance whose console it cannot read at any moment."""
 MOST_CHECKS = 100
 """Instances whose checks EC2 gives at once; more are not needed to see what is wrong."""
 
 
-class AwsFleets(Fleets):
+class AwsFleets(CloudFleets):
     """The Auto Scaling groups of a stack's services, and their instances."""
 
     balancer: AwsBalancer
+    groups: Groups
+    unmade = "AWS has not launched it yet"
 
     def __init__(self, api: Api, groups: Groups, balancer: AwsBalancer) -> None:
         super().__init__(balancer)
@@ -37,16 +47,14 @@ class AwsFleets(Fleets):
         fleets = [read_fleet(group) for group in self.groups.find_all(scope)]
         return {fleet.generation: fleet for fleet in fleets}
 
-    def find_servers(self, scope: Scope) -> Sequence[Server]:
-        """Ask for the group's instances."""
+    def _find_port(self, scope: Scope) -> int:
         group = self.balancer.find_group(scope)
-        port = group["Port"] if group else 0
-        return [
-            Server(name_server(scope, one), f"http://{found.get('PrivateIpAddress', one)}:{port}")
-            for one, found in sorted(self.find_instances(scope).items())
-        ]
+        return int(group["Port"]) if group else 0
 
-    def find_instances(self, scope: Scope) -> Mapping[str, Mapping[str, Any]]:
+    def _describe_server(self, scope: Scope, name: str, instance: Thing) -> tuple[str, str]:
+        return name_server(scope, name), instance.get("PrivateIpAddress", name)
+
+    def find_instances(self, scope: Scope) -> Mapping[str, Thing]:
         """Return what EC2 says of a generation's servers, by instance id."""
         members = find_members(self.groups.find(scope))
         if not members:
@@ -54,46 +62,36 @@ class AwsFleets(Fleets):
         found = self.api.find_instances(where("tag:aws:autoscaling:groupName", make_name(scope)))
         return {one["InstanceId"]: one for one in found if one["InstanceId"] in members}
 
-    def count_live(self, scope: Scope) -> int:
-        """Return how many servers the live generation of a service has now; 0 without one."""
-        found = self.find(replace(scope, generation=""))
-        traffic = self.balancer.find_weights(scope)
-        return max((found[one].servers for one in traffic if one in found), default=0)
-
-    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
+    def _ask_health(
+        self, scope: Scope, fleet: Fleet | None, members: Mapping[str, Member]
+    ) -> Sequence[Health]:
         """Return what the load balancer's own health check says of every server."""
-        states = find_members(self.groups.find(scope))
+        states = fleet.states if fleet else {}
         return [self._describe(scope, one, states[one], members) for one in sorted(states)]
 
     def _describe(
-        self, scope: Scope, instance: str, state: str, members: Mapping[str, Member]
+        self, scope: Scope, name: str, state: str, members: Mapping[str, Member]
     ) -> Health:
-        name = name_server(scope, instance)
         member = members.get(name)
-        if state != "InService":
+        if state != IN_SERVICE:
             return Health(name, ok=False, detail=f"it is {state}")
         if member:
             return Health(name, ok=member.up, detail=member.detail)
-        left = self.balancer.find_targets(scope).get(instance)
-        detail = " ".join(left).strip() if left else "the balancer's group does not hold it"
+        targets = self.balancer.find_targets(scope).items()
+        left = {name_server(scope, one): " ".join(said).strip() for one, said in targets}
+        detail = left.get(name) or "the balancer's group does not hold it"
         return Health(name, ok=False, detail=detail)
 
-    def _explain_missing(self, scope: Scope) -> str:
-        return next(iter(self.groups.explain_launches(scope)), "AWS has not launched it yet")
-
-    def find_trouble(self, scope: Scope) -> Sequence[str]:
-        """Return failed launches, instances' state and status checks, and the end of consoles."""
-        lines = [f"launch: {said}" for said in self.groups.explain_launches(scope)[:5]]
-        instances = self.find_instances(scope)
+    def _describe_states(self, _scope: Scope, instances: Mapping[str, Thing]) -> Mapping[str, str]:
+        """Return instances' states with their reasons, and EC2's own checks."""
         checks = self._find_checks(sorted(instances))
-        for one, instance in sorted(instances.items()):
-            reason = instance.get("StateReason", {}).get("Message", "")
-            lines.append(
-                f"{name_server(scope, one)}: {instance['State']['Name']}"
-                f"{f' ({reason})' if reason else ''}, checks: {checks.get(one, 'not known yet')}"
-            )
-            lines += self._read_console(one)
-        return lines
+        found: dict[str, str] = {}
+        for name, one in instances.items():
+            reason = one.get("StateReason", {}).get("Message", "")
+            why = f" ({reason})" if reason else ""
+            check = checks.get(name, "not known yet")
+            found[name] = f"{one['State']['Name']}{why}, checks: {check}"
+        return found
 
     def _find_checks(self, instances: Sequence[str]) -> Mapping[str, str]:
         if not instances:
@@ -108,18 +106,19 @@ class AwsFleets(Fleets):
             for one in answer["InstanceStatuses"]
         }
 
-    def _read_console(self, instance: str) -> Sequence[str]:
-        """Return the last lines that a server printed on its console, as far as AWS has them."""
-        try:
-            answer = self.api.call("ec2", "get_console_output", InstanceId=instance)
-        except ImmutableError as error:
-            return [f"its console could not be read: {error.what}"]
+    def find_console(self, instance: Thing) -> str:
+        """Return what a server has printed, as far as AWS has it: another machine's words.
+
+        Only instances on Nitro say what they print now; others do once a while after their boot:
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+        """
+        ask = partial(self.api.call, "ec2", "get_console_output", InstanceId=instance["InstanceId"])
+        answer = ask(missing=NOT_NITRO, Latest=True) or ask()
         output = answer.get("Output") or ""
         try:
-            text = base64.b64decode(output, validate=True).decode(errors="replace")
+            return base64.b64decode(output, validate=True).decode(errors="replace")
         except (ValueError, binascii.Error):
-            text = output  # boto3 decodes it, other clients of the interface do not
-        return [line.rstrip() for line in text.splitlines() if line.strip()][-CONSOLE_LINES:]
+            return str(output)  # boto3 decodes it, other clients of the interface do not
 
     def _delete(self, scope: Scope) -> None:
         """Delete group, target group, launch template and firewall of a generation."""
@@ -138,7 +137,9 @@ class AwsFleets(Fleets):
         filters = make_filters(scope)
         for one in api.list("ec2", "describe_launch_templates", Filters=filters):
             template = one["LaunchTemplateId"]
-            api.call("ec2", "delete_launch_template", LaunchTemplateId=template)
+            api.call(
+                "ec2", "delete_launch_template", missing=NO_TEMPLATE, LaunchTemplateId=template
+            )
         for group in api.find_security_groups(*filters):
             api.delete_security_group(group["GroupId"])
 
@@ -159,8 +160,17 @@ class AwsFleets(Fleets):
         if group is None:
             return
         arn = group["TargetGroupArn"]
-        arns = [one["ListenerArn"] for one in self.balancer.find_listeners(scope)]
-        for rule in list(self.balancer.find_test_rules(arn, arns)):
-            api.call("elbv2", "delete_rule", RuleArn=rule)
-        # The rule above is still known somewhere.
-        api.call("elbv2", "delete_target_group", again=("ResourceInUse",), TargetGroupArn=arn)
+        listeners = self.balancer.standing.find_listeners(scope)
+        rules = [
+            r for one in listeners for r in self.balancer.standing.find_rules(one["ListenerArn"])
+        ]
+        for rule in choose_test_rules(arn, rules):
+            api.call("elbv2", "delete_rule", missing=("RuleNotFound",), RuleArn=rule)
+        # The rule above is still known somewhere, and the group is where it has just gone.
+        api.call(
+            "elbv2",
+            "delete_target_group",
+            missing=NO_GROUP,
+            again=("ResourceInUse",),
+            TargetGroupArn=arn,
+        )

@@ -13,21 +13,29 @@ from immutable_servers.targets.aws.names import (
     TAGS,
     make_filters,
     make_name,
+    name_server,
     read_tags,
     where,
 )
 from immutable_servers.targets.shared.launch_data import seal_launch
 
-LEAST = f"{PREFIX}least"
-"""Tag of a scaled fleet that is held at its count: the least number that it was declared with."""
 LEAVING = f"{PREFIX}leaving"
 """Tag of a fleet whose deletion has begun: it is never used again."""
-MISSING = ("ValidationError",)
-"""Auto Scaling's code for a group that does not exist, when it is named."""
+SEALED = f"{PREFIX}sealed"
+"""Tag of a fleet whose servers have been sealed and checked."""
+MISSING = ("ValidationError: not found",)
+"""What Auto Scaling says of a group or a server that does not exist; the code alone says no more
+than that a request is wrong.
+https://github.com/hashicorp/terraform-provider-aws/blob/main/internal/service/autoscaling/"""
 BUSY = ("ResourceInUse", "ScalingActivityInProgress", "ResourceContention")
 """Auto Scaling's codes while it is still at work on a group."""
+IN_SERVICE = "InService"
+"""State of a server in a group that has been launched whole."""
 GROWING = ("Launch", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions")
 """Auto Scaling's processes that add servers to a group."""
+MOST_IN_PAGE = 100
+"""Groups that Auto Scaling lists at once; 50 when nobody says.
+https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DescribeAutoScalingGroups.html"""
 
 
 class Groups:
@@ -37,9 +45,12 @@ class Groups:
         self.api = api
 
     def find_all(self, scope: Scope) -> list[Mapping[str, Any]]:
-        """Return the groups of a stack, of a service or of one generation."""
+        """Return the groups of a stack, of a service or of one generation.
+
+        The question is the stack's, so that whoever asks once asks once for all services.
+        """
         wanted = TAGS.write_scope(scope).items()
-        found = self._list(Filters=make_filters(scope))
+        found = self._list(Filters=make_filters(scope.of_stack), MaxRecords=MOST_IN_PAGE)
         return [group for group in found if read_tags(group["Tags"]).items() >= wanted]
 
     def find_scopes(self) -> Sequence[Scope]:
@@ -67,31 +78,33 @@ class Groups:
         said = [one["StatusMessage"] for one in failed if one.get("StatusMessage")]
         return [*dict.fromkeys(said)]
 
-    def hold_count(self, scope: Scope) -> None:
-        """Keep a scaled fleet that leaves traffic at the number of servers that it has."""
-        group = self.find(scope)
-        if group is None or group["DesiredCapacity"] <= group["MinSize"]:
-            return
-        # The tag first: a fleet that is held without one would never shrink again.
-        self._write_tag(scope, LEAST, str(group["MinSize"]))
-        self._update(scope, MinSize=group["DesiredCapacity"])
-
-    def release_count(self, scope: Scope) -> None:
-        """Let a fleet that has traffic again shrink to the number that it was declared with."""
-        group = self.find(scope)
-        least = read_tags(group["Tags"]).get(LEAST) if group else None
-        if least is None:
-            return
-        self._update(scope, MinSize=int(least))
-        tag = {"Key": LEAST, **_name_tagged(scope)}
-        self.api.call("autoscaling", "delete_tags", missing=MISSING, Tags=[tag])
-
     def mark_leaving(self, scope: Scope) -> bool:
         """Mark a fleet as one whose deletion has begun; return whether there is one."""
         if self.find(scope) is None:
             return False
         self._write_tag(scope, LEAVING, "yes")
         return True
+
+    def mark_sealed(self, scope: Scope) -> None:
+        """Mark a fleet as one whose servers are sealed, and wait until AWS shows it.
+
+        No fleet is no error. Who looks next would else take the window for open, and find no key.
+        """
+        if self._is_sealed(scope):
+            return
+        self._write_tag(scope, SEALED, "yes")
+        self.api.wait(f"the mark of {scope.name}", lambda: self._is_sealed(scope))
+
+    def _is_sealed(self, scope: Scope) -> bool:
+        group = self.find(scope)
+        return group is None or SEALED in read_tags(group["Tags"])
+
+    def find_window_end(self, scope: Scope) -> int:
+        """Return when a fleet's login window ends, in seconds since the epoch; 0 once sealed."""
+        group = self.find(scope)
+        if group is None or SEALED in read_tags(group["Tags"]):
+            return 0
+        return int(read_fleet(group).record.get("window_ends") or 0)
 
     def stop_growing(self, scope: Scope) -> None:
         """Have AWS add no server to a fleet any more."""
@@ -100,8 +113,8 @@ class Groups:
 
     def resume(self, scope: Scope) -> None:
         """Let AWS heal and scale a fleet from now on."""
-        name = make_name(scope)
-        self.api.call("autoscaling", "resume_processes", missing=MISSING, AutoScalingGroupName=name)
+        which = {"AutoScalingGroupName": make_name(scope)}
+        self.api.call("autoscaling", "resume_processes", missing=MISSING, again=BUSY, **which)
 
     def seal_template(self, scope: Scope) -> None:
         """Have servers that are launched from now on boot sealed, also while the window is open.
@@ -144,11 +157,11 @@ class Groups:
     def _write_tag(self, scope: Scope, key: str, value: str) -> None:
         """Write a tag of a fleet's group, which its servers do not get."""
         tag = {"Key": key, "Value": value, "PropagateAtLaunch": False, **_name_tagged(scope)}
-        self.api.call("autoscaling", "create_or_update_tags", Tags=[tag])
+        self.api.call("autoscaling", "create_or_update_tags", again=BUSY, Tags=[tag])
 
     def _update(self, scope: Scope, **changes: Any) -> None:  # noqa: ANN401 - the operation's own
         changes["AutoScalingGroupName"] = make_name(scope)
-        self.api.call("autoscaling", "update_auto_scaling_group", **changes)
+        self.api.call("autoscaling", "update_auto_scaling_group", again=BUSY, **changes)
 
 
 def find_members(group: Mapping[str, Any] | None) -> dict[str, str]:
@@ -167,14 +180,16 @@ def read_fleet(group: Mapping[str, Any]) -> Fleet:
         LedgerError: Its record cannot be read.
     """
     tags, name = read_tags(group["Tags"]), group["AutoScalingGroupName"]
-    generation = TAGS.read_scope(tags).generation
+    scope = TAGS.read_scope(tags)
+    generation = scope.generation
     if not generation:
         raise LaunchError(
             f"The Auto Scaling group {name} does not say which generation it is",
             facts=[f"its tag {PREFIX}generation is missing"],
             todo="Put the tag back: the id is in the group's name.",
         )
-    running = sum(state == "InService" for state in find_members(group).values())
+    states = {name_server(scope, one): state for one, state in find_members(group).items()}
+    running = sum(state == IN_SERVICE for state in states.values())
     wanted = int(group["DesiredCapacity"])
     return Fleet(
         generation=generation,
@@ -184,6 +199,7 @@ def read_fleet(group: Mapping[str, Any]) -> Fleet:
         running=running,
         # A deletion by Pulumi's provider begins with no servers wanted, ours with a tag.
         leaving=LEAVING in tags or wanted == 0 or bool(group.get("Status")),
+        states=states,
     )
 
 

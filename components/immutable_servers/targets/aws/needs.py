@@ -1,6 +1,9 @@
 """What the aws target needs on the machine."""
 
-from immutable_servers.contract.needs import Needs, PackerPlugin, PythonPackages
+from immutable_servers.contract.needs import PackerPlugin, PythonPackages
+from immutable_servers.targets.cloud.needs import make_needs
 
-SDK = PythonPackages("aws", "180 MB", 60)
-NEEDS = Needs(acting=(SDK, PackerPlugin("amazon", "1.3.2")), asking=(SDK,), upstream=(SDK,))
+SDK_VARIABLES = ("AWS_*",)
+"""Keys, profiles, roles, regions: https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html"""
+SDK, PLUGIN = PythonPackages("aws", "195 MB", 60), PackerPlugin("amazon", "1.3.2")
+NEEDS = make_needs(SDK, PLUGIN, SDK_VARIABLES)

@@ -5,16 +5,17 @@ it.
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from immutable_servers.contract.ownership import Kind, Leftover, Owner, Ownership
+from immutable_servers.contract.ownership import Kind, Leftover, Owner
 from immutable_servers.contract.values import Scope
-from immutable_servers.errors import ImageError, ImmutableError
+from immutable_servers.errors import ImageError
 from immutable_servers.targets.aws.access import AwsAccess
+from immutable_servers.targets.aws.amis import IMAGE, delete_ami, delete_snapshot
 from immutable_servers.targets.aws.api import ALIVE
-from immutable_servers.targets.aws.images import IMAGE, delete_ami, delete_snapshot
+from immutable_servers.targets.aws.fleets import AwsFleets
 from immutable_servers.targets.aws.names import (
     IMAGES,
     PREFIX,
@@ -24,13 +25,26 @@ from immutable_servers.targets.aws.names import (
     read_words,
     where,
 )
-from immutable_servers.targets.cloud.ends import ENDS, Thing, is_old, make_ended_kind, make_kind
+from immutable_servers.targets.cloud import bakes, ends
+from immutable_servers.targets.cloud.ends import (
+    ENDS,
+    Thing,
+    describe_end,
+    is_old,
+    make_kind,
+)
+from immutable_servers.targets.cloud.ownership import HALF, CloudOwnership, Ended
 from immutable_servers.targets.cloud.tags import OWNER, pack_owner, unpack_owner
-from immutable_servers.targets.shared.leftovers import FLEET, make_fleet_kind
+
+ENDED = f"{PREFIX}{ends.BAKE}"
+"""The tag with a bake's end, on all that it makes."""
 
 
-class AwsOwnership(Ownership):
+class AwsOwnership(CloudOwnership):
     """Owners of load balancers, and leftovers found by our tags."""
+
+    access: AwsAccess
+    fleets: AwsFleets
 
     def __init__(self, access: AwsAccess) -> None:
         self.access, self.fleets = access, access.fleets
@@ -39,12 +53,18 @@ class AwsOwnership(Ownership):
 
     def find_owner(self, scope: Scope) -> Owner | None:
         """Read it from the load balancer's tags; None when it cannot be read."""
-        found = self.balancer.find_balancer(scope)
+        found = self.balancer.standing.find_balancer(scope)
         tags = self._read_tags(found["LoadBalancerArn"]) if found else {}
         return unpack_owner(TAGS, tags)
 
+    def list_owners(self) -> Sequence[Owner]:
+        """Ask for the owner of each stack that has a fleet in the region."""
+        stacks = {(one.project, one.stack) for one in self.find_scopes()}
+        found = (self.find_owner(Scope(*one)) for one in sorted(stacks))
+        return [owner for owner in found if owner]
+
     def _write_owner(self, owner: Owner) -> None:
-        found = self.balancer.find_balancer(Scope(owner.project, owner.stack))
+        found = self.balancer.standing.find_balancer(Scope(owner.project, owner.stack))
         if found:
             self.write_owner(found["LoadBalancerArn"], owner)
 
@@ -59,20 +79,13 @@ class AwsOwnership(Ownership):
             api.call("elbv2", "add_tags", ResourceArns=[arn], Tags=list_tags(packed))
 
     def _read_tags(self, arn: str) -> Mapping[str, str]:
-        answer = self.balancer.api.call("elbv2", "describe_tags", ResourceArns=[arn])
-        return read_tags(answer["TagDescriptions"][0]["Tags"])
+        api, key = self.balancer.api, "TagDescriptions"
+        (found,) = api.list("elbv2", "describe_tags", key=key, ResourceArns=[arn])
+        return read_tags(found["Tags"])
 
-    def _tidy(self, scope: Scope, declared: Collection[str]) -> None:
-        """Close ways to servers and end probes that dead runs have left."""
-        del declared
-        for tidy in (self.access.close_stale_ways, self.access.remove_probes):
-            with suppress(ImmutableError):
-                tidy(scope)
-
-    @property
-    def kinds(self) -> Mapping[str, Kind]:
+    def _list_ended(self) -> Ended:
         """An instance before its security group, which it holds."""
-        ended: Mapping[str, tuple[Callable[[], Sequence[Thing]], Callable[[str], object]]] = {
+        return {
             "instance": (self._find_instances, lambda name: self.api.end_instances([name])),
             "key pair": (
                 partial(self._find_tagged, "describe_key_pairs", "KeyName"),
@@ -84,12 +97,13 @@ class AwsOwnership(Ownership):
                 self.api.delete_security_group,
             ),
         }
-        return {
-            **{name: make_ended_kind(name, *both) for name, both in ended.items()},
-            "half artifact": make_kind(self._find_halves, self._remove_half),
-            "snapshot": make_kind(self._find_snapshots, partial(delete_snapshot, self.images)),
-            FLEET: make_fleet_kind(self.fleets.groups.find_scopes, self, self.fleets),
-        }
+
+    def _list_others(self) -> Mapping[str, Kind]:
+        return {"snapshot": make_kind(self._find_snapshots, partial(delete_snapshot, self.images))}
+
+    def find_scopes(self) -> Sequence[Scope]:
+        """Ask for the Auto Scaling groups of all stacks."""
+        return self.fleets.groups.find_scopes()
 
     def _find_instances(self) -> Sequence[Thing]:
         tagged = where("tag-key", *(f"{PREFIX}{end}" for end in ENDS))
@@ -101,23 +115,27 @@ class AwsOwnership(Ownership):
         return [Thing(one[name], read_words(one)) for one in found]
 
     def _find_halves(self) -> Iterator[Leftover]:
-        """Yield AMIs with a name of ours and without our tags, which Packer writes last.
+        """Yield AMIs with a name of ours that no bake has finished.
 
-        Nothing proves whose they are, and the next bake of the same version removes its own.
+        One with the end of a bake was made by it. Nothing proves whose one without is.
         """
         for ami in self.images.find_amis(where("name", f"{IMAGES}/*/*")):
-            made = dt.datetime.fromisoformat(ami["CreationDate"])
-            if IMAGE not in read_tags(ami.get("Tags")) and is_old(made):
+            tags, words = read_tags(ami.get("Tags")), read_words(ami)
+            if IMAGE in tags:
+                continue
+            if why := describe_end(words):
+                yield Leftover(HALF, ami["ImageId"], f"{ami['Name']}, {why}")
+            elif ENDED not in tags and is_old(dt.datetime.fromisoformat(ami["CreationDate"])):
                 why = f"{ami['Name']} was not finished; it has no tags of ours"
-                yield Leftover("half artifact", ami["ImageId"], why, sure=False)
+                yield Leftover(HALF, ami["ImageId"], why, sure=False)
 
     def _remove_half(self, name: str) -> None:
         for ami in self.images.find_amis(where("image-id", name)):
             delete_ami(self.images, ami)
 
     def _find_snapshots(self) -> Iterator[Leftover]:
-        """Yield snapshots with our tags that no AMI of this account holds any more."""
-        filters = [where("tag-key", IMAGE)]
+        """Yield snapshots of our bakes that no AMI of this account holds any more."""
+        filters = [where("tag-key", f"{PREFIX}{bakes.VERSION}")]
         found = self.api.list("ec2", "describe_snapshots", OwnerIds=["self"], Filters=filters)
         held = {
             disk.get("Ebs", {}).get("SnapshotId")
@@ -125,7 +143,14 @@ class AwsOwnership(Ownership):
             for disk in ami.get("BlockDeviceMappings", [])
         }
         for one in found:
-            if one["SnapshotId"] not in held and is_old(one["StartTime"]):
-                why = f"of {read_tags(one['Tags'])[IMAGE]}; its AMI is gone"
+            if one["SnapshotId"] not in held and (why := _describe_snapshot(one)):
                 size = int(one["VolumeSize"]) * 1024**3
                 yield Leftover("snapshot", one["SnapshotId"], why, size)
+
+
+def _describe_snapshot(one: Mapping[str, Any]) -> str:
+    """Return why a snapshot that no AMI holds is left over; empty while a bake may be making it."""
+    image = read_tags(one["Tags"]).get(IMAGE)
+    if image is None:
+        return describe_end(read_words(one))
+    return f"of {image}; its AMI is gone" if is_old(one["StartTime"]) else ""

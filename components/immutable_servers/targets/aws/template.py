@@ -11,7 +11,7 @@ from immutable_servers.targets.shared.launch_data import describe_launch, render
 ROOT_DEVICE = "/dev/xvda"
 """Of Debian's AMIs: https://wiki.debian.org/Cloud/AmazonEC2Image."""
 DISK = {"encrypted": "true", "volume_type": "gp3", "delete_on_termination": "true"}
-OURS = frozenset({"image_id", "user_data", "name", "name_prefix", "tags", "region"})
+OURS = frozenset({"image_id", "user_data", "tags"})
 """Arguments that `launch_overrides` may not change: they make a generation."""
 TAGGED = ("instance", "volume", "network-interface")
 """Resources that are made with a server and carry its tags."""
@@ -31,7 +31,7 @@ def render_shape(settings: AwsSettings, launch: Launch) -> dict[str, Any]:
     if settings.volume:
         disk["volume_size"] = settings.volume
     shape: dict[str, Any] = {
-        "instance_type": settings.find_instance_type(launch.size),
+        "instance_type": settings.find_size(launch.size),
         "instance_initiated_shutdown_behavior": "terminate",
         "metadata_options": {
             "http_endpoint": "enabled",
@@ -69,10 +69,19 @@ def render_instance(shape: Mapping[str, Any]) -> dict[str, Any]:
     return dict(convert(shape))
 
 
-def render_user_data(scope: Scope, launch: Launch, key: str | None, ends: int | None) -> str:
+def render_user_data(
+    scope: Scope,
+    launch: Launch,
+    key: str | None,
+    ends: int | None,
+    inspection_key: str | None = "",
+    *,
+    logs: Mapping[str, str] | None = None,
+) -> str:
     """Return the launch data of every server of a generation.
 
-    A server adds its own name. Servers that are launched when the window is over boot sealed.
+    A server adds its own name, and ships its journal where `logs` says. Servers that are launched
+    when the window is over boot sealed.
 
     Raises:
         ImmutableError: The run leaves out what makes key and window.
@@ -80,7 +89,9 @@ def render_user_data(scope: Scope, launch: Launch, key: str | None, ends: int | 
     """
     if not key or not ends:
         raise make_left_out("missing: the login key or its window")
-    text = render_launch(describe_launch(scope, launch.env, key, int(ends)))
+    people, header = inspection_key or "", launch.generation_header
+    told = describe_launch(scope, launch.env, key, int(ends), inspection_key=people, header=header)
+    text = render_launch({**told, "logs": dict(logs)} if logs else told)
     if len(text) > MOST_USER_DATA:
         raise LaunchError(
             "The launch data does not fit into EC2 user data",

@@ -2,67 +2,49 @@
 
 import hashlib
 import re
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from immutable_servers.contract.values import Say
 from immutable_servers.errors import ImageError
+from immutable_servers.system.downloads import open_https
 from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.names import where
 from immutable_servers.targets.aws.settings import DEBIAN_OWNER, AwsSettings
+from immutable_servers.targets.cloud.debian import make_dead_lock, make_without_upstream
 
 DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 PLACE = "https://s3.amazonaws.com/ec2-downloads-windows/SSMAgent"
 """https://docs.aws.amazon.com/systems-manager/latest/userguide/agent-install-deb.html"""
-SUITES: Mapping[str, str] = {"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
-"""Debian's names for its releases: https://wiki.debian.org/DebianReleases."""
+BUILD = r"-\d{8}-\d+"
+"""How the names of Debian's AMIs end. Its account has `debian-13-backports-amd64-...` of the same
+day beside `debian-13-amd64-...`: another kernel, and often some minutes newer."""
 _SECONDS = 60
 
 
-def find_upstream(api: Api, wanted: Mapping[str, str], say: Say) -> dict[str, Any]:
-    """Return a lock's new entry: owner, name, and an AMI id for each region that has it.
+def find_newest(api: Api, release: str, say: Say) -> dict[str, Any]:
+    """Return a lock entry: the newest AMI of a Debian release, with its id in each region.
 
     Args:
         api: The stack's own region.
-        wanted: `suite`, or `owner` and `name` (with wildcards) for another distribution.
+        release: Such as `13`.
         say: Takes progress.
 
     Raises:
         ImageError: There is no such AMI.
     """
-    owner = wanted.get("owner", DEBIAN_OWNER)
-    name = wanted.get("name") or render_name(wanted.get("suite", "stable"), api)
-    say(f"looks for the newest AMI {name} of {owner}")
-    found = _find(api, owner, name)
+    name = f"debian-{release}-{DEBIAN_ARCHITECTURES[api.settings.architecture]}"
+    say(f"looks for Debian's newest AMI {name}-DATE-NUMBER")
+    found = [ami for ami in _find(api, f"{name}-*") if re.fullmatch(name + BUILD, ami["Name"])]
     if not found:
-        raise ImageError(
-            f"There is no AMI to start from in {api.region}",
-            facts=[f"owner {owner}, name {name}, architecture {api.settings.architecture}"],
-            todo="Correct `upstream` of the image in the stack file.",
-        )
-    newest = max(found, key=_rank)["Name"]
+        what = f"There is no AMI to start from in {api.region}"
+        raise make_without_upstream(what, f"owner {DEBIAN_OWNER}, name {name}-DATE-NUMBER")
+    newest = max(found, key=lambda ami: (ami["CreationDate"], ami["Name"]))["Name"]
     say(f"{newest}: looks for it in every region")
-    everywhere = api.ask_everywhere(lambda there: _find(there, owner, newest))
-    amis = {there.region: max(amis, key=_rank)["ImageId"] for there, amis in everywhere if amis}
+    everywhere = api.ask_everywhere(lambda there: _find(there, newest), say)
+    amis = {there.region: amis[0]["ImageId"] for there, amis in everywhere if amis}
     more = {"ssm_agent": dict(find_agent(api.settings, say))} if needs_agent(api.settings) else {}
-    return {**more, "owner": owner, "name": newest, "amis": amis}
-
-
-def render_name(suite: str, api: Api) -> str:
-    """Return the pattern of Debian's names for a suite's AMIs.
-
-    Raises:
-        ImageError: Debian has no such suite at AWS.
-    """
-    release = "*" if suite == "stable" else SUITES.get(suite, suite)
-    if release != "*" and not release.isdigit():
-        raise ImageError(
-            f"Debian has no suite {suite!r} at AWS",
-            facts=[f"Known are stable, {', '.join(SUITES)}."],
-            todo="Correct `upstream` of the image in the stack file.",
-        )
-    return f"debian-{release}-{DEBIAN_ARCHITECTURES[api.settings.architecture]}-*"
+    return {**more, "owner": DEBIAN_OWNER, "name": newest, "amis": amis}
 
 
 def find_locked(lock: Mapping[str, Any], region: str) -> str:
@@ -73,24 +55,14 @@ def find_locked(lock: Mapping[str, Any], region: str) -> str:
     """
     amis: Mapping[str, str] = lock.get("amis", {})
     if region not in amis:
-        raise ImageError(
-            f"The lock has no AMI for {region}",
-            facts=[f"It has: {', '.join(sorted(amis)) or 'none'}"],
-            todo="Run ./immutable update --stack STACK, with the name of this stack, and commit the"
-            " lock.",
-        )
+        has = f"It has: {', '.join(sorted(amis)) or 'none'}"
+        raise make_dead_lock(f"The lock has no AMI for {region}", has)
     return amis[region]
 
 
-def _find(api: Api, owner: str, name: str) -> Sequence[Mapping[str, Any]]:
-    wanted = {"name": name, "architecture": api.settings.architecture, "state": "available"}
-    return api.find_amis(*(where(*one) for one in wanted.items()), owners=[owner])
-
-
-def _rank(ami: Mapping[str, Any]) -> tuple[int, str, str]:
-    """Order by Debian's release, where the name says it (not `sid`), then by age and name."""
-    release = re.match(r"debian-(\d+)-", ami["Name"])
-    return int(release[1]) if release else 0, ami["CreationDate"], ami["Name"]
+def _find(api: Api, name: str) -> Sequence[Mapping[str, Any]]:
+    available = where("state", "available")
+    return api.find_amis(where("name", name), available, owners=[DEBIAN_OWNER])
 
 
 def needs_agent(settings: AwsSettings) -> bool:
@@ -98,22 +70,22 @@ def needs_agent(settings: AwsSettings) -> bool:
     return "ssm" in {settings.build_through, settings.reach}
 
 
-def find_agent(settings: AwsSettings, say: Say, place: str = PLACE) -> Mapping[str, str]:
+def find_agent(settings: AwsSettings, say: Say) -> Mapping[str, str]:
     """Return where the newest agent's package is, and its digest.
 
     Raises:
         ImageError: AWS's storage cannot be reached.
     """
-    version = _fetch(f"{place}/latest/VERSION").decode("ascii").strip()
+    version = _fetch(f"{PLACE}/latest/VERSION").decode("ascii").strip()
     folder = f"debian_{DEBIAN_ARCHITECTURES[settings.architecture]}"
-    url = f"{place}/{version}/{folder}/amazon-ssm-agent.deb"
+    url = f"{PLACE}/{version}/{folder}/amazon-ssm-agent.deb"
     say(f"SSM agent {version}")
     return {"url": url, "sha256": hashlib.sha256(_fetch(url)).hexdigest()}
 
 
 def _fetch(url: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - built on a constant
+        with open_https(url, _SECONDS) as answer:
             return bytes(answer.read())
     except OSError as error:
         raise ImageError(

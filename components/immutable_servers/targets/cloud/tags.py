@@ -15,13 +15,15 @@ from typing import Any
 
 from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.values import Scope
-from immutable_servers.errors import LaunchError, LedgerError
+from immutable_servers.errors import LaunchError, LedgerError, SettingsError
 
 SCOPE = ("project", "stack", "service", "generation")
 """The tags that say whose a thing is, in the order of `Scope`'s fields."""
 OWNER = "owner-"
 """How tags begin that hold the owner of a stack. No program declares them, so that they can differ
 from one checkout to the next without a change of the stack."""
+BESIDE_ENV = 8
+"""Tags that the rest of a record takes at most."""
 MOST_OWNER = 20
 """An owner takes two or three tags; clouds let a thing have 50 or so."""
 
@@ -120,6 +122,19 @@ class Records:
             )
         return tags
 
+    def check_env(self, env: Mapping[str, str]) -> None:
+        """Refuse an `env` that leaves no room for the rest of a record.
+
+        Raises:
+            SettingsError: It does.
+        """
+        count, room = len(self.tagging.pack("record-", env)), self.most - BESIDE_ENV
+        if count > room:
+            raise SettingsError(
+                "The record of the generation cannot carry this env",
+                facts=[f"{count} tags of a record, at most {room}"],
+            )
+
     def parse(self, tags: Mapping[str, str], where: str) -> dict[str, Any]:
         """Return the record that `render` wrote among a fleet's tags.
 
@@ -146,6 +161,6 @@ def pack_owner(tagging: Tagging, owner: Owner) -> dict[str, str]:
 def unpack_owner(tagging: Tagging, tags: Mapping[str, str]) -> Owner | None:
     """Return the owner among a thing's tags; None when nobody wrote it, or it cannot be read."""
     try:
-        return Owner(**tagging.unpack(OWNER, tags))
+        return Owner.from_plain(tagging.unpack(OWNER, tags))
     except (ValueError, TypeError):
         return None
