@@ -1,0 +1,160 @@
+"""Keeps owners in labels of stacks' addresses, and finds what no stack owns in a project.
+
+What carries its own end is left over from then on; a fleet is when its stack's state does not know
+it. Names and descriptions say whose a thing is where Google has no labels.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from immutable_servers.contract.ownership import Kind, Leftover, Owner
+from immutable_servers.contract.values import Scope
+from immutable_servers.targets.cloud import bakes
+from immutable_servers.targets.cloud.ends import Thing
+from immutable_servers.targets.cloud.ownership import HALF, CloudOwnership, Ended
+from immutable_servers.targets.cloud.tags import OWNER, SCOPE, pack_owner, unpack_owner
+from immutable_servers.targets.gcp.access import GcpAccess, remove_in_zones
+from immutable_servers.targets.gcp.bake import find_bakes
+from immutable_servers.targets.gcp.names import LABELS, describe, last_part, make_name, read_words
+from immutable_servers.targets.shared.leftovers import STACK, Part, make_stack_kind
+
+OWNERS = f"{LABELS.prefix}{OWNER}"
+"""How the labels begin that hold an owner."""
+PARTS = (
+    "regionInstanceGroupManagers",
+    "instanceTemplates",
+    "backendServices",
+    "healthChecks",
+    "firewalls",
+)
+"""What a generation consists of: a killed run may have made any of them alone."""
+ACCOUNTS = "serviceAccounts"
+STACK_PARTS = (
+    "globalForwardingRules",
+    "targetHttpProxies",
+    "targetHttpsProxies",
+    "urlMaps",
+    "backendServices",
+    "sslCertificates",
+    "sslPolicies",
+    "firewalls",
+    ACCOUNTS,
+    "globalAddresses",
+)
+"""What a stack has beside generations, in the order in which it can be removed. The address is the
+last: it says which state is to be asked."""
+
+
+ENDED: Mapping[str, str] = {"instance": "instance", "disk": "disk", "login rule": "firewall"}
+"""Our words for what has an end, and Google's."""
+
+
+class GcpOwnership(CloudOwnership):
+    """Owners of stacks' addresses, and leftovers found by our labels and words."""
+
+    access: GcpAccess
+
+    def __init__(self, access: GcpAccess) -> None:
+        self.access, self.fleets, self.api = access, access.fleets, access.api
+
+    def find_owner(self, scope: Scope) -> Owner | None:
+        """Read it from the labels of the stack's address; None when it cannot be read."""
+        found = self.api.find("globalAddresses", named=make_name(scope.of_stack))
+        return unpack_owner(LABELS, (found or {}).get("labels", {}))
+
+    def list_owners(self) -> Sequence[Owner]:
+        """Read the owner of each stack that has an address in the project."""
+        labels = [one.get("labels", {}) for one in self.api.list("globalAddresses")]
+        return [owner for owner in (unpack_owner(LABELS, one) for one in labels) if owner]
+
+    def _write_owner(self, owner: Owner) -> None:
+        self.write_owner(owner)
+
+    def write_owner(self, owner: Owner) -> None:
+        """Write an owner into the labels of its stack's address; without one there is no place."""
+        name, packed = make_name(Scope(owner.project, owner.stack)), pack_owner(LABELS, owner)
+        found = self.api.call("globalAddresses", "get", missing=("notFound",), address=name)
+        if found and packed:
+            labels = found.get("labels", {})
+            others = {key: labels[key] for key in labels if not key.startswith(OWNERS)}
+            body = {"labels": {**others, **packed}, "labelFingerprint": found["labelFingerprint"]}
+            self.api.call("globalAddresses", "setLabels", resource=name, body=body)
+
+    def _list_ended(self) -> Ended:
+        """An instance before its disk, which it holds."""
+        return {
+            kind: (partial(self._find, one), partial(self._remove, one))
+            for kind, one in ENDED.items()
+        }
+
+    def _list_others(self) -> Mapping[str, Kind]:
+        return {STACK: make_stack_kind(self._find_stack_parts, self.find_scopes, self)}
+
+    def _find(self, kind: str) -> Iterator[Thing]:
+        for one in find_bakes(self.api, f"{kind}s"):
+            yield Thing(one["name"], bakes.read_bake(one["name"]))
+        others = {"instance": self.access.find_probes, "firewall": self.access.find_ways}
+        if kind in others:
+            yield from others[kind](Scope("", ""))
+
+    def _remove(self, kind: str, name: str) -> None:
+        if kind in ("instance", "disk"):
+            remove_in_zones(self.api, f"{kind}s", name)
+        else:
+            self.api.delete(f"{kind}s", name)
+
+    def _remove_half(self, name: str) -> None:
+        self._remove("image", name)
+
+    def _find_halves(self) -> Iterator[Leftover]:
+        """Yield images with a name of ours that Google could not make.
+
+        A bake labels what it makes as it makes it. Nothing proves whose one without labels is.
+        """
+        for image in self.api.list("images", filter='name eq "im-.*"'):
+            if image["status"] == "FAILED":
+                is_ours = bool(LABELS.read(image.get("labels", {})))
+                why = "of a bake that failed" if is_ours else "it failed; it has no labels of ours"
+                yield Leftover(HALF, image["name"], why, sure=is_ours)
+
+    def find_scopes(self) -> Sequence[Scope]:
+        """Ask for all that generations consist of."""
+        return [*dict.fromkeys(scope for scope, _ in self._find_named(PARTS) if scope.generation)]
+
+    def _find_stack_parts(self) -> Iterator[Part]:
+        for collection in STACK_PARTS:
+            where = {"service": "iam"} if collection == ACCOUNTS else {}
+            for scope, name in self._find_named([collection]):
+                if not scope.generation:
+                    remove = partial(self.api.delete, collection, name, **where)
+                    yield Part(scope, last_part(name), remove)
+
+    def _find_named(self, collections: Sequence[str]) -> Iterator[tuple[Scope, str]]:
+        """Yield whose the things in some collections are that are ours, and their names.
+
+        Only what has both a name and a description of ours is: people copy descriptions.
+        """
+        for one in (one for collection in collections for one in self._list(collection)):
+            words = read_words(one)
+            scope = Scope(*(words.get(word, "") for word in SCOPE))
+            if words and _is_name_of(one["name"], scope):
+                yield scope, one["name"]
+
+    def _list(self, collection: str) -> Iterator[Mapping[str, Any]]:
+        """Yield what there is; the title of an account that we have made is taken for words."""
+        if collection != ACCOUNTS:
+            yield from self.api.list(collection)
+            return
+        for one in self.api.list(collection, service="iam"):
+            service, _, whose = one.get("displayName", "").partition(" of ")
+            project, _, stack = whose.partition("/")
+            yield {"name": one["name"], "description": describe(Scope(project, stack, service))}
+
+
+def _is_name_of(name: str, scope: Scope) -> bool:
+    """Return whether a name is a scope's; a proxy has its map's, and the words of the stack."""
+    own = last_part(name).partition("@")[0]  # an account's is its address
+    service = replace(scope, service=own.rpartition("-")[0])
+    return f"{own}-".startswith(f"{make_name(scope)}-") or own == make_name(service)
