@@ -12,15 +12,17 @@ from immutable_servers.errors import SettingsError
 
 TARGETS: Mapping[str, str] = {
     "aws": "immutable_servers.targets.aws:AwsTarget",
+    "digitalocean": "immutable_servers.targets.digitalocean:DoTarget",
+    "gcp": "immutable_servers.targets.gcp:GcpTarget",
     "local": "immutable_servers.targets.local:LocalTarget",
 }
 """Target name to `module:class`. Other packages add theirs as entry points of the group
 `immutable_servers.targets`."""
 
 ENTRY_POINTS = "immutable_servers.targets"
-OWN_TARGETS = frozenset({"digitalocean", "gcp", *TARGETS})
-"""Targets of this project, planned ones too: a stack file may hold a section for each, which only
-its own stacks read."""
+OWN_TARGETS = frozenset(TARGETS)
+"""Targets of this project: a stack file may hold a section for each, which only its own stacks
+read."""
 DEFAULT_TARGET = "local"
 """The target that is looked at where no stack file names one."""
 

@@ -1,10 +1,9 @@
 """Asks a target about one generation: is it healthy, whole, and launched only once?"""
 
 from collections.abc import Sequence
-from operator import not_
 from typing import Any
 
-from immutable_servers.contract.values import Health
+from immutable_servers.contract.values import Health, Say
 from immutable_servers.errors import LEAVE_NOTHING_OUT, TrafficError, make_left_out
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.place import Place
@@ -13,16 +12,20 @@ INTERVAL = 0.5
 """Seconds between two rounds of questions."""
 
 
-def wait_until_healthy(place: Place, deadline: float) -> Sequence[Health]:
+def wait_until_healthy(
+    place: Place, deadline: float, say: Say = lambda _line: None
+) -> Sequence[Health]:
     """Return the servers that still do not answer, or do not belong, after `deadline` seconds.
 
-    Empty means that every server of the generation answered, and that the balancer's group for it
-    holds these servers and no other.
+    Servers that will never serve are not waited for. Empty means that every server of the
+    generation answered, and that the balancer's group for it holds these servers and no other. The
+    first that does not answer is said.
 
     Raises:
         StoppedError: This process was asked to stop.
     """
     target = place.load()
+    given_up = target.fleets.find_given_up(place.scope)
 
     def ask() -> list[Health]:
         answers = target.fleets.find_health(place.scope)
@@ -30,8 +33,17 @@ def wait_until_healthy(place: Place, deadline: float) -> Sequence[Health]:
             return [Health(place.scope.name, ok=False, detail="it has no servers")]
         return [answer for answer in answers if not (answer.ok and answer.serving)]
 
+    told = False
+
+    def is_over(sick: Sequence[Health]) -> bool:
+        nonlocal told
+        if sick and not told:
+            told = True
+            say(f"waits {deadline:.0f} s at most for {sick[0].server}: {sick[0].detail}")
+        return not sick or any(not one.ok and one.server in given_up for one in sick)
+
     what = f"waiting for {place.scope.name}"
-    return wait_until(what, deadline, ask, done=not_, every=INTERVAL)
+    return wait_until(what, deadline, ask, done=is_over, every=INTERVAL)
 
 
 def find_launch(place: Place) -> int:

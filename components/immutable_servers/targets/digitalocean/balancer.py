@@ -1,0 +1,172 @@
+"""Moves traffic between generations by the live tag, and reads whose droplets have it.
+
+A service's load balancer takes the droplets that have the service's live tag. It knows no weights,
+checks no droplet outside of its pool, and follows the tag late. So new droplets join the old ones,
+and those leave once the address was answered with both in the pool. A service may do without a
+balancer: then its reserved address is assigned in place of the tag.
+https://docs.digitalocean.com/products/networking/load-balancers/details/limits/
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from immutable_servers.contract.values import ALL, Answers, Member, Route, Scope
+from immutable_servers.errors import TrafficError
+from immutable_servers.targets.cloud.balancer import PORTS, CloudBalancer, make_nowhere
+from immutable_servers.targets.cloud.pool import Pace, find_failure
+from immutable_servers.targets.digitalocean.api import Api
+from immutable_servers.targets.digitalocean.names import (
+    ACTIVE,
+    find_generation,
+    make_name,
+    of_service,
+    tag_generation,
+    tag_live,
+)
+from immutable_servers.targets.digitalocean.pool import TagPool, list_active, make_question
+from immutable_servers.targets.digitalocean.reserved import (
+    describe_member,
+    find_reserved,
+    lead,
+    list_holders,
+)
+
+Thing = Mapping[str, Any]
+
+
+class DoBalancer(CloudBalancer):
+    """The load balancers or reserved addresses of a stack, one for each service."""
+
+    pointed = TagPool.pointed
+    settle = 20.0
+    shows_within = 60.0
+    pace: Pace = Pace()
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api.settings.protocol, api.settings.host_port)
+        self.api = api.raising(TrafficError)
+
+    def find_address(self, route: Route, scope: Scope) -> str:
+        """Return a route's URL by its service's balancer, or by the host that leads there."""
+        return super().find_address(route, _of_route(scope, route))
+
+    def find_front(self, route: Route, scope: Scope) -> str:
+        """Return the URL by the address of the service's balancer."""
+        return super().find_front(route, _of_route(scope, route))
+
+    def render_address(self, route: Route, name: str) -> str:
+        """Return a route's URL; a server that is reached without a balancer speaks HTTP."""
+        if not route.reserved_ip:
+            return super().render_address(route, name)
+        end = "" if route.port == PORTS["http"] else f":{route.port}"
+        return f"http://{name or 'not-yet-there'}{end}"
+
+    def _find_name(self, scope: Scope) -> str:
+        found = self._find_balancer(scope) or find_reserved(self.api, scope)
+        return str(found.get("ip") or "") if found else ""
+
+    def _find_balancer(self, scope: Scope, *, lately: bool = False) -> Thing | None:
+        name, look = make_name(of_service(scope)), self.api.list_lately if lately else self.api.list
+        return next((one for one in look("load_balancers") if one["name"] == name), None)
+
+    def _find_generation(self, scope: Scope, name: str) -> str:
+        return find_generation(scope, [name])
+
+    def _read_pointers(self, scope: Scope) -> Sequence[Mapping[str, int]]:
+        """Count the droplets that are served by generation; a stranger goes by its own name."""
+        service, counted = of_service(scope), Counter[str]()
+        live = self._list(tag_live(service))
+        for one in live or list_holders(find_reserved(self.api, service)):
+            generation = find_generation(service, one["tags"])
+            ours = tag_generation(replace(service, generation=generation))
+            counted[ours if generation else one["name"]] += 1
+        return [counted]
+
+    def _list(self, tag: str) -> Sequence[Thing]:
+        return self.api.list("droplets", tag_name=tag)
+
+    def find_members(self, scope: Scope) -> Mapping[str, Member]:
+        """Say of a generation's droplets whether the pool has them, or could have.
+
+        One without the live tag is in no pool, so no balancer has checked it: it is up as long as
+        it runs. That it answers is asked before a move, and through the balancer on the way.
+        """
+        return self.describe_members(scope, self._list(tag_generation(scope)), lately=False)
+
+    def describe_members(
+        self, scope: Scope, fleet: Sequence[Thing], *, lately: bool = True
+    ) -> Mapping[str, Member]:
+        """Say the same of droplets that were found; who looks often shares what others see."""
+        found = self._find_balancer(scope, lately=lately)
+        address = None if found else find_reserved(self.api, scope)
+        if address:
+            return {one["name"]: describe_member(scope, one, address) for one in fleet}
+        held, live = {*(found or {}).get("droplet_ids", ())}, tag_live(scope)
+        return {
+            one["name"]: _describe(one, found, held, is_live=live in one["tags"]) for one in fleet
+        }
+
+    def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
+        """Return nothing: no balancer counts by generation."""
+        del scope
+        return {}
+
+    def _count_open(self, scope: Scope) -> None:
+        """Return nothing: DigitalOcean does not say what is under way on a droplet that left."""
+        del scope
+
+    def _point(self, scope: Scope, weights: Mapping[str, int]) -> None:
+        if any(weight != ALL for weight in weights.values()):
+            raise TrafficError(
+                f"Traffic of {scope.service} cannot be shared",
+                facts=[f"asked for {dict(weights)}; a balancer of DigitalOcean knows no weights"],
+                todo="Take `canary` out of the service's settings, then run ./immutable up.",
+            )
+        self.api.asked.stop()
+        scope = replace(scope, generation=next(iter(weights), ""))
+        new = self._list(tag_generation(scope)) if weights else []
+        if weights and not list_active(new):
+            self._refuse_without_server(scope)
+        found = self._find_balancer(scope)
+        address = None if found else find_reserved(self.api, scope)
+        if found:
+            TagPool(self.api, scope, found).move(self.pace, new)
+        elif address:
+            lead(self.api, scope, address, list_active(new))
+        else:
+            raise make_nowhere(scope.service)
+
+    def keep(self, scope: Scope, droplets: Sequence[Thing]) -> None:
+        """Have these droplets of a generation that serves be its pool.
+
+        Raises:
+            TrafficError: There is no pool, it does not follow, or the address is answered badly.
+        """
+        self.api.asked.stop()
+        found = self._find_balancer(scope)
+        if found is None:
+            raise make_nowhere(scope.service)
+        TagPool(self.api, scope, found).move(self.pace, droplets)
+
+    def find_failure(self, scope: Scope) -> str:
+        """Return what a visitor of a service's address has now in place of an answer, if so."""
+        found = self._find_balancer(scope)
+        return find_failure(make_question(found)()) if found else ""
+
+
+def _of_route(scope: Scope, route: Route) -> Scope:
+    return replace(scope.of_stack, service=route.service)
+
+
+def _describe(droplet: Thing, found: Thing | None, held: set[int], *, is_live: bool) -> Member:
+    """Return a droplet as a member of its service's pool, now or after a move."""
+    if droplet["status"] != ACTIVE:
+        return Member(up=False, detail=f"it is {droplet['status']}")
+    if found is None:
+        return Member(up=False, detail="its service has no load balancer")
+    if not is_live:
+        return Member(up=True, detail="it runs, and no pool has it yet")
+    is_held = droplet["id"] in held
+    return Member(is_held, "the pool has it" if is_held else "the pool does not have it yet")

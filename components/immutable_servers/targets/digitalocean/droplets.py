@@ -1,0 +1,150 @@
+"""Reads a service's droplets, whose tags say all that is known of their generations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from immutable_servers.contract.values import Fleet, Scope
+from immutable_servers.targets.cloud import ends
+from immutable_servers.targets.cloud.tags import OWNER
+from immutable_servers.targets.digitalocean.api import Api
+from immutable_servers.targets.digitalocean.names import (
+    ACTIVE,
+    COUNT,
+    PREFIX,
+    SCOPE,
+    find_generation,
+    read_words,
+    tag_count,
+    tag_generation,
+    tag_leaving,
+    tag_service,
+    unpack_record,
+)
+
+Thing = Mapping[str, Any]
+PENDING = ("new", ACTIVE)
+"""States of a droplet that serves, or still may."""
+
+
+class Droplets:
+    """The droplets of a stack's services; one that is gone is no error."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def find_all(self, scope: Scope, *, lately: bool = False) -> Sequence[Thing]:
+        """Return a service's droplets in the order of their numbers, each generation's together.
+
+        Args:
+            scope: Of the service, or of one of its generations.
+            lately: A listing that another wait had some seconds ago will do.
+        """
+        look = self.api.list_lately if lately else self.api.list
+        found = look("droplets", tag_name=tag_service(scope))
+        ours = [one for one in found if find_generation(scope, one["tags"])]
+        return sorted(ours, key=lambda one: (find_generation(scope, one["tags"]), find_number(one)))
+
+    def find(self, scope: Scope, *, lately: bool = False) -> Sequence[Thing]:
+        """Return a generation's droplets in the order of their numbers."""
+        tag, found = tag_generation(scope), self.find_all(scope, lately=lately)
+        return [one for one in found if tag in one["tags"]]
+
+    def find_last(self, scope: Scope) -> Sequence[Thing]:
+        """Return what has a generation's own tag, also where somebody took its service's off."""
+        return self.api.list("droplets", tag_name=tag_generation(scope))
+
+    def find_fleets(self, scope: Scope, *, lately: bool = False) -> Iterator[Fleet]:
+        """Yield the fleets of a service.
+
+        Raises:
+            LedgerError: A record cannot be read.
+        """
+        found = self.find_all(scope, lately=lately)
+        for generation, droplets in groupby(found, lambda one: find_generation(scope, one["tags"])):
+            yield _read_fleet(replace(scope, generation=generation), [*droplets])
+
+    def find_window_end(self, scope: Scope) -> int:
+        """Return when a fleet's login window ends, in seconds since the epoch; 0 once sealed."""
+        return max(map(int, _read(scope, self.find(scope), ends.WINDOW)), default=0)
+
+    def set_count(self, scope: Scope, servers: int) -> None:
+        """Write how many droplets a generation should have; safe to repeat.
+
+        While both numbers are there the smaller one counts: what comes or goes meanwhile is wanted
+        by nobody yet, or any more.
+        """
+        droplets = self.find(scope)
+        wanted = tag_count(scope, servers)
+        lack = [one["id"] for one in droplets if wanted not in one["tags"]]
+        if lack:
+            self.api.tag_droplets(wanted, lack)
+        for other in {*_read(scope, droplets, COUNT)} - {str(servers)}:
+            self.api.delete("tags", tag_id=tag_count(scope, int(other)))
+
+    def explain_launches(self, scope: Scope) -> Sequence[str]:
+        """Return what DigitalOcean could not do with droplets that do not run, by their actions."""
+        said = []
+        for one in self.find(scope):
+            if one["status"] != ACTIVE:
+                actions = self.api.list("droplet_actions", droplet_id=one["id"])
+                failed = [act["type"] for act in actions if act["status"] == "errored"]
+                said += [f"{one['name']}: the action {kind} ended as errored" for kind in failed]
+        return said
+
+    def remove(self, droplets: Sequence[Thing]) -> None:
+        """Delete droplets, and wait until they are gone; a missing one is no error."""
+        for one in droplets:
+            self.api.delete("droplets", droplet_id=one["id"])
+        for one in droplets:
+            self.api.wait(f"the end of {one['name']}", partial(self._is_gone, one["id"]))
+
+    def _is_gone(self, droplet: int) -> bool:
+        return self.api.find("droplets", droplet_id=droplet) is None
+
+    def remove_tags(self, scope: Scope) -> None:
+        """Delete all tags about a scope; the last ones are those that say whose it was."""
+        tags = {str(one["name"]) for one in self.api.list("tags")}
+        ours = [one for one in tags if read_words(scope, [one])]
+        last = tuple(f"{PREFIX}{word}" for word in (SCOPE, OWNER))
+        for tag in sorted(ours, key=lambda one: (one.startswith(last), one)):
+            self.api.delete("tags", tag_id=tag)
+
+
+def find_number(droplet: Thing) -> int:
+    """Return a droplet's number in its generation, which ends its name; 0 for a stranger."""
+    last = str(droplet["name"]).rpartition("-")[2]
+    return int(last) if last.isdigit() else 0
+
+
+def find_address(droplet: Thing, kind: str) -> str:
+    """Return the `public` or `private` address of a droplet; empty until it has one."""
+    cards = droplet["networks"]["v4"]
+    return next((str(one["ip_address"]) for one in cards if one["type"] == kind), "")
+
+
+def _read(scope: Scope, droplets: Sequence[Thing], word: str) -> Iterator[str]:
+    """Yield what the tags of droplets say by a word that ends in a number."""
+    for one in droplets:
+        for tag in one["tags"]:
+            value = read_words(scope, [tag]).get(f"{PREFIX}{word}", "")
+            if value.isdigit():
+                yield value
+
+
+def _read_fleet(scope: Scope, droplets: Sequence[Thing]) -> Fleet:
+    states = {one["name"]: str(one["status"]) for one in droplets}
+    counts = map(int, _read(scope, droplets, COUNT))
+    wanted = min(counts, default=len(droplets))
+    running = sum(state == ACTIVE for state in states.values())
+    return Fleet(
+        generation=scope.generation,
+        record=unpack_record(scope, droplets[0]["tags"]),
+        servers=wanted,
+        whole=0 < wanted <= running,
+        running=running,
+        leaving=any(tag_leaving(scope) in one["tags"] for one in droplets),
+        states=states,
+    )

@@ -1,0 +1,77 @@
+"""A load balancer's pool at DigitalOcean: the droplets with the live tag, which it follows late."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from immutable_servers.contract.front import Ask
+from immutable_servers.contract.values import Launch, Scope
+from immutable_servers.targets.cloud.balancer import make_nowhere
+from immutable_servers.targets.cloud.pool import Pace, PoolMove
+from immutable_servers.targets.digitalocean.api import Api
+from immutable_servers.targets.digitalocean.names import ACTIVE, tag_live, unpack_record
+
+Thing = Mapping[str, Any]
+
+
+class TagPool:
+    """The pool of a service's load balancer."""
+
+    pointed = "live tag"
+
+    def __init__(self, api: Api, scope: Scope, found: Thing) -> None:
+        self.api, self.scope, self.found, self.tag = api, scope, found, tag_live(scope)
+        check, self.ask = found["health_check"], make_question(found)
+        once = check["healthy_threshold"] * check["check_interval_seconds"]
+        self.check_seconds = float(once + check["response_timeout_seconds"])
+
+    def join(self, servers: Sequence[int]) -> None:
+        """Give droplets the tag."""
+        self.api.tag_droplets(self.tag, servers)
+
+    def leave(self, servers: Sequence[int]) -> None:
+        """Take the tag off droplets."""
+        self.api.untag_droplets(self.tag, servers)
+
+    def find_held(self) -> set[int]:
+        """Return the droplets that the balancer says it has."""
+        found = self.api.find("load_balancers", lb_id=self.found["id"])
+        if found is None:
+            raise make_nowhere(self.scope.service)
+        return {*(found.get("droplet_ids") or ())}
+
+    def move(self, pace: Pace, new: Sequence[Thing]) -> None:
+        """Have these droplets of the scope's generation be the pool.
+
+        Raises:
+            TrafficError: It does not follow, or the address is answered badly.
+        """
+        live = self.api.list("droplets", tag_name=self.tag)
+        records = [unpack_record(self.scope, one["tags"])["launch"] for one in list_active(new)]
+        PoolMove(
+            self,
+            pace,
+            self.scope,
+            live=[one["id"] for one in live],
+            alive=[one["id"] for one in list_active(live)],
+            new=[one["id"] for one in new],
+            ready=[one["id"] for one in list_active(new)],
+            named=all(Launch.from_plain(one).generation_header for one in records),
+        ).make()
+
+
+def make_question(found: Thing) -> Ask:
+    """Return what asks a balancer's address once, for what it asks servers for."""
+    # What most processes never do needs modules that take their time to be imported.
+    from immutable_servers.contract.asking import ask_every_node  # noqa: PLC0415
+
+    # Where a port redirects to HTTPS, the one of HTTPS leads to servers.
+    rule = max(found["forwarding_rules"], key=lambda one: one["entry_protocol"])
+    host = f"{found['ip']}:{rule['entry_port']}"
+    path = found["health_check"]["path"]
+    return partial(ask_every_node, f"{rule['entry_protocol']}://{host}", host, path)
+
+
+def list_active(droplets: Sequence[Thing]) -> Sequence[Thing]:
+    """Return those that run."""
+    return [one for one in droplets if one["status"] == ACTIVE]
