@@ -24,11 +24,12 @@ from immutable_bench.table import Measured, Place, measurement
 from immutable_servers.driver.engine.reporter import Reporter
 from immutable_servers.driver.engine.run import run_engine
 from immutable_servers.driver.engine.stack import Stack
-from immutable_servers.driver.project.files import CHECKOUT, PROJECT_FILE
+from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError
 from immutable_servers.ledger.pin import Pinned
 from immutable_servers.planning.requests import VARIABLE, Request
+from immutable_servers.system import places
 from immutable_servers.targets import ENTRY_POINTS
 
 RATE = 500
@@ -79,7 +80,7 @@ class LoadStack:
         }
         settings = {"target": NAME, "images": {"app": {}}, "services": {"web": service}}
         values = {f"load:{key}": value for key, value in settings.items()}
-        file = self.stack.root / f"Pulumi.{self.stack.name}.yaml"
+        file = places.stack_file(self.stack.root, self.stack.name)
         file.write_text(json.dumps({"config": values}))  # JSON is YAML too
 
     def up(self, request: Request | None = None) -> Mapping[str, Any]:
@@ -135,7 +136,7 @@ def write_project(root: Path) -> None:
     for folder in ("packer/app", "checks"):
         (root / folder).mkdir(parents=True)
     runtime = f"{{name: python, options: {{virtualenv: {sys.prefix}}}}}"
-    (root / PROJECT_FILE).write_text(f"name: load\nruntime: {runtime}\n")
+    (root / places.PROJECT_FILE).write_text(f"name: load\nruntime: {runtime}\n")
     (root / "__main__.py").write_text((CHECKOUT / "__main__.py").read_text())
     (root / "checks" / "test_promise.py").write_text(CHECK)
     (root / "packer" / "app" / f"{NAME}.pkr.hcl").write_text(TEMPLATE)

@@ -1,4 +1,4 @@
-"""`test`: the linters and the rings of tests, from fast to real, with one summary."""
+"""`test`: what is the user's, the linters and the rings from fast to real, with one summary."""
 
 import os
 import subprocess
@@ -7,9 +7,14 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
+from immutable_bench.application import (
+    Result,
+    check_application,
+    check_servers,
+    list_targets_in_use,
+)
 from immutable_servers.driver.engine.environment import PASSPHRASES, compute_environment
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_parts
@@ -19,72 +24,104 @@ from immutable_servers.driver.terminal.words import render_seconds
 from immutable_servers.state.backend import BACKEND
 from immutable_servers.system import places
 
+RINGS = ("unit", "program", "simulation", "engine", "clouds", "local")
+OURS = (
+    *("__main__.py", "components", "toolchain", "docs/examples", "tests/conftest.py"),
+    *(f"tests/{name}" for name in ("harness", *RINGS)),
+)
+"""The product's own Python files: what is in `app`, `packer` and `tests/servers` is the user's."""
 LINTERS: Mapping[str, Sequence[str]] = {
-    "ruff check": ("-m", "ruff", "check", "."),
-    "ruff format": ("-m", "ruff", "format", "--check", "."),
+    "ruff check": ("-m", "ruff", "check"),
+    "ruff format": ("-m", "ruff", "format", "--check"),
     "mypy": ("-m", "mypy"),
 }
-RINGS = ("unit", "program", "engine", "clouds", "local")
-SERIAL = ("program", "local")
-"""Rings whose tests run one after the other: few, or each with the whole machine."""
-TARGETS = ("local", "aws")
-"""Whose tools the rings use."""
-FAST = ("unit", "program", "engine")
+SERIAL = ("program", "simulation", "local")
+"""Rings whose tests run one after the other: few, or each takes the whole machine."""
+CLOUDY = ("aws", "digitalocean", "gcp")
+"""Targets whose tests are folders of the ring `CLOUDS`."""
+EVERY_TARGET = ("local", *CLOUDY)
+"""Whose tools the product's own CI has; others have those of the stack files and of `local`."""
+CLOUDS = "clouds"
+FAST = ("unit", "program", "simulation", "engine")
 """What `--fast` runs."""
-CORE: Mapping[str, Sequence[str]] = {"engine": ("-m", "core")}
-"""What `--fast` takes of a ring that is longer than that."""
+CORE = ("simulation", "engine")
+"""Rings that are longer than that: `--fast` takes their core."""
+LEAVING_NOTHING = (sys.executable, "-m", "immutable_bench.leave_nothing", sys.executable)
 MOST_WORKERS = 4
 """Most processes that run the tests of one ring in parallel."""
-WAITING = "unit"
-"""The ring whose tests wait as much as they compute: two processes for each core."""
+WAITING = ("unit", "clouds")
+"""Rings whose tests wait as much as they compute: two processes for each core."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """How one linter or ring ended."""
+def run_rings(
+    root: Path, more: Sequence[str], *, fast: bool = False, product: bool = False, yes: bool = False
+) -> int:
+    """Check what is the user's, run the product's linters and rings, and print the summary.
 
-    name: str
-    passed: int
-    failed: int
-    skipped: int
-    seconds: float
-    note: str = ""
-
-
-def run_rings(root: Path, more: Sequence[str], *, fast: bool, yes: bool) -> int:
-    """Run everything and print the summary; `more` goes to pytest.
-
-    With `fast` only the rings of `FAST` are run, and of those of `CORE` the core alone. The linters
-    run beside the first rings.
+    Args:
+        root: The checkout.
+        more: Words for pytest; with them only the rings are run.
+        fast: Only the rings of `FAST`, of those of `CORE` the core alone, and no server.
+        product: As the product's own CI: with every target's ring and the tests of the sample,
+            which prove of the sample what a server of the user's own would prove again.
+        yes: Install without asking.
     """
-    install_missing(list_tools(fast=fast), yes=yes)
+    used = EVERY_TARGET if product else tuple(dict.fromkeys(("local", *list_targets_in_use(root))))
+    install_missing(list_tools(used, fast=fast), yes=yes)
     environment = make_environment(root)
+    os.environ.update(compute_environment(root))  # Previews' own checks find their tools by it.
+    own = [] if more else [*check_application(root)]
+    rings = [ring for ring in (FAST if fast else RINGS) if ring != CLOUDS or {*used} & {*CLOUDY}]
     with ThreadPoolExecutor(max_workers=1) as beside:
         linters = [
             beside.submit(_run_linter, root, name, words, environment)
-            for name, words in LINTERS.items()
+            for name, words in list_linters(product=product).items()
         ]
-        rings = [
-            run_ring(root, ring, [*render_choice(ring, fast=fast), *more], environment)
-            for ring in (FAST if fast else RINGS)
+        results = [
+            run_ring(
+                root,
+                ring,
+                [
+                    *render_choice(ring, fast=fast, product=product),
+                    *leave_out(ring, used),
+                    *more,
+                ],
+                environment,
+            )
+            for ring in rings
         ]
-        return summarize([*(linter.result() for linter in linters), *rings])
+        results = [*(linter.result() for linter in linters), *results]
+    servers = [] if more or fast or product else check_servers(root, yes=yes)
+    return summarize([*own, *results, *servers])
 
 
-def list_tools(*, fast: bool) -> list[Part]:
-    """Return what the rings need on the machine, each part once."""
-    parts = {part.name: part for target in TARGETS for part in list_parts(target, acts=not fast)}
+def list_linters(*, product: bool) -> dict[str, Sequence[str]]:
+    """Return the linters' command lines: over the product's own files, or all with `product`."""
+    return {name: (*words, *(() if product else OURS)) for name, words in LINTERS.items()}
+
+
+def list_tools(targets: Sequence[str], *, fast: bool) -> list[Part]:
+    """Return what the rings need on the machine for these targets, each part once."""
+    parts = {part.name: part for target in targets for part in list_parts(target, acts=not fast)}
     return [*parts.values()]
 
 
-def render_choice(ring: str, *, fast: bool) -> list[str]:
+def render_choice(ring: str, *, fast: bool, product: bool = False) -> list[str]:
     """Return pytest's arguments for a ring: how many processes, and which of its tests."""
     cores = os.cpu_count() or 1
-    workers = min(MOST_WORKERS, 2 * cores if ring == WAITING else cores)
+    workers = min(MOST_WORKERS, 2 * cores if ring in WAITING else cores)
     beside = (
         ["-n", str(workers), "--dist", "worksteal"] if ring not in SERIAL and workers > 1 else []
     )
-    return [*beside, *(CORE.get(ring, ()) if fast else ())]
+    marks = ["core"] if fast and ring in CORE else []
+    marks += [] if product else ["not sample"]
+    return [*beside, *(["-m", " and ".join(marks)] if marks else [])]
+
+
+def leave_out(ring: str, used: Sequence[str]) -> list[str]:
+    """Return pytest's arguments against the tests of clouds whose tools are not here."""
+    unused = [name for name in CLOUDY if name not in used]
+    return [f"--ignore=tests/{ring}/{name}" for name in unused] if ring == CLOUDS else []
 
 
 def make_environment(root: Path) -> dict[str, str]:
@@ -121,14 +158,21 @@ def run_ring(root: Path, ring: str, more: Sequence[str], environment: Mapping[st
     words = ["-m", "pytest", f"tests/{ring}", f"--junitxml={report}", *more]
     code = 0
     if (root / "tests" / ring).is_dir():
-        done = subprocess.run(
-            [sys.executable, *words], cwd=root, env=dict(environment), check=False
-        )
-        code = done.returncode
+        code = _run([*LEAVING_NOTHING, *words], root, environment)
         note = "" if code in (0, 1) else f"pytest ended with {code}"
     else:
         code, note = 1, "the folder is missing"
     return read_report(ring, report, code, time.monotonic() - began, note)
+
+
+def _run(words: Sequence[str], root: Path, environment: Mapping[str, str]) -> int:
+    """Run a command and return its exit code; Ctrl-C lets it end what it started."""
+    with subprocess.Popen(words, cwd=root, env=dict(environment)) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            raise
 
 
 def read_report(ring: str, report: Path, code: int, seconds: float, note: str) -> Result:

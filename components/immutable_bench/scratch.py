@@ -4,6 +4,7 @@ State, passphrase, port and stack name are its own. Images are the user's: they 
 stacks, and a base that is there need not be baked for a measurement.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -30,6 +31,7 @@ from immutable_servers.driver.project.files import (
 )
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError
+from immutable_servers.settings.defaults import DEFAULTS
 from immutable_servers.state.backend import BACKEND, make_file_url
 from immutable_servers.system import places
 from immutable_servers.targets.place import Place as Where
@@ -54,15 +56,14 @@ class Scratch:
 
     def write(self, servers: int, **env: str) -> None:
         """Write the stack's file, with this number of servers and more of `env`."""
-        import yaml  # noqa: PLC0415 - `--help` does without
-
         service = self.settings["services"][self.service]
         service["servers"] = servers
         service["env"] = {**(service.get("env") or {}), **env}
         prefix = read_project_name(self.stack.root)
-        config = {f"{prefix}:{key}": value for key, value in self.settings.items()}
-        file = self.stack.root / f"Pulumi.{self.stack.name}.yaml"
-        file.write_text(yaml.safe_dump({"config": config}))
+        settings = {**self.settings, DEFAULTS: {}}  # they are in the settings already
+        config = {f"{prefix}:{key}": value for key, value in settings.items()}
+        file = places.stack_file(self.stack.root, self.stack.name)
+        file.write_text(json.dumps({"config": config}, ensure_ascii=False))  # JSON is YAML, quoted
 
     def drive(self, *words: str) -> str:
         """Run a command of the driver on the copy of the project, and return what it printed.

@@ -12,9 +12,9 @@ from immutable_bench.table import Measured, Place, measurement
 from immutable_servers.driver.engine.reporter import Reporter
 from immutable_servers.driver.engine.run import run_engine
 from immutable_servers.driver.engine.stack import Stack
-from immutable_servers.driver.project.files import PROJECT_FILE
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import ImmutableError
+from immutable_servers.system import places
 
 MEGABYTE = 1_000_000
 
@@ -32,7 +32,7 @@ def _time_empty_program() -> float:
     with tempfile.TemporaryDirectory(prefix="immutable-bench-") as folder:
         root = Path(folder)
         runtime = f"{{name: python, options: {{virtualenv: {sys.prefix}}}}}"
-        (root / PROJECT_FILE).write_text(f"name: empty\nruntime: {runtime}\n")
+        (root / places.PROJECT_FILE).write_text(f"name: empty\nruntime: {runtime}\n")
         (root / "__main__.py").write_text("")
         (root / "Pulumi.dev.yaml").write_text("config: {}\n")
         stack = Stack(root, "dev", make_environment(root), own=True)

@@ -75,9 +75,9 @@ class ProcessTarget(LocalTarget):
 class ProcessImages(LocalImages):
     """Has every image: there is nothing to bake."""
 
-    def find(self, image: str, version: str) -> Artifact | None:
+    def find(self, image: str, version: str, digest: str) -> Artifact | None:
         """Find it, whatever it is."""
-        return Artifact(image, version, f"{image}/{version}")
+        return Artifact(image, version, f"{image}/{version}", digest=digest)
 
     def list(self) -> Sequence[Artifact]:
         """Keep nothing."""
@@ -128,9 +128,11 @@ class ProcessFleets(LocalFleets):
         ports = find_ports(layout.generation_dir(scope))
         return [Server(name, f"http://127.0.0.1:{port}") for name, port in ports.items()]
 
-    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
+    def _ask_health(
+        self, scope: Scope, fleet: Fleet | None, members: Mapping[str, Member]
+    ) -> Sequence[Health]:
         """Believe HAProxy, which asks each of them."""
-        del scope
+        del scope, fleet
         return [Health(name, member.up, member.detail) for name, member in members.items()]
 
     def find_trouble(self, scope: Scope) -> Sequence[str]:

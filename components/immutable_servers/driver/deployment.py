@@ -6,6 +6,7 @@ from pathlib import Path
 
 from immutable_servers import errors
 from immutable_servers.contract.values import Say
+from immutable_servers.driver.commands.destroy import refuse_other_machine
 from immutable_servers.driver.commands.preview.collect import collect
 from immutable_servers.driver.commands.preview.models import Problem, StackPreview
 from immutable_servers.driver.commands.rollback import (
@@ -26,6 +27,8 @@ from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.display import Plain
 from immutable_servers.errors import ImmutableError
+from immutable_servers.system.places import make_private_places
+from immutable_servers.system.unfit_places import refuse_unfit_places
 
 
 class Deployment:
@@ -36,17 +39,21 @@ class Deployment:
     `immutable_servers.errors`; further ones of the same run are its notes (`__notes__`).
     """
 
-    def __init__(self, project: Path | str, stack: str, *, say: Say | None = None) -> None:
+    def __init__(
+        self, project: Path | str, stack: str, *, say: Say | None = None, wait: float = 0
+    ) -> None:
         """Name a stack; nothing is read or run.
 
         Args:
             project: The folder with `Pulumi.yaml`.
             stack: The stack's name, as in `Pulumi.<stack>.yaml`.
             say: Takes each line of progress, in the thread that calls.
+            wait: Seconds to wait for another run that holds the stack.
         """
         self.project = Path(project).resolve()
         self.stack = stack
         self.say: Say = say or _say_nothing
+        self.wait = wait
 
     def preview(self, *, offline: bool = False) -> StackPreview:
         """Return what `up` would do and why; change nothing.
@@ -55,6 +62,7 @@ class Deployment:
             ImmutableError: An update would not begin.
         """
         with self._open(acts=False, engine=not offline) as stack:
+            stack.require_file()
             preview = collect(stack, offline=offline).preview
             if preview.problems:
                 first, *others = map(_make_error, preview.problems)
@@ -76,7 +84,7 @@ class Deployment:
 
         Args:
             service: May be left out where there is one.
-            to: The generation; without it the newest standby.
+            to: The generation; without it the standby that served last.
             why: The reason, which is kept with the pin.
             across_data_version: Go back although the live one works with another version of data.
 
@@ -87,7 +95,7 @@ class Deployment:
         return self._update(lambda stack: ask_rollback(stack, service, to, why, across=across))
 
     def resume(self, service: str = "", *, now: bool = False) -> Outcome:
-        """Follow the source again; with `now` also take the version that the rollback left.
+        """Follow the source again; with `now` also take what the rollback left.
 
         Raises:
             ImmutableError: The service is not pinned, or the run failed.
@@ -129,6 +137,7 @@ class Deployment:
             ImmutableError: The run failed; the next one goes on from there.
         """
         with self._open(acts=True) as stack:
+            refuse_other_machine(stack)
             done = delete(stack.engine, Plain({}))
             if and_stack:
                 remove(stack.engine)
@@ -136,6 +145,7 @@ class Deployment:
 
     def _update(self, ask: Callable[[Opened], ServiceRequest] | None) -> Outcome:
         with self._open(acts=True) as stack:
+            stack.require_file()
             asked = ask(stack) if ask else None
             if asked and asked.note:
                 console.say(asked.note)
@@ -149,8 +159,10 @@ class Deployment:
         Raises:
             ImmutableError: Also what failed in the block; a run's further errors are its notes.
         """
-        stack = Opened(self.project, self.stack)
-        parts = list_parts(stack.target_name, acts=acts)
+        stack = Opened(self.project, self.stack, self.wait)
+        refuse_unfit_places(self.project)
+        make_private_places(self.project)
+        parts = list_parts(stack.known_target, acts=acts)
         with console.speaking_to(self.say):
             if engine:
                 require_parts(parts)

@@ -22,12 +22,17 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "replace": ('./immutable replace prod web --why "it leaks"',),
     "retire": ("./immutable retire prod", "./immutable retire prod web"),
     "status": ("./immutable status prod", "./immutable status --json - --exit-code | jq .services"),
+    "prune": (
+        "./immutable prune --dry-run",
+        "./immutable prune --keep 5 --older-than 14d",
+        "./immutable prune prod --yes",
+    ),
     "sweep": (
         "./immutable sweep",
         "./immutable sweep --dry-run",
         "./immutable sweep --also shop/dev --yes",
     ),
-    "doctor": ("./immutable doctor",),
+    "doctor": ("./immutable doctor", "./immutable doctor prod"),
     "env": ('eval "$(./immutable env)"',),
     "update": ("./immutable update", "./immutable update base --rebuild"),
     "test": ("./immutable test --fast", "./immutable test -- -k preview"),

@@ -4,7 +4,7 @@ The types of the resource and its parents decide, so that no target's own types 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,11 +69,16 @@ class Timeline:
 
     Attributes:
         running: Running work by step, with its start.
-        spans: First start and last end of finished work, by phase and subject.
+        steps: Start and end of each finished step, by phase and subject.
     """
 
     running: dict[str, tuple[Work, float]] = field(default_factory=dict)
-    spans: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    steps: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
+
+    @property
+    def spans(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """First start and last end of finished work, by phase and subject."""
+        return {key: _find_span(steps) for key, steps in self.steps.items()}
 
     def begin(self, metadata: Mapping[str, Any], at: float) -> Work | None:
         """Take the start of a step."""
@@ -86,8 +91,7 @@ class Timeline:
         """Take the end of a step that went well."""
         work, began = self.running.pop(_name_step(metadata), (None, at))
         if work:
-            first, _ = self.spans.get(work.key, (began, at))
-            self.spans[work.key] = (min(first, began), at)
+            self.steps.setdefault(work.key, []).append((began, at))
         return work
 
     def drop(self, metadata: Mapping[str, Any]) -> Work | None:
@@ -97,12 +101,35 @@ class Timeline:
 
     def find_phases(self) -> dict[str, tuple[float, float]]:
         """Return the first start and the last end of each phase, in their order."""
-        found = {}
-        for phase in PHASES:
-            spans = [span for (name, _), span in self.spans.items() if name == phase]
-            if spans:
-                found[phase] = (min(start for start, _ in spans), max(end for _, end in spans))
-        return found
+        return {
+            phase: _find_span([span for (name, _), span in self.spans.items() if name == phase])
+            for phase in self.find_seconds()
+        }
+
+    def find_seconds(self) -> dict[str, float]:
+        """Return how long each phase took, in their order: the sum of its images or services.
+
+        What several took side by side counts for each of them; what waited counts for none.
+        """
+        sums = {
+            phase: sum(_measure(steps) for (name, _), steps in self.steps.items() if name == phase)
+            for phase in PHASES
+        }
+        worked_on = {phase for phase, _ in self.steps}
+        return {phase: seconds for phase, seconds in sums.items() if phase in worked_on}
+
+
+def _find_span(spans: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return min(start for start, _ in spans), max(end for _, end in spans)
+
+
+def _measure(steps: Sequence[tuple[float, float]]) -> float:
+    """Return the seconds in which at least one of the steps ran."""
+    seconds, done = 0.0, float("-inf")
+    for start, end in sorted(steps):
+        seconds += max(end - max(start, done), 0)
+        done = max(done, end)
+    return seconds
 
 
 def _name_step(metadata: Mapping[str, Any]) -> str:

@@ -11,23 +11,25 @@ ACROSS = "--across-data-version"
 
 
 def choose_fallback(stack: KnownStack, service: KnownService, to: str, *, across: bool) -> Record:
-    """Return the generation to go back to: the newest standby, or the named generation.
+    """Return the generation to go back to: the standby that served last, or the named generation.
 
-    A version that a rollback left is taken only when it is named.
+    What a rollback left is taken only when it is named.
 
     Args:
         stack: Where the service is.
         service: The service.
-        to: A generation's id; empty for the newest standby.
+        to: A generation's id; empty for the standby that served last.
         across: Go back although the data has another version.
 
     Raises:
         SettingsError: There is nothing to go back to, or the named generation must not be taken.
     """
     pin = service.ledger.pin
-    left = pin.left if isinstance(pin, Pinned) else pin and pin.held
+    left = (pin.left if isinstance(pin, Pinned) else pin and pin.held) or ""
     standbys = [
-        one for one in service.earlier if one.state is State.STANDBY and one.version != left
+        one
+        for one in service.earlier
+        if one.state is State.STANDBY and not service.is_left(left, one)
     ]
     chosen = service.ledger.generations.get(to) if to else next(iter(standbys), None)
     if chosen is None:

@@ -9,6 +9,7 @@ from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_asking_parts
 from immutable_servers.errors import SettingsError
 from immutable_servers.planning.known import KnownService, ask_service
+from immutable_servers.planning.moved import refuse_moved
 from immutable_servers.settings import Settings
 
 
@@ -67,11 +68,15 @@ def read_known(stack: Opened) -> KnownStack:
     """Read a stack's settings and ledger, and ask its target.
 
     Raises:
-        ImmutableError: One of them cannot be read.
+        ImmutableError: One of them cannot be read, or the servers are at another place.
     """
     install_missing(list_asking_parts(stack.settings.target), yes=False)
+    ledgers = stack.read_ledgers()
+    asked = stack.place.load()
+    asked.ask_once()
+    refuse_moved(stack.place, asked, ledgers)
     services = {
-        name: ask_service(replace(stack.scope, service=name), stack.target, ledger)
-        for name, ledger in stack.read_ledgers().items()
+        name: ask_service(replace(stack.scope, service=name), asked, ledger)
+        for name, ledger in ledgers.items()
     }
     return KnownStack(stack.name, stack.settings, stack.target, services)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from immutable_servers.contract.target import Target
 from immutable_servers.driver.opened import Chosen, Opened
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
@@ -16,6 +17,8 @@ CONTROLS = re.compile(
     r"|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]"
 )
 """Control characters, which a boot writes for a terminal and a log does not need."""
+LONGEST_LINE = 64 * 1024
+"""Characters that are waited for the end of."""
 MOMENT = 0.3
 """Seconds between two readings of the files."""
 
@@ -43,6 +46,8 @@ class Reader:
             return []
         self.offset += len(new)
         *lines, self.rest = (self.rest + new.decode(errors="replace")).split("\n")
+        if len(self.rest) > LONGEST_LINE:  # shown as it comes, as it may never end
+            lines, self.rest = [*lines, self.rest], ""
         return [f"{self.server} | {CONTROLS.sub('', line)}" for line in lines]
 
 
@@ -111,5 +116,12 @@ def _find_nothing(chosen: Chosen, generation: str) -> SettingsError:
     return SettingsError(
         f"There are no logs of {named} of {chosen.name}",
         facts=[f"Generations with logs: {', '.join(known) or 'none'}"],
-        todo=target.consoles_hint or f"The target {target.name} shows consoles with its own tools.",
+        todo=target.consoles_hint or _name_tools(target),
+    )
+
+
+def _name_tools(target: Target) -> str:
+    command = f": `{target.consoles_command}`" if target.consoles_command else ""
+    return (
+        f"The target {target.name} shows consoles of running servers with its own tools{command}."
     )

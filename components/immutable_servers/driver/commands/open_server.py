@@ -4,18 +4,22 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from types import FrameType
 
 from immutable_servers.contract.access import LOGIN_WINDOW
+from immutable_servers.contract.images import list_chain
 from immutable_servers.contract.values import Artifact, FleetSpec, Login, Say
 from immutable_servers.driver.engine.environment import compute_environment
 from immutable_servers.driver.opened import Chosen, Opened
+from immutable_servers.driver.phases import Work
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.consent import require_yes
+from immutable_servers.driver.terminal.display import Plain
+from immutable_servers.driver.terminal.words import render_seconds
 from immutable_servers.errors import ImageError
 from immutable_servers.identity import compute_versions
 from immutable_servers.images.bake import provide_image
@@ -39,39 +43,63 @@ def prepare(stack: Opened, command: str, *, yes: bool) -> None:
     os.environ.update(compute_environment(stack.root))
 
 
-def provide_chain(chosen: Chosen) -> Artifact:
-    """Bake or find the checkout's image of a service; its parents only where it has to be baked."""
+@contextmanager
+def start_step(display: Plain | None, work: Work, what: str) -> Iterator[Say]:
+    """Yield a function that prints progress of a step, which has a row in a terminal."""
+    if display is None:
+        yield say_of(what)
+        return
+    began = time.monotonic()
+    display.begin(work)
+    try:
+        yield lambda line: display.say_of(work, f"{what}: {line}")
+    except BaseException:
+        display.drop(work)
+        raise
+    display.end(work, f"{what} took {render_seconds(time.monotonic() - began)}")
+
+
+def provide_chain(chosen: Chosen, image: str, display: Plain | None = None) -> Artifact:
+    """Bake or find the checkout's version of an image; its parents only where it is baked."""
     stack = chosen.stack
     versions = compute_versions(stack.root, stack.settings, stack.target.architecture)
 
     def provide(image: str) -> Artifact:
-        version, settings = versions[image].version, stack.settings.images[image]
-        found = stack.target.images.find(image, version)
+        version, digest = versions[image].version, versions[image].digest
+        settings = stack.settings.images[image]
+        found = stack.target.images.find(image, version, digest)
         if found:
             console.say(f"image {image} {version}: found")
             return found
         parent = provide(settings.parent) if settings.parent else None
-        order = Order(image, version, settings, chosen.place, parent, wanted=True)
-        made = provide_image(stack.root, order, say_of(f"bake {image}"))
+        order = Order(image, version, digest, settings, chosen.place, parent, wanted=True)
+        order = replace(order, bake=stack.settings.bake)
+        with start_step(display, Work("bake", image, image), f"bake {image}") as say:
+            made = provide_image(stack.root, order, say)
         if made is None:  # never for an order that is wanted; mypy cannot know
             raise ImageError(f"Image {image} {version} was not baked")
         return made
 
-    return provide(chosen.settings.image)
+    return provide(image)
 
 
 @contextmanager
-def start_server(chosen: Chosen, artifact: Artifact, *, healthy: bool) -> Iterator[Login]:
+def start_server(
+    chosen: Chosen, artifact: Artifact, *, healthy: bool, display: Plain | None = None
+) -> Iterator[Login]:
     """Boot an open server as the service would have it, and yield how to log in to it.
 
     Args:
         chosen: The service whose launch spec it gets.
         artifact: What it boots.
         healthy: Wait until it answers its health check, and not for the login alone.
+        display: Shows the launch as it shows that of a run; None prints its lines.
 
     Raises:
-        ImmutableError: It does not boot.
+        ImmutableError: It does not boot, or its image is revoked.
     """
+    what = f"Nothing is launched from image {artifact.image} {artifact.version}"
+    chosen.stack.target.images.refuse_revoked(what, list_chain(artifact))
     launch = make_launch(chosen.settings)
     spec = FleetSpec(
         scope=chosen.place.at(artifact.version[:DIGITS]).scope,
@@ -81,7 +109,9 @@ def start_server(chosen: Chosen, artifact: Artifact, *, healthy: bool) -> Iterat
         record={},
         window_ends=int(time.time()) + LOGIN_WINDOW,
     )
-    with chosen.stack.target.access.start_probe(spec, say_of("probe")) as login:
+    with ExitStack() as removing:
+        with start_step(display, Work("launch", chosen.name, "probe"), "probe") as say:
+            login = removing.enter_context(chosen.stack.target.access.start_probe(spec, say))
         try:
             yield login
         finally:

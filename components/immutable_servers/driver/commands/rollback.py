@@ -76,7 +76,7 @@ def _explain_pin(stack: Opened, asked: ServiceRequest) -> None:
 
 
 def run_resume(stack: Opened, service: str, *, now: bool, yes: bool) -> int:
-    """Remove a service's pin; without `now` the version that the rollback left is held off.
+    """Remove a service's pin; without `now` what the rollback left is held off.
 
     Raises:
         SettingsError: The service is not pinned.
@@ -136,7 +136,7 @@ def _make_pin(service: KnownService, chosen: Record, why: str) -> Pinned:
         who=os.environ.get("USER") or getpass.getuser(),
         at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         why=why,
-        left=left or (live.version if live else ""),
+        left=left or (live.generation if live else ""),
     )
 
 
@@ -158,8 +158,8 @@ def ask_resume(stack: Opened, service: str, *, now: bool) -> ServiceRequest:
     if held is None:
         return ServiceRequest(known.name, request)
     note = (
-        f"{known.name} stays as it is until the source gives another version than"
-        f" {held.held}; to take that one: ./immutable resume {stack.name} {known.name} --now"
+        f"{known.name} stays as it is while source and settings give what the rollback left"
+        f" ({held.held}); to take that: ./immutable resume {stack.name} {known.name} --now"
     )
     return ServiceRequest(known.name, request, note)
 

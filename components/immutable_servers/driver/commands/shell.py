@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from immutable_servers.contract.images import Images
 from immutable_servers.contract.values import Artifact, Login
@@ -14,9 +14,11 @@ from immutable_servers.driver.commands.open_server import (
     provide_chain,
     start_server,
 )
-from immutable_servers.driver.opened import Chosen, Opened
+from immutable_servers.driver.opened import Chosen, Opened, require_image
 from immutable_servers.driver.terminal import console
 from immutable_servers.errors import SettingsError
+from immutable_servers.settings.models import ImageSettings
+from immutable_servers.system.environment import make_environment
 
 FIRST_SIGNAL = 128
 
@@ -41,7 +43,7 @@ def run_shell(stack: Opened, what: str, command: Sequence[str], *, yes: bool) ->
     artifact = find_version(stack.target.images, image, version) if version else None
     prepare(stack, f"shell {what} {stack.name}", yes=yes)
     with ending_on_signals():
-        artifact = artifact or provide_chain(chosen)
+        artifact = artifact or provide_chain(chosen, image)
         with start_server(chosen, artifact, healthy=False) as login:
             if not command:
                 console.say(
@@ -50,27 +52,35 @@ def run_shell(stack: Opened, what: str, command: Sequence[str], *, yes: bool) ->
                 )
             terminal = not command and sys.stdin.isatty()
             done = subprocess.run(
-                make_login_command(login, command, terminal=terminal), check=False
+                make_login_command(login, command, terminal=terminal),
+                env=make_environment(*login.environment),
+                check=False,
             )
     return done.returncode if done.returncode >= 0 else FIRST_SIGNAL - done.returncode
 
 
 def choose_user(stack: Opened, image: str) -> Chosen:
-    """Return the first service that runs an image: the server gets its launch spec.
+    """Return the service whose launch spec a server of an image gets.
+
+    That is the first that runs it, or runs what is baked from it, or else the first of all.
 
     Raises:
-        SettingsError: No service of the stack runs it.
+        SettingsError: The stack has no such image.
     """
-    services = stack.settings.services
-    users = sorted(name for name, service in services.items() if service.image == image)
-    if not users:
-        images = sorted({service.image for service in services.values()})
-        raise SettingsError(
-            f"No service of {stack.name} runs an image {image!r}",
-            facts=[f"Images of services: {', '.join(images)}"],
-            todo=f"Such as: ./immutable shell {images[0]} {stack.name}",
-        )
-    return Chosen(stack, users[0])
+    images, services = stack.settings.images, stack.settings.services
+    require_image(image, images)
+    chains = {name: _list_chain(images, services[name].image) for name in sorted(services)}
+    fits = {name: (image == chain[0], image in chain) for name, chain in chains.items()}
+    return Chosen(stack, max(fits, key=fits.__getitem__))
+
+
+def _list_chain(images: Mapping[str, ImageSettings], image: str | None) -> list[str]:
+    """Return an image and what it is baked from, up to the base."""
+    chain = []
+    while image:
+        chain.append(image)
+        image = images[image].parent
+    return chain
 
 
 def find_version(catalog: Images, image: str, start: str) -> Artifact:

@@ -1,13 +1,14 @@
 """`sweep`: lists what no stack owns, and removes it when a person agrees."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from immutable_servers.contract.ownership import Ask, Leftover
 from immutable_servers.contract.target import Target
 from immutable_servers.driver.commands.left_in_project import find_in_project, remove_from_project
+from immutable_servers.driver.commands.without_file import WITHOUT_FILE, find_stacks, remove_stack
 from immutable_servers.driver.engine.holdings import start_asking
 from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
@@ -28,10 +29,16 @@ class Sweep:
 
     def find(self) -> list[Leftover]:
         """Return the leftovers, the target's first."""
-        return [*self.target.ownership.find_leftovers(self.ask), *find_in_project(self.root)]
+        return [
+            *self.target.ownership.find_leftovers(self.ask),
+            *find_stacks(self.root),
+            *find_in_project(self.root),
+        ]
 
     def remove(self, leftover: Leftover) -> bool:
         """Check a leftover again and remove it; return whether it was removed."""
+        if leftover.kind == WITHOUT_FILE:
+            return remove_stack(self.root, leftover.name)
         removed = remove_from_project(self.root, leftover)
         return (
             self.target.ownership.remove_leftover(leftover, self.ask)
@@ -47,7 +54,7 @@ def run_sweep(stack: Opened, also: Sequence[str], *, dry_run: bool, yes: bool) -
         SettingsError: Something named is not left over, or no person can be asked for a yes.
         ImmutableError: Something could not be removed.
     """
-    install_missing(list_asking_parts(stack.settings.target), yes=yes)
+    install_missing(list_asking_parts(stack.place.target), yes=yes)
     os.environ.update(stack.engine.environment)
     sweep = Sweep(stack.root, stack.target, start_asking(stack.engine))
     found = sweep.find()
@@ -55,13 +62,13 @@ def run_sweep(stack: Opened, also: Sequence[str], *, dry_run: bool, yes: bool) -
     if not found:
         console.say("Nothing is left over")
         return 0
-    console.show_table("", ("kind", "name", "size", "why"), [_render(one) for one in found])
+    console.show_table("", ("kind", "name", "size", "why"), [render(one) for one in found])
     _say_unsure(found, chosen)
     if dry_run or not chosen:
         return 0
-    if not _confirm(chosen, yes=yes):
+    if not confirm(chosen, yes=yes):
         return 1
-    _remove_all(sweep, chosen)
+    remove_all(sweep.remove, chosen)
     return 0
 
 
@@ -81,7 +88,12 @@ def choose(found: Sequence[Leftover], also: Sequence[str]) -> list[Leftover]:
     return [one for one in found if one.sure or one.name in also]
 
 
-def _confirm(chosen: Sequence[Leftover], *, yes: bool) -> bool:
+def confirm(chosen: Sequence[Leftover], *, yes: bool) -> bool:
+    """Ask whether these are removed.
+
+    Raises:
+        SettingsError: No person can be asked.
+    """
     if yes:
         return True
     if not console.is_interactive():
@@ -95,7 +107,7 @@ def _confirm(chosen: Sequence[Leftover], *, yes: bool) -> bool:
     return False
 
 
-def _remove_all(sweep: Sweep, chosen: Sequence[Leftover]) -> None:
+def remove_all(remove: Callable[[Leftover], bool], chosen: Sequence[Leftover]) -> None:
     """Remove one after the other; a failure does not stop the others.
 
     Raises:
@@ -104,7 +116,7 @@ def _remove_all(sweep: Sweep, chosen: Sequence[Leftover]) -> None:
     failures: list[ImmutableError] = []
     for one in chosen:
         try:
-            removed = sweep.remove(one)
+            removed = remove(one)
         except ImmutableError as error:
             failures.append(error)
             continue
@@ -121,7 +133,8 @@ def _say_unsure(found: Sequence[Leftover], chosen: Sequence[Leftover]) -> None:
         console.say(f"{_count(left)} may belong to somebody and stay; to remove one: --also NAME")
 
 
-def _render(leftover: Leftover) -> Sequence[str]:
+def render(leftover: Leftover) -> Sequence[str]:
+    """Return a row for a leftover."""
     size = f"{leftover.size / MEGABYTE:.1f} MB" if leftover.size else ""
     mark = "" if leftover.sure else " (stays)"
     return (leftover.kind, f"{leftover.name}{mark}", size, leftover.why)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from immutable_servers.contract.values import Route
 from immutable_servers.driver.commands.known import KnownStack, read_known
 from immutable_servers.driver.engine.past_runs import find_expected
 from immutable_servers.driver.engine.results import Outcome, Serving, render_images
@@ -50,6 +51,8 @@ def run_up(stack: Opened, *, yes: bool, request: Request | None = None, command:
         return fail(error)
     say_summary(done)
     show_services(done.services)
+    for line in find_host_hints(stack, done.services):
+        console.say(line)
     return 0
 
 
@@ -146,3 +149,19 @@ def show_services(services: Sequence[Serving]) -> None:
     ]
     if rows:
         console.show_table("", ("service", "address", "generation", "images", "servers"), rows)
+
+
+def find_host_hints(stack: Opened, services: Sequence[Serving]) -> Iterator[str]:
+    """Yield how to ask each service with a host name, which need not lead to the balancer yet."""
+    try:
+        known = stack.settings.services
+        for name in sorted({service.service for service in services} & {*known}):
+            host = known[name].route.host
+            if host:
+                # Without its host it is the address that all services with one share.
+                shared, scope = Route(name, 0), stack.place.of(name).scope
+                address = stack.target.balancer.find_address(shared, scope)
+                way = f"curl --header 'Host: {host}' {address}"
+                yield f"{name}: until {host} leads to the balancer, ask it by: {way}"
+    except ImmutableError:
+        return  # a hint must not make a run fail that went well

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.target import Target
-from immutable_servers.driver.opened import Opened
+from immutable_servers.driver.opened import Opened, require_image
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_upstream_parts
 from immutable_servers.driver.terminal import console
@@ -45,13 +44,7 @@ def _choose(settings: Settings, image: str, *, rebuild: bool) -> Sequence[str]:
     roots = [name for name, found in settings.images.items() if found.parent is None]
     if not image:
         return roots
-    if image not in settings.images:
-        near = get_close_matches(image, settings.images, n=1)
-        raise SettingsError(
-            f"There is no image {image!r}",
-            facts=[f"Images: {', '.join(settings.images)}"],
-            todo=f"Did you mean {near[0]}?" if near else "Name one of them.",
-        )
+    require_image(image, settings.images)
     if image not in roots and not rebuild:
         raise SettingsError(
             f"Image {image} starts from its parent and has no upstream of its own",
@@ -71,15 +64,22 @@ def update_lock(
         yield f"rebuild {old.rebuild} -> {new.rebuild}"
     plain = settings.images[image].to_plain()
     if settings.images[image].parent is None:
-        entry = target.images.find_upstream(plain, lambda line: console.say(f"{image}: {line}"))
-        new = new.with_entry(target.name, target.architecture, entry, datetime.now(UTC))
         before = old.entries.get(target.name, {}).get(target.architecture, {})
-        yield from _compare(before, entry)
+        entry = target.images.find_upstream(
+            plain, before, lambda line: console.say(f"{image}: {line}")
+        )
+        new = new.with_entry(target.name, target.architecture, entry, datetime.now(UTC))
+        yield from compare(before, entry)
     if new != old:
         write_lock(template, new)
 
 
-def _compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each value that differs between two entries."""
     for key in sorted({*before, *after}):
-        if before.get(key) != after.get(key):
+        held, found = before.get(key), after.get(key)
+        if isinstance(found, Mapping):
+            there = held if isinstance(held, Mapping) else {}
+            yield from (f"{key} {line}" for line in compare(there, found))
+        elif held != found:
             yield f"{key} {before.get(key, 'not set')} -> {after.get(key, 'not set')}"

@@ -4,17 +4,20 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from immutable_servers.contract.values import Artifact, Login
+from immutable_servers.contract.values import Artifact, Login, Say
 from immutable_servers.driver.commands.open_server import (
     DIGITS,
     ending_on_signals,
     prepare,
     provide_chain,
-    say_of,
     start_server,
+    start_step,
 )
+from immutable_servers.driver.engine.past_runs import find_expected
 from immutable_servers.driver.opened import Chosen, Opened
+from immutable_servers.driver.phases import Work
 from immutable_servers.driver.terminal import console
+from immutable_servers.driver.terminal.display import start_display
 from immutable_servers.errors import VerificationError
 from immutable_servers.system.places import reports_dir
 from immutable_servers.verification.candidate import CHECKS_DEADLINE
@@ -29,10 +32,13 @@ def run_verify(stack: Opened, service: str, *, keep: bool, yes: bool) -> int:
     """
     chosen = stack.choose_service(service)
     prepare(stack, f"verify {chosen.name} --stack {stack.name}", yes=yes)
-    with ending_on_signals():
-        artifact = provide_chain(chosen)
-        with start_server(chosen, artifact, healthy=True) as login:
-            report = _check(chosen, artifact, login)
+    expected = find_expected(stack.root, stack.name)
+    with ending_on_signals(), start_display(expected) as display:
+        artifact = provide_chain(chosen, chosen.settings.image, display)
+        with start_server(chosen, artifact, healthy=True, display=display) as login:
+            with start_step(display, Work("verify", chosen.name, chosen.name), "verify") as say:
+                report = _check(chosen, artifact, login, say)
+            display.close()  # What follows is data, on stdout.
             for text in dict.fromkeys((*report.describe_failures(), report.summary())):
                 console.show(text)
             if keep:
@@ -46,7 +52,7 @@ def run_verify(stack: Opened, service: str, *, keep: bool, yes: bool) -> int:
     return 0
 
 
-def _check(chosen: Chosen, artifact: Artifact, login: Login) -> Report:
+def _check(chosen: Chosen, artifact: Artifact, login: Login, say: Say) -> Report:
     root, service = chosen.stack.root, chosen.settings
     expected: dict[str, Any] = {
         "image": artifact.image,
@@ -64,8 +70,10 @@ def _check(chosen: Chosen, artifact: Artifact, login: Login) -> Report:
         [login],
         {login.server: expected},
         reports_dir(root) / f"{chosen.stack.name}-{chosen.name}-verify",
+        project=root,
+        environment=service.checks_env,
         deadline=CHECKS_DEADLINE,
-        say=say_of("verify"),
+        say=say,
     )
 
 

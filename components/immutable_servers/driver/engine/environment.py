@@ -8,14 +8,24 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from immutable_servers.driver.project.files import read_project
+from immutable_servers.contract.ownership import FILES
 from immutable_servers.driver.setup.debian import SYSTEM_FOLDERS
 from immutable_servers.driver.setup.packer import TOOL, plugins_dir
 from immutable_servers.driver.setup.pulumi import find_host, find_pulumi
-from immutable_servers.state.backend import BACKEND, SCHEME, find_login, make_file_url, normalize
+from immutable_servers.state.backend import (
+    BACKEND,
+    find_backend,
+    find_login,
+    find_named,
+    find_whole_url,
+    make_file_url,
+    normalize,
+)
 from immutable_servers.system import places
 
 PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+STATE_SECRETS = "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER"
+"""Has the CLI take the stack's salt from its state where no file has it."""
 FIXED: Mapping[str, str] = {
     "CHECKPOINT_DISABLE": "1",
     "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -30,9 +40,11 @@ def compute_environment(root: Path) -> dict[str, str]:
         state.mkdir(parents=True, exist_ok=True)
         made[BACKEND] = make_file_url(state)
         # The stack's salt is kept in the state, so that no stack file has to carry it.
-        made["PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER"] = "true"
+        made[STATE_SECRETS] = "true"
         if not any(name in os.environ for name in PASSPHRASES):
             made["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(find_passphrase_file(root))
+    elif (whole := find_whole_url(chosen := find_backend(root), root)) != chosen:
+        made[BACKEND] = whole
     return made
 
 
@@ -58,13 +70,10 @@ def has_own_backend(root: Path) -> bool:
     """Return whether state goes to our file backend: no other is chosen, and there is no login."""
     chosen = os.environ.get(BACKEND)
     if chosen:
-        return normalize(chosen, root) == f"{SCHEME}{state_dir(root)}"
+        return normalize(chosen, root) == f"{FILES}{state_dir(root)}"
     if os.environ.get("PULUMI_ACCESS_TOKEN"):
         return False
-    backend = read_project(root).get("backend")
-    if isinstance(backend, Mapping) and backend.get("url"):
-        return False
-    return not find_login()
+    return not (find_named(root) or find_login())
 
 
 def state_dir(root: Path) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from immutable_servers import errors
 from immutable_servers.driver.engine.holders import advise, find_holders
+from immutable_servers.driver.engine.protected import find_protected
 from immutable_servers.driver.engine.troubles import find_trouble
 from immutable_servers.errors import EXIT_CODES, BusyError, ImmutableError
 
@@ -23,7 +24,8 @@ ECHO = re.compile(
     re.DOTALL,
 )
 """What the engine adds after an error that it has reported already."""
-LOCKED = "the stack is currently locked"
+LOCKED = ("the stack is currently locked", "Another update is currently in progress")
+"""What a backend in files, and Pulumi Cloud, say of a stack that another run holds."""
 
 
 def clean(text: str) -> str:
@@ -39,15 +41,20 @@ def clean(text: str) -> str:
     return text
 
 
+def is_locked(text: str) -> bool:
+    """Return whether a message says that another run holds the stack."""
+    return any(one in text for one in LOCKED)
+
+
 def find_error(text: str) -> ImmutableError | None:
     """Return our error in a message, or ours for an error of the CLI; None for other text."""
     text = clean(text)
-    if LOCKED in text:
+    if is_locked(text):
         holders = find_holders(text)
         return BusyError("Another run holds this stack", facts=holders, todo=advise(holders))
     match = KIND.match(text)
     if match is None or match[1] not in EXIT_CODES:
-        return find_trouble(text)
+        return find_protected(text) or find_trouble(text)
     return _parse(getattr(errors, match[1]), text[match.end() :])
 
 

@@ -6,7 +6,10 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-HOLDER = re.compile(r"created by (?P<who>\S+)@(?P<host>\S+) \(pid (?P<pid>\d+)\) at (?P<at>.+)")
+from immutable_servers.driver.engine.stop_lock import is_stopping
+from immutable_servers.system import stopping
+
+HOLDER = re.compile(r"created by (?P<who>\S+)@(?P<host>[^\s@]+) \(pid (?P<pid>\d+)\) at (?P<at>.+)")
 """As the engine writes it:
 https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/backend/diy/lock.go
 """
@@ -29,14 +32,40 @@ def advise(holders: Sequence[str]) -> str:
     """Return how to go on, by the lines on the holders."""
     if holders and all(line.endswith(GONE) for line in holders):
         return f"Nobody holds it any more. To remove the lock, type {CANCEL}."
-    return f"Wait for it to end. When you know that it was killed, type {CANCEL}."
+    return (
+        "Wait for it to end, or have `--wait 10m` do so. When you know that it was killed, type"
+        f" {CANCEL}."
+    )
 
 
 def _describe(found: "re.Match[str]") -> str:
     who = f"Held by {found['who']}@{found['host']} (pid {found['pid']}) since {found['at']}"
-    if found["host"] != socket.gethostname():
+    if not is_here(found):
         return f"{who}, on another machine"
     return f"{who}; {'that process still runs' if is_pulumi(int(found['pid'])) else GONE}"
+
+
+def is_ending(found: "re.Match[str]") -> bool:
+    """Return whether a holder is here and ends soon: its run was stopped, or its driver is gone."""
+    if not is_here(found):
+        return False
+    try:
+        environ = Path("/proc", found["pid"], "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    name = f"{stopping.VARIABLE}=".encode()
+    locks = [Path(os.fsdecode(one.removeprefix(name))) for one in environ if one.startswith(name)]
+    return any(map(is_stopping, locks))
+
+
+def is_here(found: "re.Match[str]") -> bool:
+    """Return whether a holder is or was a process of this machine."""
+    return found["host"] == socket.gethostname()
+
+
+def is_gone(found: "re.Match[str]") -> bool:
+    """Return whether a holder was a process of this machine that has ended."""
+    return is_here(found) and not is_pulumi(int(found["pid"]))
 
 
 def is_pulumi(pid: int) -> bool:

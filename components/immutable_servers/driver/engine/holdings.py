@@ -3,14 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from immutable_servers.contract.ownership import Ask, Holdings, Owner
 from immutable_servers.driver.engine.locks import is_stale
 from immutable_servers.driver.engine.stack import MISSING, Stack
 from immutable_servers.state.backend import (
-    SCHEME,
     digest_backend,
     find_backend,
     find_locks_dir,
@@ -18,6 +16,7 @@ from immutable_servers.state.backend import (
     normalize,
     read_resources,
 )
+from immutable_servers.state.claims import is_here
 
 NOBODY = "nobody recorded which state holds it; the next update of it does"
 
@@ -28,7 +27,7 @@ def start_asking(stack: Stack) -> Ask:
     def ask(owner: Owner | None) -> Holdings:
         if owner is None:
             return Holdings(unasked=NOBODY)
-        if owner.backend.startswith(SCHEME):
+        if owner.in_files:
             return ask_file(owner)
         if owner.digest == digest_backend(normalize(find_backend(stack.root), stack.root)):
             return ask_engine(stack, owner)
@@ -38,8 +37,14 @@ def start_asking(stack: Stack) -> Ask:
 
 
 def ask_file(owner: Owner) -> Holdings:
-    """Return what a file backend on this machine holds of a stack."""
-    folder = Path(owner.backend.removeprefix(SCHEME))
+    """Return what a file backend on this machine holds of a stack; of another's nothing is known.
+
+    The same path may hold another state here, which knows none of the stack's things.
+    """
+    if not is_here(owner):
+        host = owner.host or "a machine that nobody recorded; the next update does"
+        return Holdings(unasked=f"its state is in files of {host}")
+    folder = owner.folder
     if not folder.is_dir():
         return Holdings(unasked=f"the folder of its state, {folder}, is gone or not mounted")
     # The locks first: a run that ends in between has written all that it made.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from immutable_servers.contract.ownership import FILES
 from immutable_servers.driver.engine.environment import has_own_backend, state_dir
 from immutable_servers.driver.engine.errors import find_error
 from immutable_servers.driver.engine.reporter import STACK_TYPE
@@ -15,11 +16,13 @@ from immutable_servers.errors import ImmutableError
 from immutable_servers.ledger.reader import OUTPUT
 from immutable_servers.state.backend import (
     BACKEND,
-    SCHEME,
+    find_file_folder,
     find_state_file,
-    normalize,
     read_resources,
 )
+
+VERIFICATION = ":Verification"
+"""How the type of a generation's verdict ends."""
 
 
 def read_state_outputs(root: Path, stack: str) -> Mapping[str, Any] | None:
@@ -27,11 +30,14 @@ def read_state_outputs(root: Path, stack: str) -> Mapping[str, Any] | None:
 
     Empty where the state folder does not hold the stack; None where there is no state folder.
     """
-    folder = _find_state_dir(root)
-    if folder is None:
-        return None
+    folder = find_state_dir(root)
+    return read_file_outputs(folder, read_project_name(root), stack) if folder else None
+
+
+def read_file_outputs(folder: Path, project: str, stack: str) -> Mapping[str, Any] | None:
+    """Return the outputs of a stack in a file backend's folder, as `read_state_outputs` does."""
     try:
-        file = find_state_file(folder, read_project_name(root), stack)
+        file = find_state_file(folder, project, stack)
         if file is None:
             return {} if (folder / ".pulumi").is_dir() else None
         itself = [one for one in read_resources(file) if one.get("type") == STACK_TYPE]
@@ -43,10 +49,29 @@ def read_state_outputs(root: Path, stack: str) -> Mapping[str, Any] | None:
     return outputs
 
 
-def _find_state_dir(root: Path) -> Path | None:
+def read_state_verdicts(root: Path, stack: str) -> Mapping[str, Mapping[str, str]]:
+    """Return when and how each generation passed its checks, by its name, from the state file.
+
+    A run that ends before traffic moves leaves it in no ledger. Empty where there is no such file.
+    """
+    folder = find_state_dir(root)
+    try:
+        file = find_state_file(folder, read_project_name(root), stack) if folder else None
+        found = read_resources(file) if file else []
+        return {
+            str(one["urn"]).rpartition("::")[2]: dict(one["outputs"]["verified"])
+            for one in found
+            if str(one.get("type")).endswith(VERIFICATION) and one["outputs"].get("verified")
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def find_state_dir(root: Path) -> Path | None:
+    """Return the folder of a state in files; None for another backend."""
     chosen = os.environ.get(BACKEND, "")
-    if chosen.startswith(SCHEME):
-        return Path(normalize(chosen, root).removeprefix(SCHEME))
+    if chosen.startswith(FILES):
+        return find_file_folder(chosen, root)
     return state_dir(root) if has_own_backend(root) else None
 
 

@@ -69,6 +69,7 @@ class Reporter:
     changes: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     _started: dict[str, float] = field(default_factory=dict)
+    _forgotten: set[str] = field(default_factory=set)
 
     @property
     def spans(self) -> dict[str, tuple[float, float]]:
@@ -157,7 +158,13 @@ class Reporter:
         kind = find_kind(metadata)
         if kind == "Image" and metadata["op"] in ("delete", "delete-replaced"):
             verb = "forgotten, it stays in the catalog"
-        line = f"{sign:>2} {kind} {name}{'' if self.preview else f' {verb}'}{took}"
+        line = f"{sign:>2} {kind} {name}{'' if self.preview else f' {verb}'}"
+        if metadata["op"] == "delete-replaced":
+            # After failed runs the state holds several old entries of one name; once is enough.
+            if line in self._forgotten:
+                return
+            self._forgotten.add(line)
+        line += took
         if work:
             self.display.end(work, line)
         else:

@@ -29,7 +29,8 @@ class Outcome:
 
     Attributes:
         changes: Number of resources by what the engine did to them, `same` too.
-        phases: Seconds by phase, in their order: bake, launch, verify, seal, traffic, retire.
+        phases: Seconds by phase, in their order: bake, launch, verify, seal, traffic, retire. Of
+            several images or services it is the sum.
         services: What serves now, empty after a destroy.
         seconds: How long the whole run took.
     """
@@ -47,7 +48,8 @@ class Outcome:
 
 def make_outcome(reporter: Reporter, seconds: float) -> Outcome:
     """Return the result of a run that succeeded."""
-    phases = {phase: round(end - start, 1) for phase, (start, end) in reporter.spans.items()}
+    found = reporter.timeline.find_seconds()
+    phases = {phase: round(seconds, 1) for phase, seconds in found.items()}
     services = find_serving(reporter.outputs.get("services"))
     return Outcome(dict(reporter.changes), phases, services, round(seconds, 1))
 

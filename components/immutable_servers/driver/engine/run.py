@@ -19,11 +19,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from immutable_servers.driver.engine.errors import find_exit_code
-from immutable_servers.driver.engine.locks import clear_stale_locks
+from immutable_servers.driver.engine.errors import find_exit_code, is_locked
 from immutable_servers.driver.engine.reporter import Reporter
 from immutable_servers.driver.engine.stack import MISSING, Stack
-from immutable_servers.driver.engine.stop_fifo import start_fifo
+from immutable_servers.driver.engine.stop_lock import StopLock, start_stop_lock
+from immutable_servers.driver.engine.turns import take_turn
 from immutable_servers.driver.terminal import console
 from immutable_servers.system import places, stopping
 
@@ -53,18 +53,20 @@ class Ended:
 
 
 def run_engine(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
-    """Run one command of the engine to its end.
+    """Run one command of the engine to its end, once no other run holds the stack.
 
     The engine runs in a session of its own: a terminal's Ctrl-C reaches this process, which hands
     it on. The engine then starts nothing new, and running work is asked to end; a second Ctrl-C
     does not wait for that.
     """
-    if stack.own:
-        clear_stale_locks(stack)
-    ended = _run(stack, words, reporter)
+
+    def run() -> Ended:
+        return _run(stack, words, reporter)
+
+    ended = take_turn(stack, run, lambda ended: "\n".join(ended.output))
     if ended.code and any(MISSING in line for line in ended.output):
         stack.create()
-        ended = _run(stack, words, reporter)
+        ended = run()
     return ended
 
 
@@ -72,24 +74,27 @@ def _run(stack: Stack, words: Sequence[str], reporter: Reporter) -> Ended:
     command = [*_die_with_parent(), *stack.render_command([*words, "--json"], config=True)]
     log = make_log(stack.root, words[0], stack.name)
     with (
-        start_fifo() as fifo,
+        start_stop_lock() as lock,
         log.open("w") as out,
         log.with_suffix(".txt").open("w") as printed,
         subprocess.Popen(
             command,
             cwd=stack.root,
-            env={**stack.environment, **STREAMED_PREVIEWS, stopping.VARIABLE: str(fifo)},
+            env={**stack.environment, **STREAMED_PREVIEWS, stopping.VARIABLE: str(lock.path)},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=printed,
             start_new_session=True,
         ) as process,
-        _hand_on_signals(process, fifo) as signals,
+        _hand_on_signals(process, lock) as signals,
     ):
         said = list(_follow(process, log, reporter))
     said += [line for line in log.with_suffix(".txt").read_text().splitlines() if line.strip()]
     if process.returncode == 0:
         return Ended(0, said)
+    if any(map(is_locked, said)):  # nothing was run, so there is nothing to keep
+        log.unlink()
+        log.with_suffix(".txt").unlink()
     if process.returncode < 0:
         _end_orphans(process.pid)
     if signals:
@@ -161,20 +166,18 @@ def _die_with_parent() -> Sequence[str]:
 
 
 @contextmanager
-def _hand_on_signals(process: "subprocess.Popen[bytes]", fifo: Path) -> Iterator[list[int]]:
+def _hand_on_signals(process: "subprocess.Popen[bytes]", lock: StopLock) -> Iterator[list[int]]:
     """Hand each of `SIGNALS` on to the engine as SIGINT; yield those that came.
 
     The first one also asks running work to end. Only a program's main thread gets signals.
     """
     came: list[int] = []
-    opened: list[int] = []
 
     def hand_on(number: int, _frame: FrameType | None) -> None:
         process.send_signal(signal.SIGINT)
         if not came:
             console.say("Stopping: what is under way is ended and cleaned up (once more: at once)")
-            with suppress(OSError):  # nobody listens
-                opened.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+            lock.release()
         came.append(number)
 
     main = threading.current_thread() is threading.main_thread()
@@ -184,5 +187,3 @@ def _hand_on_signals(process: "subprocess.Popen[bytes]", fifo: Path) -> Iterator
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for file in opened:
-            os.close(file)

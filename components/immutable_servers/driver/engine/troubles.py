@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from immutable_servers.errors import ImmutableError, LedgerError, SettingsError
+from immutable_servers.text.printable import shorten
 
 CREDENTIALS = re.compile(r"://[^/@\s]+@")
 """A login in a backend's URL: the CLI prints the whole URL."""
@@ -41,6 +42,13 @@ TROUBLES: Sequence[Trouble] = (
         "Somebody killed it, or the kernel's out-of-memory killer did: see `dmesg`. Run the same"
         " command again: it goes on from what is there.",
         ImmutableError,
+    ),
+    Trouble(
+        re.compile(r"[Aa]rgument list too long"),
+        "The settings of the stack are too large to be handed to the program",
+        "Linux takes 128 KiB in one variable, and the engine puts all settings into one: make `env`"
+        " smaller. What is large belongs into the image, or where a server fetches it from.",
+        SettingsError,
     ),
     Trouble(
         re.compile(r"snapshot integrity failure"),
@@ -80,7 +88,7 @@ TROUBLES: Sequence[Trouble] = (
 
 def find_trouble(text: str) -> ImmutableError | None:
     """Return our error for a text of the CLI; None when it is about something else."""
-    lines = text.splitlines()
+    lines = [shorten(line) for line in text.splitlines()]
     for trouble in TROUBLES:
         found = next((line for line in lines if trouble.sign.search(line)), None)
         if found:

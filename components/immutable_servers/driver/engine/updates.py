@@ -9,6 +9,7 @@ from immutable_servers.driver.engine.reporter import Reporter
 from immutable_servers.driver.engine.results import Outcome, make_outcome
 from immutable_servers.driver.engine.run import Ended, run_engine
 from immutable_servers.driver.engine.stack import Stack
+from immutable_servers.driver.engine.turns import take_turn
 from immutable_servers.driver.phases import Work
 from immutable_servers.driver.terminal.display import Plain
 from immutable_servers.errors import ImmutableError, StoppedError
@@ -83,8 +84,14 @@ def delete(stack: Stack, display: Plain) -> Outcome:
     Raises:
         RunError: It failed, or was interrupted.
     """
-    stack.run("state", "unprotect", "--all", "--yes")
+    unprotect(stack, "--all")
     return _run(stack, ["destroy", "--yes", "--skip-preview"], display)
+
+
+def unprotect(stack: Stack, what: str) -> None:
+    """Remove the protection of a resource by its URN, or with `--all` that of each."""
+    words = ("state", "unprotect", what, "--yes")
+    take_turn(stack, lambda: stack.run(*words), lambda done: done.stderr)
 
 
 def remove(stack: Stack) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from immutable_servers.errors import SettingsError
+from immutable_servers.system import places
+from immutable_servers.system.files import read_project
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 """The checkout that holds this package, with `toolchain/` and the requirements."""
 ROOT_VARIABLE = "IMMUTABLE_PROJECT"
 """Set by the launcher: the folder that it lies in."""
-PROJECT_FILE = "Pulumi.yaml"
 
 
 def find_root() -> Path:
@@ -22,7 +23,7 @@ def find_root() -> Path:
         return Path(named)
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / PROJECT_FILE).exists():
+        if (folder / places.PROJECT_FILE).exists():
             return folder
     return CHECKOUT
 
@@ -41,59 +42,34 @@ def find_stack_file(root: Path, stack: str) -> Path:
     Raises:
         SettingsError: There is none of this name.
     """
-    file = root / f"Pulumi.{stack}.yaml"
     known = list_stacks(root)
     if stack not in known:
-        near = get_close_matches(stack, known, n=1)
+        name = stack.rpartition("/")[2]  # Pulumi's full name is organization/project/stack.
+        near = get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise SettingsError(
             f"There is no stack {stack!r}",
             facts=[f"Stacks in {root}: {', '.join(known) or 'none'}"],
-            todo=f"{hint}A stack is a file: copy one to {file.name} to make another.",
+            todo=f"{hint}A stack is a file, and named by it alone: "
+            f"copy one to Pulumi.{name or 'NAME'}.yaml to make another.",
         )
-    return file
+    return places.stack_file(root, stack)
 
 
 def read_values(root: Path, stack: str) -> Mapping[str, Any]:
     """Return the project's settings of a stack, as `load_settings` takes them.
 
-    Their namespace, which is the project's name, is taken off.
-
     Raises:
-        SettingsError: The file is missing, or is not YAML with a `config` mapping.
+        SettingsError: The file is missing, or `read_stack_values` refuses it.
     """
-    file = find_stack_file(root, stack)
-    config = _read_yaml(file).get("config") or {}
-    if not isinstance(config, Mapping):
-        raise SettingsError(f"`config` in {file.name} is not a mapping", todo="Fix the file.")
-    prefix = f"{read_project_name(root)}:"
-    return {
-        key.removeprefix(prefix): value
-        for key, value in config.items()
-        if isinstance(key, str) and (key.startswith(prefix) or ":" not in key)
-    }
+    from immutable_servers.settings.stack_files import (  # noqa: PLC0415 - `--help` does without
+        read_stack_values,
+    )
 
-
-def read_project(root: Path) -> Mapping[str, Any]:
-    """Return what Pulumi.yaml says; empty when there is none."""
-    file = root / PROJECT_FILE
-    return _read_yaml(file) if file.exists() else {}
+    find_stack_file(root, stack)
+    return read_stack_values(root, stack)
 
 
 def read_project_name(root: Path) -> str:
     """Return the project's name; empty without a Pulumi.yaml."""
     return str(read_project(root).get("name", ""))
-
-
-def _read_yaml(file: Path) -> Mapping[str, Any]:
-    import yaml  # noqa: PLC0415 - `--help` does without
-
-    try:
-        read = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SettingsError(
-            f"{file.name} cannot be read", facts=str(error).splitlines(), todo="Fix the file."
-        ) from error
-    if read is not None and not isinstance(read, Mapping):
-        raise SettingsError(f"{file.name} is not a mapping", todo="Fix the file.")
-    return read or {}

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from immutable_servers.contract.values import Say
+from immutable_servers.driver.setup.intact import is_intact, record_files
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.driver.setup.versions import parse_version
 from immutable_servers.system import places
+from immutable_servers.system.environment import make_environment
 from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.system.files import write_whole
 
@@ -28,15 +30,20 @@ def toolchain_dir() -> Path:
 
 @contextmanager
 def start_folder(place: Path) -> Iterator[Path]:
-    """Yield an empty folder, and rename it to `place` when the block succeeds."""
+    """Yield an empty folder, and rename it to `place` when the block succeeds.
+
+    What its files are is recorded. A folder of that name whose files have changed is replaced.
+    """
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=place.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
-        if place.exists():  # another process made it from the same input
+        if is_intact(place):  # another process made it from the same input
             return
+        shutil.rmtree(place, ignore_errors=True)
         temporary.rename(place)
+        record_files(place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -92,7 +99,14 @@ def _read_version(file: Path, arguments: Sequence[str]) -> str:
 
 def _ask_version(command: Sequence[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            command,
+            env=make_environment(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     numbers = parse_version(done.stdout or done.stderr)

@@ -11,6 +11,7 @@ from immutable_servers.contract.needs import DebianPackage
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
+from immutable_servers.system.environment import make_environment, make_setup_environment
 
 SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
 """Folders of haproxy and others, which a user's PATH on Debian lacks."""
@@ -36,7 +37,9 @@ def find_package_versions(names: Sequence[str]) -> Mapping[str, str]:
     named = [name for name in names if name]
     if not named or not shutil.which(words[0]):
         return {}
-    done = subprocess.run([*words, *named], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*words, *named], env=make_environment(), capture_output=True, text=True, check=False
+    )
     pairs = (line.partition(" ") for line in done.stdout.splitlines())
     return {name: version for name, _, version in pairs if version}
 
@@ -85,13 +88,20 @@ def find_rights() -> Sequence[str] | None:
         return quiet
     if shutil.which("sudo") is None:
         return None
-    allowed = subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False)
+    allowed = subprocess.run(
+        ["sudo", "-n", "true"], env=make_environment(), capture_output=True, check=False
+    )
     return ("sudo", "-n", *quiet) if allowed.returncode == 0 else None
 
 
 def _run_apt(words: Sequence[str], *, must: bool, command: str) -> None:
     done = subprocess.run(
-        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        words,
+        env=make_setup_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode and must:
         raise SetupError(

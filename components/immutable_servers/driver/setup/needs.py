@@ -4,7 +4,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from immutable_servers.contract.needs import DebianPackage, Need, Needs, PackerPlugin
+from immutable_servers.contract.needs import (
+    DebianPackage,
+    Need,
+    Needs,
+    PackerPlugin,
+    PythonPackages,
+)
 from immutable_servers.driver.setup import debian, packer, python
 from immutable_servers.driver.setup.packer import PACKER
 from immutable_servers.driver.setup.parts import Part
@@ -12,7 +18,9 @@ from immutable_servers.driver.setup.pulumi import HOST_PART, PULUMI
 from immutable_servers.errors import SettingsError, SetupError
 from immutable_servers.targets import find_target_class
 
-ENGINE: Sequence[Part] = (PULUMI, HOST_PART)
+GIT = debian.make_part(DebianPackage("git", brings="git", size="40 MB", seconds=60))
+"""Says which files count in a version."""
+ENGINE: Sequence[Part] = (PULUMI, HOST_PART, GIT)
 """What every run of the engine needs."""
 
 
@@ -39,6 +47,12 @@ def list_parts(target: str, *, acts: bool) -> Sequence[Part]:
 def list_asking_parts(target: str) -> Sequence[Part]:
     """Return the parts for a run that neither bakes nor launches."""
     return (*ENGINE, *_make_parts(find_needs(target).asking))
+
+
+def list_sdk_parts(target: str) -> Sequence[Part]:
+    """Return the Python packages by which a target is asked."""
+    needs = find_needs(target).asking
+    return tuple(_make_parts([one for one in needs if isinstance(one, PythonPackages)]))
 
 
 def list_upstream_parts(target: str) -> Sequence[Part]:

@@ -1,7 +1,6 @@
 """Packer, and its plugins."""
 
 import os
-import socket
 import subprocess
 import tempfile
 from functools import partial
@@ -14,6 +13,7 @@ from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.driver.setup.tools import Tool
 from immutable_servers.errors import SetupError
 from immutable_servers.system import places
+from immutable_servers.system.environment import make_setup_environment
 
 TOOL = Tool(
     name="packer",
@@ -22,8 +22,6 @@ TOOL = Tool(
     package="github.com/hashicorp/packer",
     find_release=releases.find_packer_release,
 )
-PLUGIN_HOST = "api.github.com"
-"""Where `packer init` looks for plugins."""
 
 
 def plugins_dir() -> Path:
@@ -32,9 +30,9 @@ def plugins_dir() -> Path:
     return Path(chosen) if chosen else places.cache_dir() / "packer-plugins"
 
 
-def find_plugin(name: str) -> Found | None:
+def find_plugin(plugin: PackerPlugin) -> Found | None:
     """Return an installed plugin; one without its checksum file was never finished."""
-    for mark in sorted(plugins_dir().glob(f"github.com/hashicorp/{name}/*_SHA256SUM")):
+    for mark in sorted(plugins_dir().glob(f"{plugin.source}/*_SHA256SUM")):
         file = mark.with_name(mark.name.removesuffix("_SHA256SUM"))
         if file.exists():
             version = versions.parse_version(file.name)
@@ -43,51 +41,46 @@ def find_plugin(name: str) -> Found | None:
 
 
 def install_plugin(plugin: PackerPlugin, say: Say) -> None:
-    """Let Packer fetch a plugin, else build it from its Go module and hand it to Packer.
+    """Fetch a plugin's release, else build it from its Go module, and hand it to Packer.
+
+    Packer writes its checksum beside it, and compares that whenever it starts the plugin.
 
     Raises:
         SetupError: Packer is missing, or refused the plugin.
     """
-    packer, name = TOOL.find(), plugin.name
+    packer = TOOL.find()
     if packer is None:
         raise SetupError("Packer's plugins need Packer", todo="Install that first.")
-    reason = _fetch_plugin(packer, plugin)
-    if not reason:
-        return
-    say(f"Packer cannot fetch it ({reason}): building from the Go module")
     with tempfile.TemporaryDirectory(prefix="immutable-plugin-") as folder:
-        binary = Path(folder) / f"packer-plugin-{name}"
-        go.build(binary.name, f"github.com/hashicorp/{binary.name}", binary, say)
-        source = f"github.com/hashicorp/{name}"
-        done = _run_packer(packer, "plugins", "install", "--path", str(binary), source)
+        binary = _make_plugin(plugin, Path(folder), say)
+        done = _run_packer(packer, "plugins", "install", "--path", str(binary), plugin.source)
         if done.returncode:
             raise SetupError(
-                f"Packer refused the plugin {name}",
+                f"Packer refused the plugin {plugin.name}",
                 facts=(done.stderr or done.stdout).strip().splitlines()[-5:],
-                todo=f"Type `packer plugins install {source}`.",
+                todo=f"Type `packer plugins install {plugin.source}`.",
             )
 
 
-def _fetch_plugin(packer: Found, plugin: PackerPlugin) -> str:
-    """Run `packer init`; return why that did not work, or nothing."""
+def _make_plugin(plugin: PackerPlugin, folder: Path, say: Say) -> Path:
+    """Return the plugin's file, fetched or built."""
+    release = releases.find_plugin_release(plugin)
     try:
-        socket.create_connection((PLUGIN_HOST, 443), releases.CONNECT_SECONDS).close()
-    except OSError as error:
-        return f"{PLUGIN_HOST}: {error}"
-    with tempfile.TemporaryDirectory(prefix="immutable-plugin-") as folder:
-        template = Path(folder) / "plugins.pkr.hcl"
-        source, version = f"github.com/hashicorp/{plugin.name}", plugin.version
-        line = f'{plugin.name} = {{ source = "{source}", version = "{version}" }}'
-        template.write_text(f"packer {{\n  required_plugins {{\n    {line}\n  }}\n}}\n")
-        done = _run_packer(packer, "init", str(template))
-    lines = (done.stderr or done.stdout).strip().splitlines()
-    return (lines[0] if lines else "packer init failed") if done.returncode else ""
+        releases.fetch_release(release, folder, say)
+    except releases.NotServedError as error:
+        say(f"the official release cannot be had ({error}): building from the Go module")
+        # A module may say `dev` of a release; Packer takes that for an earlier version.
+        linking = f"-X {plugin.package}/version.VersionPrerelease="
+        go.build(plugin.module, plugin.package, folder / plugin.module, say, linking)
+        return folder / plugin.module
+    return folder / release.file.removesuffix(".zip")
 
 
 def _run_packer(packer: Found, *words: str) -> subprocess.CompletedProcess[str]:
     folder = plugins_dir()
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "PACKER_PLUGIN_PATH": str(folder), "CHECKPOINT_DISABLE": "1"}
+    ours = make_setup_environment("PACKER_GITHUB_API_TOKEN")
+    environment = {**ours, "PACKER_PLUGIN_PATH": str(folder), "CHECKPOINT_DISABLE": "1"}
     return subprocess.run(
         [packer.place, *words], env=environment, capture_output=True, text=True, check=False
     )
@@ -99,8 +92,8 @@ def make_plugin_part(plugin: PackerPlugin) -> Part:
         name=f"packer plugin {plugin.name}",
         size="30 MB",
         seconds=60,
-        find=partial(find_plugin, plugin.name),
-        fix=f"packer plugins install github.com/hashicorp/{plugin.name}",
+        find=partial(find_plugin, plugin),
+        fix=f"packer plugins install {plugin.source}",
         install=partial(install_plugin, plugin),
     )
 

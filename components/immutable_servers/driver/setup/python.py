@@ -13,6 +13,7 @@ from immutable_servers.contract.values import Say
 from immutable_servers.driver.project.files import CHECKOUT
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SetupError
+from immutable_servers.system.environment import make_setup_environment
 
 PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^ \\]+)", re.MULTILINE)
 KEPT_LINES = 15
@@ -38,9 +39,14 @@ def install_packages(lock: Path, say: Say) -> None:
     """
     say(f"installing the Python packages of {lock.name}")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--require-hashes", "--requirement", str(lock)]
+    command += ["--no-user", "--require-hashes", "--requirement", str(lock)]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        env=make_setup_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SetupError(
@@ -49,6 +55,13 @@ def install_packages(lock: Path, say: Say) -> None:
             todo="Read pip's words above, then run this again.",
         )
     importlib.invalidate_caches()
+    if find_packages(lock) is None:
+        raise SetupError(
+            f"pip installed the Python packages of {lock.name} somewhere else",
+            facts=[f"They are not in {sys.prefix}"],
+            todo="Take target, prefix or root out of pip's settings (`pip config list`), then run"
+            " this again.",
+        )
 
 
 def make_part(packages: PythonPackages) -> Part:

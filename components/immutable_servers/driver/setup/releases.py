@@ -1,4 +1,8 @@
-"""Downloads an official release, and checks it against the published checksum."""
+"""Downloads an official release whose checksum this checkout knows.
+
+A list of checksums from the server that gives the archive proves nothing: who changes one changes
+both. What is not in `versions.ARCHIVES` is not downloaded but built from its Go module (go.sum).
+"""
 
 import hashlib
 import http.client
@@ -6,36 +10,31 @@ import platform
 import shutil
 import tarfile
 import urllib.error
-import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from immutable_servers.contract.needs import PackerPlugin
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup import versions
 from immutable_servers.errors import SetupError
+from immutable_servers.system.downloads import open_https
 
-CONNECT_SECONDS = 5
-"""Short, as an unreachable site must not delay the build that replaces the download."""
-READ_SECONDS = 30
+SECONDS = 10
+"""For each step; short, as an unreachable site must not delay the build that replaces it."""
 BLOCK = 1 << 20
 
 
 class NotServedError(Exception):
-    """The maker's site cannot be reached, or does not hold the release."""
+    """The release's checksum is not known, or its maker's site cannot be reached."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """Where a release lies.
-
-    Attributes:
-        sums: URL of the list of SHA-256 sums, as `sha256sum` writes them.
-    """
+    """Where a release lies."""
 
     archive: str
-    sums: str
 
     @property
     def file(self) -> str:
@@ -46,18 +45,28 @@ class Release:
 def find_pulumi_release() -> Release:
     """Return the release for this machine, language host included."""
     words = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}
-    place = "https://get.pulumi.com/releases/sdk"
     name = f"pulumi-v{versions.PULUMI}-{platform.system().lower()}-{_machine(words)}.tar.gz"
-    return Release(f"{place}/{name}", f"{place}/pulumi-{versions.PULUMI}-checksums.txt")
+    return Release(f"https://get.pulumi.com/releases/sdk/{name}")
 
 
 def find_packer_release() -> Release:
     """Return the release for this machine."""
-    words = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64"}
-    place = f"https://releases.hashicorp.com/packer/{versions.PACKER}/packer_{versions.PACKER}"
-    return Release(
-        f"{place}_{platform.system().lower()}_{_machine(words)}.zip", f"{place}_SHA256SUMS"
-    )
+    name = f"packer_{versions.PACKER}_{_find_platform()}.zip"
+    return Release(f"https://releases.hashicorp.com/packer/{versions.PACKER}/{name}")
+
+
+def find_plugin_release(plugin: PackerPlugin) -> Release:
+    """Return the release of one of Packer's plugins for this machine."""
+    version = f"v{plugin.version}"
+    place = f"https://{plugin.package}/releases/download/{version}"
+    api = versions.PACKER_PLUGIN_API
+    return Release(f"{place}/{plugin.module}_{version}_{api}_{_find_platform()}.zip")
+
+
+def _find_platform() -> str:
+    """Return system and machine in the words of Go's makers."""
+    words = {"x86_64": "amd64", "aarch64": "arm64"}
+    return f"{platform.system().lower()}_{_machine(words)}"
 
 
 def _machine(words: dict[str, str]) -> str:
@@ -72,46 +81,28 @@ def fetch_release(release: Release, folder: Path, say: Say) -> None:
         NotServedError: It cannot be had from its maker, with the reason.
         SetupError: What was downloaded has another checksum.
     """
-    expected = _find_sum(release)
+    expected = versions.ARCHIVES.get(release.file)
+    if expected is None:
+        raise NotServedError(f"this checkout knows no checksum of {release.file}")
     archive = folder / release.file
     say(f"downloading {release.archive}")
     actual = _download(release.archive, archive)
     if actual != expected:
+        archive.unlink()
         raise SetupError(
-            f"The download of {release.file} has another checksum than its maker published",
-            facts=[f"SHA-256 {actual}", f"published {expected} in {release.sums}"],
+            f"The download of {release.file} is not what its maker published",
+            facts=[f"SHA-256 {actual}", f"known in this checkout {expected}"],
             todo="Try again; when it stays so, something between you and the maker changes it.",
         )
     _unpack(archive, folder)
     archive.unlink()
 
 
-def _find_sum(release: Release) -> str:
-    """Return the published SHA-256 of the archive."""
-    text = _read(release.sums)
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 2 and words[1].lstrip("*./") == release.file:  # noqa: PLR2004 - sum, file
-            return words[0].lower()
-    raise NotServedError(f"{release.sums} does not list {release.file}")
-
-
-def _read(url: str) -> str:
-    try:
-        with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer:  # noqa: S310 - https
-            return str(answer.read().decode())
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise NotServedError(f"{url}: {_describe(error)}") from error
-
-
 def _download(url: str, file: Path) -> str:
     """Save a URL and return its SHA-256; remove a download that breaks off."""
     digest = hashlib.sha256()
     try:
-        with (
-            urllib.request.urlopen(url, timeout=READ_SECONDS) as answer,  # noqa: S310 - https
-            file.open("wb") as out,
-        ):
+        with open_https(url, SECONDS) as answer, file.open("wb") as out:
             while block := answer.read(BLOCK):
                 digest.update(block)
                 out.write(block)

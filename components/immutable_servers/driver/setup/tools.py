@@ -7,6 +7,7 @@ from pathlib import Path
 from immutable_servers.contract.values import Say
 from immutable_servers.driver.setup import go, releases
 from immutable_servers.driver.setup.cache import find_own, start_folder, toolchain_dir
+from immutable_servers.driver.setup.intact import is_intact
 from immutable_servers.driver.setup.parts import Found
 from immutable_servers.driver.setup.releases import Release
 
@@ -44,7 +45,14 @@ class Tool:
         if own:
             return own
         ours = (folder / self.name for folder in (*before, self.folder))
-        return next((Found(self.version, str(file)) for file in ours if file.exists()), None)
+        return next(
+            (
+                Found(self.version, str(file))
+                for file in ours
+                if file.exists() and is_intact(file.parent)
+            ),
+            None,
+        )
 
     def install(self, say: Say) -> None:
         """Fetch the official release, else build from the Go module.
@@ -52,6 +60,8 @@ class Tool:
         Raises:
             SetupError: Neither could be done.
         """
+        if self.folder.exists():
+            say("what is in the cache is not what was put there: making it anew")
         with start_folder(self.folder) as folder:
             try:
                 releases.fetch_release(self.find_release(), folder, say)

@@ -1,4 +1,7 @@
-"""Prints for the user: progress and errors on stderr, data on stdout."""
+"""Prints for the user: progress and errors on stderr, data on stdout.
+
+Text that can hold words of a server, a tool or a file passes `make_safe` here, at the way out.
+"""
 
 import os
 import sys
@@ -10,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from immutable_servers.driver.terminal.words import fold
 from immutable_servers.errors import ImmutableError
 from immutable_servers.system import places
+from immutable_servers.text.printable import make_safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 GAP = 2
 """Spaces between two columns of a table."""
+RED_ERROR = "\033[1;31merror:\033[0m"
 
 
 def _print(line: str) -> None:
@@ -31,6 +37,11 @@ _speaker: ContextVar[Callable[[str], None]] = ContextVar("speaker", default=_pri
 
 def say(line: str) -> None:
     """Print one line of progress; a terminal that is gone is no error."""
+    say_exactly(make_safe(line))
+
+
+def say_exactly(line: str) -> None:
+    """Print a line that is ours alone, such as the mark of a group in a CI log."""
     _speaker.get()(line)
 
 
@@ -50,6 +61,15 @@ def show(line: str, out: TextIO | None = None) -> None:
     Raises:
         SystemExit: The pipe is closed; clean-up still runs.
     """
+    show_exactly(make_safe(line), out)
+
+
+def show_exactly(line: str, out: TextIO | None = None) -> None:
+    """Print data as `show` does, but unchanged: what is made for a program, or safe already.
+
+    Raises:
+        SystemExit: The pipe is closed; clean-up still runs.
+    """
     try:
         print(line, file=out or sys.stdout, flush=True)
     except BrokenPipeError:
@@ -65,7 +85,7 @@ def is_interactive() -> bool:
 
 def ask(question: str) -> bool:
     """Ask a question; any answer but yes is a no, and so is the end of the input."""
-    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.write(make_safe(f"{question} [y/N] "))
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -81,29 +101,40 @@ def show_table(
     from rich.text import Text  # noqa: PLC0415 - the same
 
     console = make_console(out or sys.stdout)
+    rows = [[make_safe(cell) for cell in row] for row in rows]
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     if console.is_terminal and sum(widths) + GAP * (len(widths) - 1) > console.width:
-        _show_blocks(title, columns, rows, out or sys.stdout)
+        _show_blocks(title, columns, rows, console.width, out)
         return
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=Text(make_safe(title)) if title else None,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="table.header" if has_style() else "",
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     with console.capture() as captured:
         console.print(table)
-    show(captured.get().rstrip("\n"), out)
+    show_exactly(captured.get().rstrip("\n"), out)
 
 
 def _show_blocks(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], out: TextIO
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    out: TextIO | None,
 ) -> None:
-    """Print each row as several lines; the terminal wraps long ones."""
+    """Print each row as several lines, long ones broken between words."""
     lines = [title] if title else []
     for row in rows:
         rest = zip(columns[1:], row[1:], strict=True)
         lines += [row[0], *(f"  {name}: {cell}" for name, cell in rest if cell)]
-    show("\n".join(lines), out)
+    show("\n".join(fold("\n".join(lines), width)), out)
 
 
 def make_console(out: TextIO) -> "Console":
@@ -116,7 +147,7 @@ def make_console(out: TextIO) -> "Console":
 
 def fail(error: ImmutableError) -> int:
     """Print an error's three parts; return its exit code."""
-    say(paint_error(render_error(error)))
+    say_error(render_error(error))
     return error.exit_code
 
 
@@ -131,14 +162,21 @@ def fail_unexpectedly(error: BaseException, project_root: Path) -> int:
     log = places.logs_dir(project_root) / f"crash-{stamp}-{os.getpid()}.log"
     log.write_text("".join(traceback.format_exception(error)))
     line = next(iter(str(error).splitlines()), "")
-    say(paint_error(f"Something unexpected happened: {type(error).__name__}: {line}"))
+    say_error(f"Something unexpected happened: {type(error).__name__}: {line}")
     say(f"  The traceback is in {log}")
     say("What to do: run it again; when it stays so, report it with that file.")
     return 1
 
 
-def paint_error(text: str) -> str:
-    """Put `error:` before a message, in red where a terminal shows colours."""
-    if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
-        return f"error: {text}"
-    return f"\033[1;31merror:\033[0m {text}"
+def say_error(text: str) -> None:
+    """Print a message after `error:`, which is red where a terminal shows colours."""
+    plain = not (has_style() and sys.stderr.isatty())
+    say_exactly(f"{'error:' if plain else RED_ERROR} {make_safe(text)}")
+
+
+def has_style() -> bool:
+    """Return whether text may be coloured or bold; for rich `NO_COLOR` takes colours alone.
+
+    https://no-color.org
+    """
+    return not os.environ.get("NO_COLOR")

@@ -3,8 +3,9 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
+from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.groups import GITHUB, GITLAB, Groups
 from immutable_servers.driver.terminal.plain import Expected, Plain
 
@@ -13,12 +14,16 @@ __all__ = ["Expected", "Plain", "start_display"]
 
 @contextmanager
 def start_display(expected: Expected) -> Iterator[Plain]:
-    """Yield the display that fits stderr, and close it at the end."""
+    """Yield the display that fits stderr, and close it at the end.
+
+    In a terminal this thread's progress goes above the rows.
+    """
     display = _choose(expected, os.environ)
-    try:
-        yield display
-    finally:
-        display.close()
+    with console.speaking_to(display.put) if display.has_rows else nullcontext():
+        try:
+            yield display
+        finally:
+            display.close()
 
 
 def _choose(expected: Expected, environment: Mapping[str, str]) -> Plain:

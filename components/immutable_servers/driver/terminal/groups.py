@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from immutable_servers.driver.phases import Work
+from immutable_servers.driver.terminal import console
 from immutable_servers.driver.terminal.plain import Expected, Plain
+from immutable_servers.text.printable import make_safe
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ class Groups(Plain):
         self.key, self.open = work.key, f"immutable_{self.made}_{work.phase}"
         about = self.word_expected(work)
         title = f"{work.phase} {work.subject}{f' ({about})' if about else ''}"
-        self.put(self.marks.begin(self.open, title))
+        console.say_exactly(self.marks.begin(self.open, make_safe(" ".join(title.split()))))
 
     def close(self) -> None:
         """Close the open group."""
         if self.open:
-            self.put(self.marks.end(self.open))
+            console.say_exactly(self.marks.end(self.open))
             self.open = ""

@@ -9,7 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from immutable_servers.driver.phases import Work
-from immutable_servers.driver.terminal.plain import Expected, Plain, render_clock
+from immutable_servers.driver.terminal.console import has_style
+from immutable_servers.driver.terminal.plain import Expected, Plain
+from immutable_servers.driver.terminal.words import fold
+from immutable_servers.text.printable import make_safe
 
 
 @dataclass
@@ -20,6 +23,8 @@ class _Row:
 
 class Live(Plain):
     """Shows one row for running work, and one line for finished work."""
+
+    has_rows = True
 
     def __init__(self, expected: Expected) -> None:
         super().__init__(expected)
@@ -36,7 +41,8 @@ class Live(Plain):
 
     def put(self, text: str) -> None:
         """Print a line above the rows."""
-        self.console.print(Text(text, overflow="fold"))
+        for line in fold(make_safe(text), self.console.width):
+            self.console.print(Text(line), soft_wrap=True)
 
     def begin(self, work: Work) -> None:
         """Add a row."""
@@ -69,8 +75,8 @@ class Live(Plain):
         table = Table.grid()
         table.add_column(no_wrap=True, overflow="ellipsis")
         for work, row in list(self.rows.items()):
-            elapsed = render_clock(time.monotonic() - row.began).strip()
-            about = self.word_expected(work)
-            words = (f"{work.phase} {work.subject}", f"{elapsed}{f' of {about}' if about else ''}")
-            table.add_row(Text("  ".join(("   ", *words, row.said)).rstrip(), style="bold"))
+            elapsed = self.word_elapsed(work, time.monotonic() - row.began)
+            words = ("   ", f"{work.phase} {work.subject}", elapsed, row.said)
+            style = "bold" if has_style() else ""
+            table.add_row(Text(make_safe("  ".join(words).rstrip()), style=style))
         return table

@@ -12,7 +12,13 @@ Expected = Mapping[tuple[str, str], float]
 
 
 class Plain:
-    """Prints each line with the time since the run began."""
+    """Prints each line with the time since the run began.
+
+    Attributes:
+        has_rows: It draws rows, so that lines have to go above them.
+    """
+
+    has_rows = False
 
     def __init__(self, expected: Expected) -> None:
         self.expected = expected
@@ -44,6 +50,15 @@ class Plain:
 
     def close(self) -> None:
         """End the display."""
+
+    def word_elapsed(self, work: Work, seconds: float) -> str:
+        """Return text such as `12 s of about 45 s`, or that it takes longer than before."""
+        elapsed, before = render_seconds(seconds), self.expected.get(work.key)
+        if not before:
+            return elapsed
+        if seconds > before:
+            return f"{elapsed}, longer than the {render_seconds(before)} before"
+        return f"{elapsed} of about {render_seconds(before)}"
 
     def word_expected(self, work: Work) -> str:
         """Return text such as `about 45 s`; empty where no earlier run was timed."""

@@ -24,6 +24,7 @@ from immutable_servers.driver.engine.run import Ended, run_engine
 from immutable_servers.driver.engine.stack import Stack
 from immutable_servers.driver.opened import Opened
 from immutable_servers.errors import ImmutableError
+from immutable_servers.identity.commits import find_unfetched, is_committed
 from immutable_servers.ledger.reader import OUTPUT, parse_ledgers
 from immutable_servers.planning.requests import read_request
 from immutable_servers.planning.stack import StackPlan, plan_stack
@@ -105,6 +106,7 @@ def _attempt(
 
 def _plan_online(stack: Opened) -> StackPreview:
     settings, place, target = stack.settings, stack.place, stack.target
+    target.ask_once()
     request = read_request()
     exported = stack.read_ledgers()
     planned = plan_stack(stack.root, settings, place, target, exported, request=request)
@@ -121,9 +123,10 @@ def _plan_offline(stack: Opened) -> StackPreview:
     outputs = read_state_outputs(stack.root, stack.name)
     exported = parse_ledgers((outputs or {}).get(OUTPUT))
     planned = plan_stack(stack.root, settings, place, target, exported, offline=True)
-    if outputs is None:
-        return _forget(_describe(stack, planned, None, {}, (NO_LEDGER,)))
-    return _describe(stack, planned, None, {}, (UNASKED,))
+    inputs = [version.inputs for version in planned.versions.values()]
+    notes = (UNASKED if outputs is not None else NO_LEDGER, *find_unfetched(stack.root, inputs))
+    described = _describe(stack, planned, None, {}, notes)
+    return described if outputs is not None else _forget(described)
 
 
 def _forget(preview: StackPreview) -> StackPreview:
@@ -143,13 +146,14 @@ def _describe(
     notes: tuple[str, ...],
 ) -> StackPreview:
     """Return our part; without a target it is marked as offline."""
+    inputs = [version.inputs for version in planned.versions.values()]
     return StackPreview(
         stack=stack.name,
         project=stack.scope.project,
         target=stack.settings.target,
         offline=target is None,
-        commit=planned.commit.id,
-        clean=planned.commit.clean,
+        commit=planned.commit,
+        clean=is_committed(stack.root, inputs),
         images=preview_images(stack.root, planned, target.images if target else None),
         services=preview_services(planned, addresses, find_past_updates(stack.root, stack.name)),
         notes=notes,
@@ -181,13 +185,12 @@ def _finish(
 
 
 def _make_empty(stack: Opened, engine: _Engine | None) -> StackPreview:
-    commit = read_commit(stack.root)
     return StackPreview(
         stack=stack.name,
         project=stack.scope.project,
         offline=engine is None,
-        commit=commit.id,
-        clean=commit.clean,
+        commit=read_commit(stack.root),
+        clean=False,
     )
 
 

@@ -17,10 +17,14 @@ from immutable_servers.driver.project.files import list_stacks
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_parts
 from immutable_servers.driver.terminal import console
+from immutable_servers.driver.terminal.words import fold
 from immutable_servers.errors import SettingsError
 from immutable_servers.system.files import write_whole
+from immutable_servers.text.printable import disarm, escape_json, make_safe
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from immutable_servers.driver.commands.preview.models import StackPreview
 
 STDOUT = "-"
@@ -50,6 +54,11 @@ def run_preview(root: Path, name: str, wanted: Wanted) -> int:
     Raises:
         SettingsError: A stack's file cannot be read, or a file cannot be written.
     """
+    if wanted.json == wanted.markdown == STDOUT:
+        raise SettingsError(
+            "`--json -` and `--markdown -` both mean stdout, where nothing else may go",
+            todo="Name a file for one of them.",
+        )
     names = (list_stacks(root) if wanted.every else []) or [name]
     stacks = [Opened(root, each) for each in names]
     targets = dict.fromkeys(stack.target_name for stack in stacks)
@@ -61,7 +70,10 @@ def run_preview(root: Path, name: str, wanted: Wanted) -> int:
         marker = "all" if wanted.every else name
         write_data(wanted.markdown, render_markdown(previews, marker))
     if wanted.json:
-        write_data(wanted.json, make_document(previews).model_dump_json(indent=2) + "\n")
+        write_data(wanted.json, render_json(make_document(previews)))
+    for what, place in (("pull request comment", wanted.markdown), ("data", wanted.json)):
+        if place not in ("", STDOUT):
+            console.say(f"The {what} is in {place}")
     return _find_code(collected, exact=wanted.exit_code)
 
 
@@ -82,7 +94,7 @@ def _preview(stack: Opened, wanted: Wanted) -> Collected:
     if STDOUT not in (wanted.json, wanted.markdown):
         show(collected.preview)
     for problem in collected.preview.problems:
-        console.say(console.paint_error("\n".join(words.list_problem(problem))))
+        console.say_error("\n".join(words.list_problem(problem)))
     return collected
 
 
@@ -90,25 +102,20 @@ def show(preview: "StackPreview") -> None:
     """Print a preview for a reader; a terminal wraps long lines between words."""
     if preview.problems and not preview.images:
         return
-    from rich.padding import Padding  # noqa: PLC0415 - costs 0.1 s, which `--help` need not pay
-    from rich.text import Text  # noqa: PLC0415 - the same
-
-    out = console.make_console(sys.stdout)
+    width = console.make_console(sys.stdout).width if sys.stdout.isatty() else sys.maxsize
     for indent, line in render_text(preview):
-        if sys.stdout.isatty():
-            out.print(Padding(Text(line, overflow="fold"), (0, 0, 0, indent)))
-        else:
-            console.show(f"{' ' * indent}{line}")
+        for piece in fold(make_safe(f"{' ' * indent}{line}"), width):
+            console.show(piece)
 
 
 def write_data(place: str, text: str) -> None:
-    """Write what a flag asked for into its file, or to stdout for `-`.
+    """Write what a flag asked for, of printable text, into its file, or to stdout for `-`.
 
     Raises:
         SettingsError: The file cannot be written.
     """
     if place == STDOUT:
-        console.show(text.rstrip("\n"))
+        console.show_exactly(disarm(text.rstrip("\n")))
         return
     try:
         write_whole(Path(place), text)
@@ -116,6 +123,11 @@ def write_data(place: str, text: str) -> None:
         raise SettingsError(
             f"{place} cannot be written", facts=[str(error)], todo="Name another file."
         ) from error
+
+
+def render_json(model: "BaseModel") -> str:
+    """Return the text of a file of data."""
+    return escape_json(model.model_dump_json(indent=2)) + "\n"
 
 
 def _find_code(collected: Sequence[Collected], *, exact: bool) -> int:

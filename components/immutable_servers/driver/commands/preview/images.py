@@ -7,11 +7,10 @@ from typing import Any, cast
 from immutable_servers.contract.images import Images
 from immutable_servers.driver.commands.preview.models import Fate, ImagePreview
 from immutable_servers.identity import explain_change
-from immutable_servers.identity.inputs import skip_for
+from immutable_servers.identity.commits import find_changes
 from immutable_servers.identity.upstream_lock import LOCK_FILE
 from immutable_servers.ledger.records import Record
 from immutable_servers.planning.stack import StackPlan
-from immutable_servers.system.git import find_changes
 
 UNREADABLE = "the old version's list of files cannot be read: its files may differ"
 
@@ -50,7 +49,7 @@ def _find_live(planned: StackPlan, image: str) -> Record | None:
 
 
 def _find_manifest(catalog: Images | None, name: str, version: str) -> Mapping[str, Any]:
-    found = catalog.find(name, version) if catalog else None
+    found = catalog.find(name, version, "") if catalog else None
     return catalog.find_manifest(found) if catalog and found else {}
 
 
@@ -60,14 +59,9 @@ def _explain_by_git(root: Path, planned: StackPlan, name: str, live: Record) -> 
     A manifest says more: git knows neither what was not committed then, nor the variables.
     """
     inputs = planned.versions[name].inputs
-    template = f"packer/{name}/"
-    others = skip_for(planned.settings.target)
-    for path, word in find_changes(root, live.commit, [template, *inputs.sources]):
-        file = path.removeprefix(template)
-        if path == f"{template}{LOCK_FILE}" and inputs.lock:
-            yield f"lock: {path} {word}"
-        elif path == file or not others(file):
-            yield f"{path} {word}"
+    for path, word in find_changes(root, live.commit, inputs) or ():
+        locked = path == f"packer/{name}/{LOCK_FILE}"
+        yield f"{'lock: ' if locked else ''}{path} {word}"
     if inputs.parent and live.images.get(inputs.parent) != inputs.parent_version:
         old = live.images.get(inputs.parent, "none")
         yield f"parent {inputs.parent} {old} → {inputs.parent} {inputs.parent_version}"

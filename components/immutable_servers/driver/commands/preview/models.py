@@ -146,7 +146,7 @@ class StackPreview(_Model):
     target: str = Field(default="", description="Empty when the settings cannot be read.")
     offline: bool = Field(description="Catalog, target and engine were not asked.")
     commit: str = Field(default="", description="The checkout's git commit.")
-    clean: bool = Field(default=True, description="Whether the tree is as committed.")
+    clean: bool = Field(default=True, description="Whether the images' files are the commit's.")
     images: tuple[ImagePreview, ...] = ()
     services: tuple[ServicePreview, ...] = ()
     engine: EnginePreview | None = Field(

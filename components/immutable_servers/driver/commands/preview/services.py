@@ -78,7 +78,7 @@ def _find_move(plan: Plan, live: Record | None, fleets: Mapping[str, Fleet]) -> 
         return "failed"
     if live is None or desired.generation != live.generation:
         return "traffic" if desired.verified else "verify"
-    if desired.checks != plan.checks:
+    if desired.checks != plan.checks or not desired.verified:
         return "verify"
     return "nothing" if _count(fleets, desired) == plan.servers else "resize"
 

@@ -60,13 +60,13 @@ def word_fate(image: "ImagePreview") -> str:
 def word_move(service: "ServicePreview") -> str:
     """Return what happens to a service, in one line."""
     new, old = service.desired.id, service.live.id if service.live else "none"
-    then = " again" if new == old else ", then gets the traffic"
+    then = " again" if new == old else ", then will get the traffic"
     said: Mapping[Move, str] = {
         "unknown": f"generation {new} for this checkout",
         "first": f"generation {new}, the first",
         "replace": f"generation {old} → {new}, create before destroy",
         "traffic": f"generation {old} → {new}, which stands by: no bake, no boot",
-        "verify": f"generation {new} is verified{then}",
+        "verify": f"generation {new} will be verified{then}",
         "resize": f"generation {new} stays and changes its count in place",
         "failed": f"generation {old} stays: {new} failed under traffic",
         "nothing": f"generation {new} stays",

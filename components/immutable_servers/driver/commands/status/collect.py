@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,16 +34,25 @@ Answered = Mapping[str, Sequence[Health]]
 """What the servers answered, by generation."""
 
 
-def collect(stack: Opened, outputs: Mapping[str, Any]) -> StackStatus:
-    """Return the status of a stack whose last run had these outputs.
+def collect(
+    stack: Opened, outputs: Mapping[str, Any], verdicts: Mapping[str, Mapping[str, str]]
+) -> StackStatus:
+    """Return the status of a stack.
+
+    Args:
+        stack: The stack.
+        outputs: Of its last run.
+        verdicts: What the state says of checks that passed, by the generation's name.
 
     Raises:
         ImmutableError: Ledger or target cannot be read.
     """
     place, target = stack.place, stack.target
+    target.ask_once()
     exported = parse_ledgers(outputs.get(OUTPUT))
+    places = {name: _find_place(place.of(name), ledger) for name, ledger in exported.items()}
     known = {
-        name: ask_service(place.of(name).scope, target, ledger) for name, ledger in exported.items()
+        name: ask_service(places[name].scope, target, ledger) for name, ledger in exported.items()
     }
     planned, notes = _plan(stack, exported)
     sources = _describe_sources(planned)
@@ -60,17 +70,25 @@ def collect(stack: Opened, outputs: Mapping[str, Any]) -> StackStatus:
                 name=name,
                 address=addresses.get(name, ""),
                 pin=one.ledger.pin,
-                generations=tuple(_describe(one, health, record) for record in one.existing),
-                drift=_list_drift(place.of(name), target, one, health, _find_plan(planned, name)),
+                generations=tuple(
+                    _describe(one, health, record, verdicts.get(f"{name}-{record.generation}", {}))
+                    for record in one.existing
+                ),
+                drift=_list_drift(places[name], target, one, health, _find_plan(planned, name)),
                 source=sources.get(name),
             )
             for name, one in known.items()
-            for health in [ask_health(place.of(name), target, one)]
+            for health in [ask_health(places[name], target, one)]
         ),
         images=list_images(target.images, known, planned, now),
-        locks=list_locks(stack.root, stack.settings, target, now),
+        locks=() if stack.remembered else list_locks(stack.root, stack.settings, target, now),
         notes=notes,
     )
+
+
+def _find_place(place: Place, ledger: ServiceLedger) -> Place:
+    """Return where a service's servers are: after a rename of the stack, under its earlier name."""
+    return replace(place, scope=ledger.place.find_scope(place.scope)) if ledger.place else place
 
 
 def ask_health(place: Place, target: Target, service: KnownService) -> Answered:
@@ -89,7 +107,9 @@ def ask_health(place: Place, target: Target, service: KnownService) -> Answered:
         return {record.generation: found for record, found in zip(there, answers, strict=True)}
 
 
-def _describe(service: KnownService, health: Answered, record: Record) -> GenerationStatus:
+def _describe(
+    service: KnownService, health: Answered, record: Record, verdict: Mapping[str, str]
+) -> GenerationStatus:
     fleet = service.fleets[record.generation]
     return GenerationStatus(
         id=record.generation,
@@ -106,7 +126,7 @@ def _describe(service: KnownService, health: Answered, record: Record) -> Genera
             for one in health.get(record.generation, ())
         ),
         commit=record.commit,
-        verified=record.verified,
+        verified=record.verified or dict(verdict),
         left_at=0 if record.state is State.LIVE else record.left_at,
     )
 

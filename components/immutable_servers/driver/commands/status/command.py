@@ -1,10 +1,15 @@
 """`status`: reads what exists and serves, and prints it; changes nothing."""
 
-from immutable_servers.driver.commands.preview.command import STDOUT, write_data
+from immutable_servers.driver.commands.preview.command import STDOUT, render_json, write_data
 from immutable_servers.driver.commands.status.collect import collect
+from immutable_servers.driver.commands.status.lost import collect_lost
 from immutable_servers.driver.commands.status.models import DIFFERS, StackStatus
 from immutable_servers.driver.commands.status.text import COLUMNS, render_lines, render_rows
-from immutable_servers.driver.engine.outputs import read_outputs, read_state_outputs
+from immutable_servers.driver.engine.outputs import (
+    read_outputs,
+    read_state_outputs,
+    read_state_verdicts,
+)
 from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup.install import install_missing
 from immutable_servers.driver.setup.needs import list_asking_parts
@@ -22,12 +27,12 @@ def show_status(stack: Opened, *, json: str, exact: bool) -> int:
     Raises:
         ImmutableError: The stack, its ledger or its target cannot be read.
     """
-    install_missing(list_asking_parts(stack.target_name), yes=False)
+    install_missing(list_asking_parts(stack.known_target), yes=False)
     status = read_status(stack)
     if json != STDOUT:
         show(status)
     if json:
-        write_data(json, status.model_dump_json(indent=2) + "\n")
+        write_data(json, render_json(status))
     return DIFFERS if exact and status.differs else 0
 
 
@@ -37,20 +42,20 @@ def read_status(stack: Opened) -> StackStatus:
     Raises:
         ImmutableError: The stack, its ledger or its target cannot be read.
     """
-    project, target = stack.scope.project, stack.target_name
     # The file first: it is read in no time, and the CLI takes a second.
     outputs = read_state_outputs(stack.root, stack.name)
     if outputs is None:
         outputs = read_outputs(stack.engine)
-    if not outputs:
-        return StackStatus(stack=stack.name, project=project, target=target)
-    return collect(stack, outputs)
+    verdicts = read_state_verdicts(stack.root, stack.name)
+    return collect(stack, outputs, verdicts) if outputs else collect_lost(stack, verdicts)
 
 
 def show(status: StackStatus) -> None:
     """Print a status for a reader."""
     if not status.services:
         console.say(f"The stack {status.stack} holds nothing: ./immutable up {status.stack}")
+        for note in status.notes:
+            console.say(note)
         return
     console.show_table("", COLUMNS, list(render_rows(status)))
     for line in render_lines(status):

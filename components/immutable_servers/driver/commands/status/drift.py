@@ -45,13 +45,13 @@ def list_drift(
 
 
 def find_unbalanced(record: Record, health: Sequence[Health]) -> Iterator[DriftStatus]:
-    """Yield a drift when the balancer has no healthy server of the live generation as up."""
+    """Yield a drift when the balancer does not know one healthy server of the live generation."""
     healthy = [one for one in health if one.ok]
     if record.state is State.LIVE and healthy and not any(one.serving for one in healthy):
         yield DriftStatus(
             kind="balancer",
             generation=record.generation,
-            what="the balancer does not run, or has none of the live servers as up",
+            what="the balancer does not run, or its group holds none of the live servers",
             then="starts it, with its pointers and groups as they were",
         )
 

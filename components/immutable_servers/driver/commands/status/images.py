@@ -1,15 +1,15 @@
 """Lists the image versions in use, their age, and the age of the locks."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from immutable_servers.contract.images import Images
 from immutable_servers.contract.target import Target
-from immutable_servers.contract.values import Artifact
 from immutable_servers.driver.commands.status.models import ImageStatus, LockStatus
 from immutable_servers.driver.commands.update import OLD
 from immutable_servers.identity.upstream_lock import read_lock
+from immutable_servers.images.pruning import find_bake_time
 from immutable_servers.planning.known import KnownService
 from immutable_servers.planning.stack import StackPlan
 from immutable_servers.settings import Settings
@@ -28,7 +28,7 @@ def list_images(
             for image, version in record.images.items():
                 users.setdefault((image, version), []).append(f"{name}-{record.generation}")
     of_source = {(name, one.version) for name, one in (planned.versions if planned else {}).items()}
-    made = {one: catalog.find(*one) for one in sorted({*users, *of_source})}
+    made = {one: catalog.find(*one, "") for one in sorted({*users, *of_source})}
     return tuple(
         ImageStatus(
             image=image,
@@ -40,7 +40,7 @@ def list_images(
             of_source=(image, version) in of_source,
         )
         for (image, version), artifact in made.items()
-        for moment in [_find_time(artifact)]
+        for moment in [find_bake_time(artifact) if artifact else None]
     )
 
 
@@ -58,12 +58,3 @@ def list_locks(
         for name, age in ages.items()
         if age is not None
     )
-
-
-def _find_time(artifact: Artifact | None) -> datetime | None:
-    """Return when an artifact was baked; None without one, or when it does not say."""
-    try:
-        moment = datetime.fromisoformat(str(artifact.facts["baked_at"])) if artifact else None
-    except (KeyError, ValueError):
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None

@@ -78,7 +78,7 @@ def _describe_service(service: ServiceStatus) -> Iterator[str]:
         who, at, why = (said or "?" for said in (pin.who, pin.at, pin.why))
         yield f"pinned to {pin.generation} by {who} at {at}: {why}"
     elif isinstance(pin, HeldOff):
-        yield f"version {pin.held} was left by a rollback and is held off"
+        yield f"{pin.held} was left by a rollback and is held off"
     if service.source is None:
         yield "what the source would change is not known"
     else:
