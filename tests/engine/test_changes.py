@@ -1,10 +1,20 @@
 """design.md's table of changes: what each must do and must not do, on the real engine."""
 
+import json
+import re
+import time
+
 import pytest
 
+from harness.clock import pass_time
+from harness.engine.faults import HOUR
 from harness.engine.matrix import CHECKS, lose_artifacts, lose_idle_fleets
 from harness.engine.project import Project
 from harness.engine.watcher import start_watching
+from immutable_servers.contract.access import LOGIN_WINDOW
+
+LATE = 5 * 60
+"""Seconds of a run that nobody has moved the clock for."""
 
 
 def test_first_run_bakes_launches_verifies_and_serves(project: Project) -> None:
@@ -187,6 +197,188 @@ def test_a_check_that_the_live_generation_breaks(serving: Project) -> None:
     serving.ask_three_questions()
 
 
+LOGS_IN = """
+    (WORLD / "logins").mkdir(exist_ok=True)
+    (WORLD / "logins" / expected["server"]).write_text("12:03")
+"""
+
+
+def fail(project: Project) -> str:
+    """Break the application, run a failing update, and return the candidate."""
+    before = {*project.fleets()}
+    project.break_app()
+    done = project.up()
+    assert done.code != 0
+    assert "log in until" in done.text
+    (failed,) = {*project.fleets()} - before
+    return failed
+
+
+@pytest.mark.core
+def test_a_failed_candidate_is_verified_again(serving: Project) -> None:
+    """The same servers, when nobody was on them: no bake and no boot."""
+    failed = fail(serving)
+    again = serving.up()
+    assert again.code != 0
+    assert (again.count("bake"), again.count("boot")) == (0, 0)
+    assert "test_app_is_not_broken" in again.text
+    assert serving.states()[failed] == "candidate"
+
+
+@pytest.mark.core
+def test_a_candidate_that_somebody_logged_in_to_is_made_again(serving: Project) -> None:
+    """However well it was patched: a fresh round of the broken source boots, and fails as well."""
+    old, failed = serving.live(), fail(serving)
+    serving.log_in(failed)
+    for server in (serving.world / "fleets" / f"web-{failed}").glob("server-*"):
+        server.write_text("patched by hand")
+    preview = serving.preview()
+    assert f"generation {failed} is not verified again (somebody used its login at 12:03)" in (
+        " ".join(preview.text.split())
+    )
+    done = serving.up()
+    assert done.code != 0
+    assert (done.count("bake"), done.count("boot")) == (0, 2)
+    assert "test_app_is_not_broken" in done.text
+    assert serving.live() == old
+    serving.assert_serving()
+    serving.mend_app()
+    done = serving.up()
+    assert (done.code, done.count("boot")) == (0, 0), done.text
+    assert list(serving.fleets()) == [old]
+    serving.ask_three_questions()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("fix", [False, True])
+def test_a_used_server_never_passes(serving: Project, *, fix: bool) -> None:
+    """The server's own word is asked before any check, and the ledger keeps it.
+
+    Somebody took the key without the printed command. No check looks at what he left; the next
+    update makes a fresh round, also of a candidate that would pass by now.
+    """
+    old, failed = serving.live(), fail(serving)
+    if fix:
+        checks = serving.root / CHECKS
+        checks.write_text(checks.read_text().replace("broken-{service}", "nothing"))
+    serving.log_in(failed, as_printed=False)
+    done = serving.up()
+    assert done.code != 0
+    assert (done.count("boot"), done.count("seal"), done.count("traffic")) == (0, 0, 0)
+    assert f"somebody logged in to web-{failed}-0 at 12:03: such servers are not" in done.text
+    assert "test_app_is_not_broken" not in done.text
+    assert f"web-{failed}-0" in serving.ledger()["generations"][failed]["inspected"]
+    done = serving.up()
+    assert (done.code == 0, done.count("bake"), done.count("boot")) == (fix, 0, 2), done.text
+    assert (serving.live() == old) is not fix
+    serving.assert_serving()
+
+
+def test_a_login_during_the_checks_is_found(serving: Project) -> None:
+    """The servers are asked again after the last check: what it saw is not what is there now."""
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    serving.edit(CHECKS, LOGS_IN)
+    done = serving.up()
+    assert done.code != 0
+    assert "somebody logged in to web-" in done.text
+    assert (done.count("seal"), done.count("traffic")) == (0, 0)
+    assert serving.live() == old
+    serving.put_back(CHECKS)
+    done = serving.up()
+    assert (done.code, done.count("bake"), done.count("boot")) == (0, 0, 2), done.text
+    serving.ask_three_questions()
+
+
+def test_a_login_between_verification_and_seal_is_found(serving: Project) -> None:
+    """The seal asks a last time; the fleet that passed gets no traffic, and a fresh round does."""
+    old = serving.live()
+    serving.edit("app/server.txt", "two")
+    serving.set_fault("before seal: kill engine")
+    assert serving.up().code != 0
+    serving.unlock()
+    (candidate,) = {*serving.fleets()} - {old}
+    serving.log_in(candidate, as_printed=False)
+    done = serving.up()
+    assert done.code != 0
+    assert f"web-{candidate} does not serve: somebody logged in to it" in done.text
+    assert done.count("traffic") == 0
+    assert serving.live() == old
+
+
+def test_checks_that_change_while_a_candidate_boots(serving: Project) -> None:
+    """No broken candidate passes by what the checkout has become since the plan was made."""
+    live = serving.live()
+    serving.break_app()
+    serving.set_fault("before login: edit checks")
+    done = serving.up()
+    assert done.code != 0
+    assert "The checks changed while the run was under way" in done.text
+    assert serving.live() == live
+    serving.put_back(CHECKS)
+    done = serving.up()
+    assert done.code != 0
+    assert "test_app_is_not_broken" in done.text
+    assert serving.live() == live
+    serving.mend_app()
+    assert serving.up().code == 0
+    assert serving.live() == live
+    serving.ask_three_questions()
+
+
+def test_a_helper_of_the_checks(serving: Project) -> None:
+    """A helper's folder that `checks` lists counts: its change is shown, and proven on a server."""
+    helper = serving.root / "tests" / "lib" / "promises.py"
+    helper.parent.mkdir()
+    helper.write_text("BROKEN = 'broken'\n")
+    serving.edit(CHECKS, "from promises import BROKEN\n\n\ndef test_helper(): assert BROKEN\n")
+    done = serving.up()
+    assert done.code != 0
+    assert "No module named 'promises'" in done.text
+    assert "list the folder of what is missing under `checks` too" in done.text
+    serving.services["web"]["checks"] = ["tests/servers", "tests/lib"]
+    serving.write_settings()
+    done = serving.up()
+    assert (done.code, done.count("probe"), done.count("boot")) == (0, 1, 0), done.text
+    serving.ask_three_questions()
+    helper.write_text("BROKEN = 'broken too'\n")
+    said = " ".join(serving.drive("preview", "dev").text.split())
+    assert "because the checks changed" in said, said
+
+
+def test_the_login_window_opens_at_the_launch(project: Project) -> None:
+    """Bakes of an hour take nothing of it, and the launch is recorded as when it was."""
+    project.set_fault("after bake: take an hour", times=2)
+    began = int(time.time())
+    done = project.up()
+    assert (done.code, done.count("bake")) == (0, 2), done.text
+    (record,) = project.ledger()["generations"].values()
+    assert record["launched_at"] >= began + 2 * HOUR
+    assert record["window_ends"] == record["launched_at"] + LOGIN_WINDOW
+    (spec,) = (json.loads(file.read_text()) for file in project.world.glob("fleets/*/spec.json"))
+    assert spec["window_ends"] == spec["record"]["window_ends"] == record["window_ends"]
+    project.ask_three_questions()
+
+
+def test_what_a_killed_run_left_of_a_login_window(serving: Project) -> None:
+    """Without servers the window opens at the launch that follows; servers keep their own."""
+    serving.edit("app/server.txt", "two")
+    serving.set_fault("before launch: kill engine")
+    serving.up()
+    serving.unlock()
+    pass_time(serving.moved_clock, HOUR)
+    serving.set_fault("after launch: kill engine")
+    serving.up()
+    (launched,) = serving.fleets().keys() - {serving.live()}
+    window = json.loads(serving.read_spec(launched))["window_ends"]
+    assert window >= time.time() + HOUR + LOGIN_WINDOW - LATE
+    serving.unlock()
+    pass_time(serving.moved_clock, LATE)
+    assert serving.up().code == 0
+    assert serving.live() == launched
+    assert serving.ledger()["generations"][launched]["window_ends"] == window
+
+
 def test_a_candidate_whose_window_is_over_is_made_again(serving: Project) -> None:
     """After the login window, `up` makes the failed candidate again as the next round."""
     old = serving.live()
@@ -211,6 +403,19 @@ def _rewrite_window(project: Project, ends: int) -> None:
     project.pulumi("stack", "export", "-s", "dev", "--file", str(state))
     state.write_text(state.read_text().replace(str(ends), "1000"))
     project.pulumi("stack", "import", "-s", "dev", "--file", str(state))
+
+
+def test_a_stack_of_a_program_without_a_key_for_people(serving: Project) -> None:
+    """What its state and its ledger lack changes nothing, and the next generation has it."""
+    for name in ("inspection_key", "inspected"):
+        serving.rewrite_state(f'"{name}"', f'"not-{name}"')
+    serving.ask_three_questions()
+    serving.edit("app/server.txt", "two")
+    done = serving.up()
+    assert done.code == 0, done.text
+    assert serving.ledger()["generations"][serving.live()]["inspected"] == ""
+    assert '"inspection_key": "ssh-ed25519' in serving.read_spec(serving.live())
+    serving.ask_three_questions()
 
 
 @pytest.mark.core
@@ -279,7 +484,14 @@ def test_one_of_two_services_fails(serving: Project) -> None:
 
 
 def test_destroy_removes_all_but_images(serving: Project) -> None:
-    """Everything of the stack goes, images stay; a destroy that failed half-way goes on."""
+    """Everything of the stack goes, images stay; a destroy that failed half-way goes on.
+
+    Before the yes it says what is lost.
+    """
+    asked = serving.drive("destroy", "dev")
+    assert asked.code == 2
+    assert "  web: 2 running servers in 1 generation\n" in asked.text
+    assert re.search(r"  web: nothing answers at instant://web\S+ any more\n", asked.text)
     serving.set_fault("half delete: refuse")
     assert serving.destroy().code != 0
     done = serving.destroy()
@@ -338,3 +550,50 @@ def test_servers_lost_with_their_record_are_verified_again(serving: Project, mom
     assert [step.split()[0] for step in verified] == ["update"]
     assert not list((serving.world / "keys").iterdir())
     serving.ask_three_questions()
+
+
+def roll_back(project: Project) -> str:
+    """Roll back to the standby, and resume; return what was left."""
+    left = project.live()
+    for words in (("rollback", "dev", "web", "--why", "bad"), ("resume", "dev", "web")):
+        done = project.drive(*words)
+        assert done.code == 0, done.text
+    assert project.live() != left
+    done = project.drive("up", "dev")
+    assert (done.code, done.count("boot")) == (0, 0), done.text
+    assert "what a rollback left is held off" in " ".join(done.text.split())
+    return left
+
+
+def correct_env(project: Project) -> None:
+    """Ask for another env."""
+    project.services["web"]["env"] = {"GREETING": "right"}
+
+
+def correct_size(project: Project) -> None:
+    """Ask for another size."""
+    project.services["web"]["size"] = "medium"
+
+
+def correct_source(project: Project) -> None:
+    """Commit another source."""
+    project.edit("app/server.txt", "two")
+
+
+@pytest.mark.core
+def test_a_rollback_and_then_another_env_size_or_source(serving: Project) -> None:
+    """Only the generation that was left is held off: a corrected one goes out with an `up`."""
+    serving.services["web"]["env"] = {"GREETING": "typo"}
+    serving.write_settings()
+    assert serving.up().code == 0
+    for correct in (correct_env, correct_size, correct_source):
+        left = roll_back(serving)
+        good = serving.live()
+        correct(serving)
+        serving.write_settings()
+        done = serving.up()
+        assert done.code == 0, done.text
+        assert done.count("boot") == 2
+        assert serving.live() not in (good, left)
+        assert serving.ledger()["pin"] == {}
+        serving.ask_three_questions()

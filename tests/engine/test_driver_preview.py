@@ -1,6 +1,7 @@
 """`./immutable preview` on the real engine: what it says is what the next update does."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,10 @@ def test_settings_that_make_no_image(serving: Project) -> None:
 
 
 def test_offline_needs_neither_engine_nor_target(serving: Project, tmp_path: Path) -> None:
-    """Without `pulumi` on the PATH the same generations are named, and why is asked of git."""
+    """Without `pulumi` on the PATH the same generations are named, and why is asked of git.
+
+    Files are named as they are, whatever their bytes, and so is a submodule that is not fetched.
+    """
     git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.com"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*git, *words], cwd=serving.root, check=True)
@@ -95,6 +99,14 @@ def test_offline_needs_neither_engine_nor_target(serving: Project, tmp_path: Pat
     assert serving.up().code == 0
     subprocess.run([*git, "commit", "-qam", "two"], cwd=serving.root, check=True)
     serving.edit("app/server.txt", "two")
+    for name in (b"caf\xe9.txt", "ä.txt".encode()):
+        (serving.root / "app" / os.fsdecode(name)).touch()
+    gitlink = f"160000,{'1' * 40},app/lib"
+    for words in (
+        ["config", "core.quotePath", "false"],
+        ["update-index", "--add", "--cacheinfo", gitlink],
+    ):
+        subprocess.run([*git, *words], cwd=serving.root, check=True)
     online = read_data(serving)
     (serving.world / "traffic").rename(tmp_path / "nobody-asks")
     done = drive(
@@ -104,7 +116,13 @@ def test_offline_needs_neither_engine_nor_target(serving: Project, tmp_path: Pat
     (said,) = json.loads(done.stdout)["stacks"]
     assert said["services"][0]["desired"] == online["services"][0]["desired"]
     assert said["services"][0]["live"] == online["services"][0]["live"]
-    assert said["images"][1]["why"] == ["app/server.txt changed"]
+    why = ["app/caf\\xe9.txt added", "app/server.txt changed", "app/ä.txt added"]
+    assert said["images"][1]["why"] == online["images"][1]["why"] == why
+    assert said["commit"]
+    assert not said["clean"]
+    (unfetched,) = [note for note in said["notes"] if "submodule" in note]
+    assert unfetched.startswith("app/lib is a submodule that is not fetched")
+    assert online["engine"]["warnings"] == [unfetched]
     assert {image["fate"] for image in said["images"]} == {"not asked"}
     assert said["engine"] is None
     (serving.root.parent / "state").rename(tmp_path / "no-state")
@@ -148,12 +166,16 @@ def test_the_steps_of_the_workflows_work_as_written(serving: Project, tmp_path: 
     serving.edit("app/server.txt", "two")
     old = serving.live()
     runner = Runner.create(serving, tmp_path / "runner")
-    for name in ("Preview", "Preview of a fork", "Summary", "Comment"):
+    for name in ("Preview of a fork", "Preview", "Summary"):
         runner.run("preview.yml", "preview", name)
     assert "### Stack `dev`" in runner.summary.read_text()
+    runner.hand_over()
+    runner.run("preview.yml", "comment", "Comment")
     assert "--method POST repos/me/shop/issues/7/comments" in runner.asked
+    assert runner.comment.startswith("<!-- immutable-servers: dev -->\n<sub>Said by the branch's")
+    assert f"generation {old} → " in runner.comment
     runner.found.write_text("42\n")
-    runner.run("preview.yml", "preview", "Comment")
+    runner.run("preview.yml", "comment", "Comment")
     assert "--method PATCH repos/me/shop/issues/comments/42" in runner.asked
     said = runner.run("deploy.yml", "dev", "Update")
     assert said.count("::group::") == said.count("::endgroup::") > 0

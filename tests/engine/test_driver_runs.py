@@ -153,7 +153,7 @@ def test_an_error_of_a_provider_keeps_its_parts_and_its_exit_code(project: Path)
 
 def test_a_mistake_in_the_settings_fails_preview_and_up_with_2(project: Path) -> None:
     """What the program refuses is shown once, in its parts."""
-    set_config(project, mistake="yes")
+    set_config(project, mistake="made")
     for command in ("preview", "up"):
         done = run_driver(project, command)
         assert done.returncode == 2, done.stderr

@@ -1,15 +1,16 @@
 """`./immutable verify`: the checks on one server of the checkout's image, and nothing moves."""
 
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-import tenacity
-
 from harness.engine.project import Project
+from harness.local_stack import wait_until
 
 
 def drive(project: Project, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -70,7 +71,7 @@ def test_keep_leaves_the_server_open_until_an_interrupt(serving: Project, tmp_pa
         ) as process,
     ):
         try:
-            wait_until(lambda: "open until Ctrl-C" in told.read_text() or process.poll())
+            wait_until(lambda: "open until Ctrl-C" in told.read_text() or process.poll(), 60)
             os.kill(process.pid, signal.SIGINT)
             assert process.wait(60) == 0, told.read_text()
         finally:
@@ -91,9 +92,17 @@ def test_a_shell_is_a_login_to_a_server_that_goes(serving: Project) -> None:
     unknown = drive(serving, "shell", "app@zz", "--", "true")
     assert unknown.returncode == 2
     assert version in unknown.stderr
-    base = drive(serving, "shell", "base", "--", "true")
-    assert base.returncode == 2
-    assert "Images of services: app" in base.stderr
+    strange = drive(serving, "shell", "bas", "--", "true")
+    assert strange.returncode == 2
+    assert "Did you mean base?" in strange.stderr
+
+
+def test_a_shell_in_an_image_that_no_service_runs(serving: Project) -> None:
+    """The base, and an image between it and the application, can be looked into while written."""
+    done = drive(serving, "shell", "base", "--", "echo said")
+    assert (done.returncode, done.stdout) == (0, "said\n"), done.stderr
+    events = [event["event"] for event in serving._read_new()]
+    assert events.count("probe") == events.count("probe-removed") == 1
 
 
 def test_a_shell_that_is_ended_removes_its_server(serving: Project, tmp_path: Path) -> None:
@@ -106,7 +115,7 @@ def test_a_shell_that_is_ended_removes_its_server(serving: Project, tmp_path: Pa
         stdin=subprocess.DEVNULL,
     ) as process:
         try:
-            wait_until(lambda: (tmp_path / "in").exists() or process.poll() is not None)
+            wait_until(lambda: (tmp_path / "in").exists() or process.poll() is not None, 60)
             process.terminate()
             assert process.wait(60) == 128 + signal.SIGTERM
         finally:
@@ -114,10 +123,41 @@ def test_a_shell_that_is_ended_removes_its_server(serving: Project, tmp_path: Pa
     assert [event["event"] for event in serving._read_new()].count("probe-removed") == 1
 
 
-def wait_until(is_true: Callable[[], object]) -> None:
-    """Wait until something holds, at most a minute."""
-    tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda found: not found),
-        wait=tenacity.wait_fixed(0.05),
-        stop=tenacity.stop_after_delay(60),
-    )(is_true)
+def test_a_terminal_has_rows_as_in_an_update(serving: Project) -> None:
+    """Bake, launch and checks each have a row with its time; what ended is a line that stays."""
+    serving.edit("app/server.txt", "two")
+    serving.edit(
+        "tests/servers/test_sample.py", "\n\ndef test_slow():\n    import time; time.sleep(1)\n"
+    )
+    shown = run_in_terminal(serving, "verify")
+    assert re.search(r"verify web  \d s", shown), shown
+    for what in ("bake app", "probe", "verify"):
+        assert re.search(rf"  0:\d\d {what} took \d+ s", shown), shown
+    assert re.search(r"\d checks passed on 1 server", shown), shown
+    assert "probe: removing it" in shown
+
+
+def run_in_terminal(project: Project, *words: str) -> str:
+    """Run the driver in a terminal of its own, and return what that was sent, without escapes."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "immutable_servers.driver", *words],
+        cwd=project.root,
+        env={
+            **{name: value for name, value in project.environment.items() if name != "CI"},
+            "IMMUTABLE_PROJECT": str(project.root),
+            "TERM": "xterm",
+            "COLUMNS": "120",
+        },
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        sent = b""
+        with suppress(OSError):  # Linux' word for a terminal that nobody holds any more
+            while piece := os.read(ours, 65536):
+                sent += piece
+    os.close(ours)
+    assert process.returncode == 0, sent
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent.decode()).replace("\r", "")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.engine.project import Outcome, Project
+from immutable_servers.contract.access import LOGIN_WINDOW
 
 QUIET = ("bake", "boot", "probe", "traffic", "delete")
 
@@ -154,6 +155,8 @@ def test_a_failed_candidate_is_removed(serving: Project) -> None:
     done = serving.drive("up", "dev")
     assert done.code == 6, done.text
     assert f"Removed web-{failed} (on_failure: remove)" in done.text
+    for words in ("log in until", "console log:", "nothing was deleted", "stays for inspection"):
+        assert words not in done.text, done.text
     assert count(done) == {"delete": 1}
     assert {*serving.fleets()} == {old, live}
     assert not list((serving.world / "keys").iterdir())
@@ -172,9 +175,11 @@ def test_the_next_round_by_age_and_by_hand(serving: Project) -> None:
     assert serving.up().code == 0
     serving.ask_three_questions()
     launched_at = serving.ledger()["generations"][first]["launched_at"]
-    serving.rewrite_state(
-        f'"launched_at": {launched_at}', f'"launched_at": {launched_at - 14 * 86400 - 1}'
-    )
+    spec = serving.world / "fleets" / f"web-{first}" / "spec.json"
+    for time in (launched_at, launched_at + LOGIN_WINDOW):  # it was launched earlier, says all
+        earlier = time - 14 * 86400 - 1
+        serving.rewrite_state(str(time), str(earlier))
+        spec.write_text(spec.read_text().replace(str(time), str(earlier)))
     preview = serving.preview()
     assert f"generation {first} is older than 14d: made again as round 1" in preview.text
     done = serving.up()

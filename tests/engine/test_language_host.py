@@ -11,8 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from immutable_servers.driver.setup.pulumi import HOST, HOST_SOURCE, SCRIPTS, find_host, find_pulumi
+from harness.strangers import Call, call_as_nobody, call_from_elsewhere, call_here
+from immutable_servers.driver.setup.pulumi import OWN_FILES, SCRIPT, find_host, find_pulumi
+from immutable_servers.system.supervisor import find_descendants
 
+WAITING_PROGRAM = """
+import pathlib, time
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+class Waiter(ResourceProvider):
+    def create(self, props):
+        pathlib.Path("waits").touch()
+        while not pathlib.Path("go").exists():
+            time.sleep(0.05)
+        return CreateResult("waiter", {})
+
+class Waits(Resource):
+    pass
+
+Waits(Waiter(), "waiter", {})
+"""
+LISTENING = "0A"
+"""A socket's state in /proc/net/tcp (net/tcp_states.h)."""
 HANGING_PROGRAM = """
 import os, pathlib, time
 beside = pathlib.Path("pids.part")
@@ -34,9 +54,9 @@ def environment(tmp_path: Path) -> Mapping[str, str]:
         os.link(pulumi.place, folder / "pulumi")
     except OSError:
         shutil.copy2(pulumi.place, folder / "pulumi")
-    shutil.copy2(HOST_SOURCE, folder / HOST)
-    for script in SCRIPTS:
-        shutil.copy2(Path(host.place).with_name(Path(script).name), folder)
+    for name, source in OWN_FILES.items():
+        shutil.copy2(source, folder / name)
+    shutil.copy2(Path(host.place).with_name(Path(SCRIPT).name), folder)
     (tmp_path / "state").mkdir()
     ours = {key: value for key, value in os.environ.items() if not key.startswith("PULUMI_")}
     path = os.pathsep.join((str(folder), str(Path(sys.prefix, "bin")), os.environ["PATH"]))
@@ -131,6 +151,75 @@ def test_the_host_and_its_program_end_with_a_killed_engine(
         ended, _, _ = select.select([process], [], [], 30)
         os.close(process)
         assert ended
+
+
+def find_port(engine: int, command: str) -> int:
+    """Return where the newest plugin of that name below an engine listens."""
+    pids = [
+        pid
+        for pid in find_descendants(engine)
+        if f"/{command}\0".encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    inodes = {
+        place.removeprefix("socket:[").removesuffix("]")
+        for file in Path(f"/proc/{pids[-1]}/fd").iterdir()
+        if (place := str(file.readlink())).startswith("socket:[")
+    }
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table]
+    (port,) = {row[1][-4:] for row in rows if row[3] == LISTENING and row[9] in inodes}
+    return int(port, 16)
+
+
+CALLERS: dict[str, Call] = {"a caller from another address": call_from_elsewhere}
+if os.geteuid() == 0:  # only root can be somebody else
+    CALLERS["another user"] = call_as_nobody
+
+
+@pytest.mark.core
+@pytest.mark.skipif(sys.platform != "linux", reason="who listens is read from Linux's tables")
+@pytest.mark.parametrize("call_as", CALLERS.values(), ids=CALLERS)
+def test_nobody_else_is_served_during_a_run(
+    tmp_path: Path, environment: Mapping[str, str], call_as: Call
+) -> None:
+    """The host and the dynamic providers refuse a stranger, also one who sends a program to run.
+
+    The run's own user is answered, but with no interpreter from outside the project.
+    """
+    make_project(tmp_path, WAITING_PROGRAM)
+    evil = tmp_path.parent / f"{tmp_path.name}-evil"
+    (evil / "bin").mkdir(parents=True)
+    (evil / "bin" / "python").symlink_to(sys.executable)
+    call(tmp_path, environment, "stack", "select", "--create", "dev")
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=dict(environment), stdout=subprocess.DEVNULL
+    ) as engine:
+        try:
+            wait_until(lambda: (tmp_path / "waits").exists() or engine.poll() is not None)
+            servers = {
+                method: find_port(engine.pid, name)
+                for method, name in (
+                    ("LanguageRuntime/GetPluginInfo", "pulumi-language-python"),
+                    ("LanguageRuntime/Run", "pulumi-language-python"),
+                    ("ResourceProvider/GetPluginInfo", "pulumi-resource-pulumi-python"),
+                    ("ResourceProvider/Create", "pulumi-resource-pulumi-python"),
+                )
+            }
+            said = {method: call_as(port, method, evil) for method, port in servers.items()}
+            assert set(said.values()) == {"PERMISSION_DENIED"}, said
+            own = {
+                method: call_here(port, method, evil)
+                for method, port in servers.items()
+                if method != "ResourceProvider/Create"
+            }
+        finally:
+            (tmp_path / "go").touch()
+    assert engine.returncode == 0
+    assert own.pop("LanguageRuntime/Run").startswith(
+        f"The virtual environment {evil.resolve()} is not"
+    )
+    assert set(own.values()) == {"answered"}
 
 
 def wait_until(done: Callable[[], bool]) -> None:

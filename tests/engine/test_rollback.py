@@ -15,8 +15,7 @@ def set_pin(patch: pytest.MonkeyPatch, pin: Pin | None) -> None:
 
 def make_pin(project: Project, generation: str) -> Pinned:
     """Return a pin to a generation that leaves the live one."""
-    left = project.ledger()["generations"][project.live()]["version"]
-    return Pinned(generation, who="me", at="now", why="slow", left=left)
+    return Pinned(generation, who="me", at="now", why="slow", left=project.live())
 
 
 def test_rollback_to_a_standby_and_resume(
@@ -57,9 +56,7 @@ def test_rollback_to_a_standby_and_resume(
     serving.ask_three_questions()
 
 
-def test_resume_holds_the_version_that_was_left(
-    serving: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resume_holds_what_was_left(serving: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same source and checks a resume changes nothing; an empty pin takes both again."""
     old = serving.live()
     promise_two(serving)
@@ -89,7 +86,8 @@ def test_rollback_to_a_retired_generation(
     assert serving.states()[old] == "retired"
     with monkeypatch.context() as patch:
         set_pin(patch, make_pin(serving, old))
-        assert serving.up("--target", "**Image::app").code == 0
+        done = serving.up("--target", "**Image::app")
+        assert done.code == 0, done.text
     assert serving.ledger()["pin"]["again"] == old
     done = serving.up()
     assert done.code == 0, done.text

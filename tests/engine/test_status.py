@@ -1,9 +1,10 @@
 """`status` on the real engine: what it says of a change by hand is what `up` then does."""
 
 import json
+import shutil
 from typing import Any
 
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from engine.test_driver_preview import drive
 from harness.engine.project import ROOT, Project
@@ -64,3 +65,54 @@ def test_what_was_changed_by_hand_is_told_and_then_mended(serving: Project) -> N
     assert serving.up().code == 0
     assert serving.live() == second
     ask_status(serving, differs=False)
+
+
+def test_a_candidate_whose_checks_passed_says_so(serving: Project) -> None:
+    """Also when its traffic was refused, and no ledger holds its verdict."""
+    first = serving.live()
+    serving.edit("app/server.txt", "two")
+    serving.set_fault("before traffic: refuse")
+    assert serving.up().code != 0
+    done = drive(serving, "status", "--json", "-")
+    (service,) = json.loads(done.stdout)["services"]
+    candidate = next(one for one in service["generations"] if one["id"] != first)
+    assert (candidate["state"], candidate["traffic"]) == ("candidate", 0)
+    assert candidate["verified"]["how"].endswith("on its servers")
+
+
+def test_what_serves_is_shown_although_its_state_was_lost(serving: Project) -> None:
+    """After `git clean -ffdx`, say. `up` takes up what serves, and says what goes and why."""
+    first = serving.live()
+    serving.edit("app/server.txt", "two")
+    assert serving.up().code == 0
+    second = serving.live()
+    assert serving.states() == {second: "live", first: "standby"}
+    state = serving.root.parent / "state"
+    shutil.rmtree(state)
+    state.mkdir()
+    said = drive(serving, "status", "--json", "-")
+    assert said.returncode == 0, said.stderr
+    found = json.loads(said.stdout)
+    assert "the state knows nothing of these servers" in found["notes"][0]
+    (service,) = found["services"]
+    assert service["address"]
+    assert {one["id"]: one["traffic"] for one in service["generations"]} == {second: 100, first: 0}
+    gone = f"generation {first} goes: the state does not know it"
+    assert gone in drive(serving, "preview").stdout
+    done = serving.up()
+    assert (done.code, serving.live()) == (0, second), done.text
+    assert gone in done.text
+    serving.ask_three_questions()
+
+
+def test_another_checkouts_stack_is_not_shown_as_this_ones(serving: Project) -> None:
+    """It has the same name, and its owner's record says whose it is."""
+    assert serving.up().code == 0
+    (owner,) = (serving.world / "owners").iterdir()
+    owner.write_text(owner.read_text().replace(str(serving.root), "/home/anna/shop"))
+    state = serving.root.parent / "state"
+    shutil.rmtree(state)
+    state.mkdir()
+    said = drive(serving, "status")
+    assert said.returncode == 0, said.stderr
+    assert "The stack dev holds nothing" in said.stderr

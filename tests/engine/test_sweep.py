@@ -1,5 +1,6 @@
 """What runs that died have left, and whose it is: the driver's `sweep` on the real engine."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def test_an_update_after_a_kill_leaves_nothing_to_sweep(serving: Project) -> Non
 def test_two_checkouts_do_not_share_a_stack(serving: Project, tmp_path: Path) -> None:
     """The second is refused, in its preview too, until the first's state holds the stack no more.
 
-    It then takes over what serves: no bake, no boot, and a warning that names the first.
+    It then takes over what serves: no bake, no boot, and a warning that names the first. When that
+    state was on another machine, nobody knows that it is gone.
     """
     assert serving.up().code == 0  # the copy records its own state
     live = serving.live()
@@ -71,6 +73,12 @@ def test_two_checkouts_do_not_share_a_stack(serving: Project, tmp_path: Path) ->
         done.assert_failed("belongs to another checkout", f"{serving.root}", "IMMUTABLE_TAKE_OVER")
     assert serving.up().changes == {}
     (tmp_path / "state").rename(tmp_path / "state-that-is-gone")
+    owner = serving.world / "owners" / "immutable-servers-dev.json"
+    here = owner.read_text()
+    owner.write_text(json.dumps({**json.loads(here), "machine": "0123456789ab", "host": "anna"}))
+    for done in (other.preview(), other.up()):
+        done.assert_failed("belongs to another checkout", f"{serving.root} on anna, with its state")
+    owner.write_text(here)
     done = other.up()
     assert done.code == 0, done.text
     assert f"taken over from {serving.root}" in done.text

@@ -1,16 +1,31 @@
-"""Records, fleets and wishes for the tests of decisions."""
+"""Records, fleets and wishes for the tests of decisions, and a machine of `local`."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from immutable_servers.contract.values import Fleet
 from immutable_servers.ledger.pin import Pin
 from immutable_servers.ledger.records import Record, ServiceLedger, State
 from immutable_servers.planning.known import KnownService
 from immutable_servers.planning.wish import Policy, Wish
+from immutable_servers.targets.local.qemu import MachineSpec
 
 NOW = 1_000_000.0
 LAUNCH = {"size": "small", "port": 80, "health": "/", "env": {}, "overrides": {}}
 VERIFIED = {"at": "then", "how": "12 passed"}
+MACHINE = MachineSpec(
+    name="web-3f2a9c41-0",
+    folder=Path("/data/servers/0"),
+    disk=Path("/data/servers/0/overlay.qcow2"),
+    kernel=Path("/data/images/app/1/vmlinuz"),
+    initrd=Path("/data/images/app/1/initrd.img"),
+    qmp=Path("/run/x/qmp"),
+    memory=512,
+    cpus=1,
+    accelerator="tcg",
+    http_port=0,
+    guest_port=80,
+)
 
 
 def make_wish(version: str = "v1", keep: int = 1) -> Wish:

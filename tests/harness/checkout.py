@@ -8,13 +8,40 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
 from immutable_servers.state.backend import make_file_url
 
+if TYPE_CHECKING:  # it imports this module
+    from harness.warm import Warm
+
 ROOT = Path(__file__).parents[2]
+
+
+def write_files(folder: Path, content: Mapping[str, str]) -> Path:
+    """Write texts to files by their path below a folder, and return the folder."""
+    for name, text in content.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return folder
+
+
+def copy_checkout(root: Path, *wanted: str) -> None:
+    """Copy what a clone of this checkout would hold; only paths that begin so, where named."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if name.startswith(wanted or "") and (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
 
 
 @dataclass(frozen=True)
@@ -61,6 +88,13 @@ class Checkout:
     """The project's name."""
     timeout: ClassVar[int] = 120
     """Seconds that one command may take."""
+    warm: ClassVar["Warm | None"] = None
+    """The warm interpreter that its processes are forks of, where the tests have started one."""
+
+    @classmethod
+    def find_python(cls) -> str:
+        """Return the interpreter for what a test starts: the warm one where there is one."""
+        return str(cls.warm.python) if cls.warm else sys.executable
 
     @property
     def stack_file(self) -> Path:
@@ -71,9 +105,10 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """The environment of every command: nothing of the user's own is read or written."""
         folder = self.root.parent
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         return {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **(self.warm.render(path) if self.warm else {"PATH": path}),
             "PYTHONPATH": str(ROOT / "components"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PULUMI_HOME": str(self._find_home()),

@@ -16,6 +16,9 @@ from harness.checkout import ROOT
 from harness.ci_runner import Runner
 
 TOKEN = "the-token-of-the-project"  # noqa: S105 - a made-up one
+PIPELINE = "77"
+US, SOMEBODY = 11, 12
+"""Ids of the user that the token is of, and of another one."""
 OURS, FORK = "7", "8"
 """Ids of the project that a merge request is for, and of a fork."""
 
@@ -26,11 +29,13 @@ class Notes:
 
     Attributes:
         bodies: The text of each note, by its id.
+        others: Ids of the notes that somebody else wrote.
         refused: Requests of somebody without the token, or for anything else.
     """
 
     url: str = ""
     bodies: dict[int, str] = field(default_factory=dict)
+    others: set[int] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
 
 
@@ -41,20 +46,29 @@ def start_notes() -> Iterator[Notes]:
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
-            path = urlsplit(self.path).path.removeprefix(f"/projects/{OURS}/merge_requests/3/notes")
+            whole = urlsplit(self.path).path
+            path = whole.removeprefix(f"/projects/{OURS}/merge_requests/3/notes")
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             ours = self.headers["PRIVATE-TOKEN"] == TOKEN
-            if not ours or (path and int(path.removeprefix("/")) not in notes.bodies):
+            known = path.removeprefix("/") in {str(at) for at in notes.bodies.keys() - notes.others}
+            if not ours or (path and not known and whole != "/user"):
                 notes.refused.append(f"{self.command} {self.path}")
                 self.send_error(404)
                 return
             if sent:
                 number = int(path.removeprefix("/")) if path else len(notes.bodies) + 1
                 notes.bodies[number] = json.loads(sent)["body"]
-            found = [{"id": number, "body": body} for number, body in notes.bodies.items()]
+            found = [
+                {
+                    "id": number,
+                    "body": body,
+                    "author": {"id": SOMEBODY if number in notes.others else US},
+                }
+                for number, body in notes.bodies.items()
+            ]
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(json.dumps(found).encode())
+            self.wfile.write(json.dumps({"id": US} if whole == "/user" else found).encode())
 
         do_GET = do_POST = do_PUT = answer  # noqa: N815 - as http.server calls them
 
@@ -74,8 +88,17 @@ def run_job(
     runner: Runner, job: str, part: str = "script", **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run a part of a job as it is written, as the runner's bash does; it must end well."""
+    done = try_job(runner, job, part, **variables)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def try_job(
+    runner: Runner, job: str, part: str = "script", **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run a part of a job as it is written, as the runner's bash does."""
     read = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text())
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", "\n".join(read[job][part])],
         cwd=runner.root,
         env={
@@ -89,7 +112,10 @@ def run_job(
             "CI_MERGE_REQUEST_PROJECT_ID": OURS,
             "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": OURS,
             "CI_MERGE_REQUEST_IID": "3",
+            "CI_PIPELINE_ID": PIPELINE,
+            "CI_COMMIT_SHA": "c0ffee",
             "COMMENT_TOKEN": TOKEN,
+            "LOCKS_TOKEN": TOKEN,
             **variables,
         },
         stdin=subprocess.DEVNULL,
@@ -98,8 +124,6 @@ def run_job(
         timeout=runner.project.timeout,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done
 
 
 def serve_pushes(folder: Path, url: str) -> dict[str, str]:

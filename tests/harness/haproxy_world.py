@@ -11,6 +11,7 @@ from socket import create_server
 
 import tenacity
 
+from immutable_servers.contract.front import HEADER
 from immutable_servers.targets.local.ports import LOOPBACK
 
 
@@ -22,11 +23,11 @@ def find_free_port() -> int:
 
 
 @contextmanager
-def start_server(answer: str) -> Iterator[int]:
-    """Yield the port of a server that answers every GET with one word.
+def start_server(answer: str, seen: set[str] | None = None, port: int = 0) -> Iterator[int]:
+    """Yield the port of a server that answers every GET with one word, also as who it is.
 
     `/slow` is answered only after `/release` was asked for, `/wait` only once `/slow` is here, and
-    `/moved` with a redirect.
+    `/moved` with a redirect. What was asked for goes to `seen`.
     """
     release, waiting = threading.Event(), threading.Event()
 
@@ -34,6 +35,9 @@ def start_server(answer: str) -> Iterator[int]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if seen is not None:
+                # `path` has one slash for two at its start.
+                seen.add(self.requestline.split()[1])
             if self.path == "/slow":
                 waiting.set()
                 release.wait(30)
@@ -42,6 +46,7 @@ def start_server(answer: str) -> Iterator[int]:
             if self.path == "/release":
                 release.set()
             self.send_response(302 if self.path == "/moved" else 200)
+            self.send_header(HEADER, answer)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer.encode())
@@ -56,7 +61,7 @@ def start_server(answer: str) -> Iterator[int]:
         def handle_error(self, *_args: object) -> None:
             """Print nothing: HAProxy resets the connection of a health check."""
 
-    with Server((LOOPBACK, 0), Handler) as server:
+    with Server((LOOPBACK, port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -67,11 +72,12 @@ def start_server(answer: str) -> Iterator[int]:
             thread.join()
 
 
-def ask(port: int, path: str = "/", host: str = "localhost") -> tuple[int, str]:
+def ask(port: int, path: str = "/", host: str = "localhost", cookie: str = "") -> tuple[int, str]:
     """Return status and text of one answer, on a connection of its own."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=20)
     try:
-        connection.request("GET", path, headers={"Host": host, "Connection": "close"})
+        cookies = {"Cookie": cookie} if cookie else {}
+        connection.request("GET", path, headers={"Host": host, "Connection": "close", **cookies})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:

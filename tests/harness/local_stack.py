@@ -21,8 +21,12 @@ from immutable_servers.system.supervisor import find_descendants
 
 SAMPLE = ROOT / "tests" / "local" / "sample"
 TOKEN = "the-secret-of-the-bake-5d1c7b"  # noqa: S105 - a made-up one, which the tests look for
+MIRROR = "https://the-login-of-a-mirror@packages.example.com"
+"""A made-up one, which the setting `bake` hands to bakes, and the tests look for."""
 PORTS = (12000, 12999)
 """Not the default range: a developer's own stacks may run beside."""
+PROVIDERS = b"/pulumi-resource-pulumi-python\0"
+"""In the command line of the process that serves a run's dynamic providers."""
 GONE_SECONDS = 60
 """What was killed or interrupted may clean up for so long."""
 
@@ -77,6 +81,16 @@ class World:
         return [str(path) for path in paths] + list(self.find_processes().values())
 
 
+def add_odd_files(app: Path) -> None:
+    """Add what an upload of files would change or refuse; the sample's checks look for it."""
+    (app / "run").write_text("#!/bin/sh\n")
+    (app / "run").chmod(0o755)
+    (app / "two\nlines").write_text("odd\n")
+    links = {"start": "run", "host": "/etc/hostname", "gone": "/srv/uploads", "loop": "."}
+    for name, to in links.items():
+        (app / name).symlink_to(to)
+
+
 @dataclass
 class LocalStack(Checkout):
     """A copy of the sample with a stack on the local target.
@@ -87,6 +101,7 @@ class LocalStack(Checkout):
         port: Where its service answers.
         deadline: How long the bake of the app may take.
         boot_deadline: Seconds that a server may take to serve.
+        servers_reach: What servers can connect to.
     """
 
     world: World = field(kw_only=True)
@@ -94,6 +109,7 @@ class LocalStack(Checkout):
     port: int = field(default_factory=find_free_port)
     deadline: str = "15m"
     boot_deadline: int = 180
+    servers_reach: str = "nothing"
 
     sample: ClassVar[Path] = SAMPLE
     timeout: ClassVar[int] = 900
@@ -109,6 +125,7 @@ class LocalStack(Checkout):
         (folder / "state").mkdir()
         made = cls(root, stack=name, world=world, servers=servers)
         made.put_all_back()
+        add_odd_files(root / "app")
         made.pulumi("stack", "init", name)
         made.pulumi("config", "set", "--secret", "token", TOKEN, "-s", name)
         return made
@@ -116,7 +133,7 @@ class LocalStack(Checkout):
     @property
     def environment(self) -> dict[str, str]:
         """Keep everything in the session's world."""
-        return {**super().environment, **self.world.environment}
+        return {**super().environment, **self.world.environment, "SAMPLE_MIRROR": MIRROR}
 
     def render_settings(self) -> dict[str, Any]:
         """Return the settings from the fields."""
@@ -124,8 +141,13 @@ class LocalStack(Checkout):
         return {
             "target": "local",
             "images": {"base": {}, "app": {**app, "deadline": self.deadline}},
+            "bake": {"env": {"MIRROR": "$SAMPLE_MIRROR"}},
             "services": self.services,
-            "local": {"port_range": list(PORTS), "boot_deadline": self.boot_deadline},
+            "local": {
+                "port_range": list(PORTS),
+                "boot_deadline": self.boot_deadline,
+                "servers_reach": self.servers_reach,
+            },
         }
 
     def update(self) -> Outcome:
@@ -174,7 +196,7 @@ class LocalStack(Checkout):
         """Take every file from the sample, and the settings as they were at first."""
         for file in (path for path in SAMPLE.rglob("*") if path.is_file()):
             self.put_back(str(file.relative_to(SAMPLE)))
-        self.deadline, self.boot_deadline = "15m", 180
+        self.deadline, self.boot_deadline, self.servers_reach = "15m", 180, "nothing"
         self.services["web"] = {
             "image": "app",
             "servers": self.servers,
@@ -233,7 +255,11 @@ class LocalStack(Checkout):
         assert machines
         assert {machine["ssh_port"] for machine in machines.values()} == {0}
         folder = self.generation_folder(generation)
-        assert not [name for name in ("key", "key.pub", "ssh_config") if (folder / name).exists()]
+        assert not [
+            name
+            for name in ("key", "key.pub", "ssh_config", "inspection")
+            if (folder / name).exists()
+        ]
         for pid in self.find_machine_processes(generation):
             ports = {machine["http_port"] for machine in machines.values()}
             assert find_listening_ports(pid) <= ports
@@ -274,7 +300,7 @@ class Run:
         """End the process of the dynamic providers as `kill -9` does."""
         pids = find_descendants(self.process.pid)
         lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
-        (provider,) = (pid for pid, line in lines.items() if b"-m\0pulumi.dynamic\0" in line)
+        (provider,) = (pid for pid, line in lines.items() if PROVIDERS in line)
         os.kill(provider, signal.SIGKILL)
 
     def _said(self, word: str) -> bool:
@@ -286,6 +312,22 @@ class Run:
             wait_until(partial(self._said, said), GONE_SECONDS)
             os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(GONE_SECONDS)
+
+    def wait_until(self, is_true: Callable[[], object]) -> None:
+        """Wait until something holds, looking a hundred times a second.
+
+        Raises:
+            AssertionError: It did not before the run ended or the deadline; with what it printed.
+        """
+
+        def is_over() -> object:
+            return is_true() or self.process.poll() is not None
+
+        try:
+            wait_until(is_over, every=0.01)
+        except tenacity.RetryError as error:
+            raise AssertionError(self.text) from error
+        assert self.process.poll() is None, self.text
 
     def wait(self) -> int:
         """Return the exit code."""

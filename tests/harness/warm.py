@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,24 +41,35 @@ class Warm:
 
 
 @contextmanager
-def start_warm(folder: Path) -> Iterator[Warm]:
-    """Yield a warm interpreter, which ends with the block; the name of `folder` must be short."""
+def start_warm(
+    folder: Path, modules: Sequence[str] = (), folders: Sequence[Path] = ()
+) -> Iterator[Warm]:
+    """Yield a warm interpreter, which ends with the block.
+
+    Args:
+        folder: An empty one of its own, whose name must be short.
+        modules: What it imports beside what every run does.
+        folders: Where those are found; its forks do not look there.
+    """
     warm = Warm(folder / "bin" / "python3", folder / "socket")
     warm.python.parent.mkdir(parents=True)
     source = (HERE / "warm_python.py").read_text()
+    known = {name: value for name, value in warm.render("").items() if name.startswith("WARM_")}
+    source = source.replace("= {}", f"= {known!r}", 1)
     warm.python.write_text(f"#!{sys.executable} -IS\n{source}")
     warm.python.chmod(0o755)
+    server = [sys.executable, str(HERE / "warm_server.py")]
     with subprocess.Popen(
-        [sys.executable, str(HERE / "warm_server.py"), str(warm.socket)],
+        [*server, str(warm.socket), ":".join(map(str, folders)), *modules],
         cwd=folder,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "components")},
         stdin=subprocess.PIPE,
         start_new_session=True,
-    ) as server:
-        wait_until_listening(warm.socket, server)
+    ) as started:
+        wait_until_listening(warm.socket, started)
         yield warm
-        assert server.stdin
-        server.stdin.close()
+        assert started.stdin
+        started.stdin.close()
 
 
 def wait_until_listening(socket: Path, server: "subprocess.Popen[bytes]") -> None:

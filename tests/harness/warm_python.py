@@ -17,19 +17,25 @@ SOCKET = "WARM_PYTHON_SOCKET"
 REAL = "WARM_PYTHON_REAL"
 """Names of the variables that say where the warm interpreter listens, and which is the cold one."""
 KILLED = 137
+HERE: dict[str, str] = {}
+"""The same variables, as they were when this file was written: the environment that checks get has
+none of them."""
 
 
 def main(words: list[str]) -> int:
     """Have a fork run a module or a script; anything else is for the real interpreter."""
     asked = [word for word in words if word != "-u"]
-    known = asked[:1] and (asked[0] == "-m" or not asked[0].startswith("-"))
-    place = os.environ.get(SOCKET, "")
+    named = [word for word in asked[:2] if word != "-P"]
+    known = named and (named[0] == "-m" or not named[0].startswith("-"))
+    environment = {**HERE, **os.environ}
+    place = environment.get(SOCKET, "")
     if not known or not place:
-        os.execv(os.environ[REAL], [os.environ[REAL], *words])  # noqa: S606 - as a shell would
+        real = environment[REAL]
+        os.execv(real, [real, *words])  # noqa: S606 - as a shell would
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(place)
         folder = os.getcwd()  # noqa: PTH109 - pathlib doubles the start-up time
-        send(connection, {"words": asked, "environment": dict(os.environ), "folder": folder})
+        send(connection, {"words": asked, "environment": environment, "folder": folder})
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda got, _frame: connection.send(bytes([got])))
         answer = connection.recv(1)

@@ -1,6 +1,8 @@
 """The warm interpreter behind `warm_python`: all imports done, it forks for each request.
 
-It ends when its standard input does, which is held by the tests.
+Its words are where it listens, folders in which modules are found beside its own path, a colon
+between them, and the modules that it imports beside `MODULES`. It ends when its standard input
+does, which is held by the tests.
 """
 
 import atexit
@@ -16,6 +18,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,11 +43,13 @@ STAND_INS = "WARM_PYTHON_STAND_INS"
 """Name of the variable that says which process stands for each fork above us, as JSON."""
 
 
-def serve(place: Path) -> None:
+def serve(place: Path, modules: Sequence[str], folders: Sequence[str]) -> None:
     """Fork for each connection until standard input ends."""
-    for module in MODULES:
-        importlib.import_module(module)
     bare = [folder for folder in sys.path if folder != str(Path(__file__).parent)]
+    sys.path[:] = [*bare, *folders]
+    for module in (*MODULES, *modules):
+        importlib.import_module(module)
+    sys.path[:] = bare
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     with socket.socket(socket.AF_UNIX) as listener:
@@ -133,10 +138,17 @@ def run(request: dict[str, Any], streams: list[int], bare: list[str], stand_in: 
 def execute(words: list[str], bare: list[str]) -> int:
     """Run a module or a script as the interpreter would, and return its exit code."""
     extra = [folder for folder in os.environ.get("PYTHONPATH", "").split(":") if folder]
+    is_safe = words[0] == "-P"
+    words = words[is_safe:]
     is_module = words[0] == "-m"
     sys.argv = words[1:] if is_module else words
     first = str(Path.cwd()) if is_module else str(Path(words[0]).resolve().parent)
-    sys.path[:] = [first, *extra, *(folder for folder in bare if folder not in extra)]
+    sys.path[:] = [
+        *([] if is_safe else [first]),
+        *extra,
+        *(folder for folder in bare if folder not in extra),
+    ]
+    customize(extra)
     try:
         if is_module:
             runpy.run_module(words[1], run_name="__main__", alter_sys=True)
@@ -150,6 +162,13 @@ def execute(words: list[str], bare: list[str]) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def customize(folders: Sequence[str]) -> None:
+    """Run what a folder of `PYTHONPATH` has every interpreter run at its start (`site`)."""
+    files = [Path(folder) / "sitecustomize.py" for folder in folders]
+    for file in [file for file in files if file.exists()][:1]:
+        runpy.run_path(str(file))
 
 
 def end(code: int) -> NoReturn:
@@ -189,4 +208,4 @@ def watch_engine_of(stand_in: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    serve(Path(sys.argv[1]), sys.argv[3:], sys.argv[2].split(":"))

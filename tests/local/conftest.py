@@ -91,5 +91,5 @@ def serving(shared: LocalStack) -> Iterator[LocalStack]:
     shared.put_all_back()
     done = shared.up()
     assert done.code == 0, done.text
-    assert shared.live() == live
+    assert shared.live() == live, done.text
     assert not shared.world.find_halves()

@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+from contextlib import suppress
 
 from harness.checkout import Outcome
 from harness.local_stack import GONE_SECONDS, LocalStack, wait_until
@@ -56,11 +57,11 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
     live = serving.live()
     serving.edit("app/server.py", f"# {secrets.token_hex()}: no earlier session has baked this")
     with serving.start_up() as run:
-        wait_until(lambda: serving.world.find_processes(*BAKING))
+        run.wait_until(lambda: serving.world.find_processes(*BAKING))
         assert run.interrupt() != 0, run.text
     wait_until(lambda: not serving.world.find_bakes(), GONE_SECONDS)
     with serving.start_up() as run:
-        wait_until(lambda: serving.world.find_processes(*BAKING))
+        run.wait_until(lambda: serving.world.find_processes(*BAKING))
         run.kill_engine()
     wait_until(lambda: not serving.world.find_bakes(), GONE_SECONDS)
     for words, number, said in KILLED:
@@ -69,7 +70,7 @@ def test_bakes_that_are_interrupted(serving: LocalStack) -> None:
         assert_nothing_left(serving)
     assert serving.live() == live
     with serving.start_up() as run:
-        wait_until(serving.world.find_bakes)
+        run.wait_until(serving.world.find_bakes)
         second = serving.up()
         assert run.wait() == 0, run.text
     second.assert_failed("locked", f"pid {run.process.pid}")
@@ -82,9 +83,10 @@ def kill_in_bake(stack: LocalStack, words: tuple[str, ...], number: int) -> Outc
     for log in (stack.root / ".immutable" / "logs").glob("bake-*.log"):
         log.unlink()
     with stack.start_up() as run:
-        wait_until(lambda: find_logs(stack, "Waiting for SSH"))
+        run.wait_until(lambda: find_logs(stack, "Waiting for SSH"))
         for pid in stack.world.find_processes(*words):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # It went with one that was killed before it.
+                os.kill(pid, number)
         return Outcome(run.wait(), run.text, {}, [], [], {})
 
 

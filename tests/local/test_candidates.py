@@ -6,22 +6,32 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from socket import create_server
 
-from harness.local_stack import LocalStack
+import pytest
+
+from harness.local_stack import LocalStack, answers, wait_until
+from immutable_servers.targets.local import qmp
+from immutable_servers.targets.local.machine_parts import read_launch
+from immutable_servers.targets.local.machines import find_qmp
+from immutable_servers.targets.shared.ssh import USED_COMMAND
 
 LOOPBACK = "127.0.0.1"
+NO_SSHD = "ConditionPathExists=/run/immutable/open"
+"""What systemd says on the console when sshd is not to start."""
 
 
 def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) -> None:
-    """The run says what failed where and how to log in; with the check mended it passes.
+    """The run says what failed where and how to log in; with the check corrected it passes.
 
-    Clients that ask all the time are answered by the live generation alone, until the candidate,
-    which is not made again, has passed.
+    Clients that ask all the time are answered by the live generation alone, until a fresh round of
+    the candidate, which somebody logged in to, has passed. Once sealed it is sealed for good: a
+    reboot within the half hour of its login window lets nobody in.
     """
     live, before = serving.live(), serving.states()
     with serving.start_clients() as clients:
@@ -32,20 +42,49 @@ def test_a_candidate_that_breaks_a_promise_gets_no_traffic(serving: LocalStack) 
         assert (states[live], states[candidate]) == ("live", "candidate")
         answered: Counter[str] = sum((client.answers for client in clients), Counter())
         assert set(answered) == {live}
-        machines = serving.find_machine_processes(candidate)
         logged_in_to = log_in(failed.text)
+        remembered = ask_who_logged_in(serving, candidate)
         serving.change("servers/test_sample.py", '== "kept"', '== "broken"')
-        serving.update()
+        done = serving.update()
     server = f"web-{candidate}-0"
     failed.assert_failed("test_the_promise_is_kept", server, "assert 'broken' == 'kept'")
     assert f"{server}: console log: {serving.generation_folder(candidate)}/" in failed.text
     assert logged_in_to == server
-    assert serving.find_machine_processes(candidate) == machines
+    assert remembered.count("\n") == 1
+    assert remembered.startswith(time.strftime("%Y-%m-%dT", time.gmtime()))
+    assert f"booting web-{serving.live()}-0" in done.text
+    assert not serving.find_machine_processes(candidate)
     states = serving.states()
-    assert (states[live], states[candidate]) == ("standby", "live")
+    assert serving.live() not in before.keys() | {candidate}
+    assert (states[live], states[candidate]) == ("standby", "retired")
     answered = sum((client.answers for client in clients), Counter())
-    assert set(answered) <= {live, candidate}
-    serving.assert_sealed(candidate)
+    assert set(answered) <= {live, serving.live()}
+    serving.assert_sealed(serving.live())
+    assert_sealed_after_a_reboot(serving, serving.live())
+
+
+def assert_sealed_after_a_reboot(stack: LocalStack, generation: str) -> None:
+    """Reset a server, whose launch data has key and window still, and see that sshd stays away."""
+    folder = stack.generation_folder(generation) / "servers" / "0"
+    handed = read_launch(folder)
+    assert handed["login_key"]
+    assert handed["window_ends"] > time.time()
+    console = folder / "console.log"
+    began = console.read_text(errors="replace").count(NO_SSHD)
+    with reach_sockets(stack):
+        qmp._execute(find_qmp(folder), "system_reset", {})
+    wait_until(lambda: console.read_text(errors="replace").count(NO_SSHD) > began)
+    wait_until(lambda: answers(stack.port))
+    stack.assert_sealed(generation)
+
+
+@contextmanager
+def reach_sockets(stack: LocalStack) -> Iterator[None]:
+    """Look for sockets where the stack has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.world.environment.items():
+            patch.setenv(name, value)
+        yield
 
 
 def log_in(text: str) -> str:
@@ -55,6 +94,13 @@ def log_in(text: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     server: str = json.loads(done.stdout)["server"]
     return server
+
+
+def ask_who_logged_in(stack: LocalStack, generation: str) -> str:
+    """Return what a server says, by the verifier's login, of those who used the printed one."""
+    config = stack.generation_folder(generation) / "ssh_config"
+    command = ["ssh", "-F", str(config), f"web-{generation}-0", USED_COMMAND]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def test_a_candidate_that_never_gets_healthy_gets_no_traffic(serving: LocalStack) -> None:

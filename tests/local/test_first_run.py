@@ -14,7 +14,8 @@ import pytest
 
 from harness.ci_runner import Runner
 from harness.haproxy_world import Client
-from harness.local_stack import TOKEN, LocalStack, World, answers, wait_until
+from harness.local_stack import MIRROR, TOKEN, LocalStack, World, answers, wait_until
+from immutable_servers.contract.asking import ask_every_node
 
 ANSWERS = 50
 
@@ -57,14 +58,16 @@ def test_no_private_key_is_in_the_state(stack: LocalStack) -> None:
 
 
 def test_the_secret_of_a_bake_is_nowhere(stack: LocalStack) -> None:
-    """The bake used its secret; image, log, manifest, state and machines do not hold it."""
+    """The bake used it, and its setting `bake`; image, log, state and machines hold neither."""
     folder = stack.world.data / "images" / "app" / stack.ask_version()["images"]["app"]
     used = hashlib.sha256(TOKEN.encode()).hexdigest()
     assert holds(folder / "disk.qcow2", used)
+    assert holds(folder / "disk.qcow2", hashlib.sha256(MIRROR.encode()).hexdigest())
     places = (stack.root.parent, stack.folder, stack.world.folder / "run", folder)
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
     assert len(files) > 20
-    assert [str(path) for path in files if holds(path, TOKEN)] == []
+    found = [str(path) for path in files for word in (TOKEN, MIRROR) if holds(path, word)]
+    assert found == []
 
 
 def test_nothing_to_do_does_nothing(stack: LocalStack) -> None:
@@ -79,16 +82,18 @@ def test_the_workflows_work_as_written(stack: LocalStack, tmp_path: Path) -> Non
     """
     live = stack.live()
     runner = Runner.create(stack, tmp_path / "runner")
-    for name in ("Preview", "Preview of a fork", "Summary", "Comment"):
+    for name in ("Preview of a fork", "Preview", "Summary"):
         runner.run("preview.yml", "preview", name)
+    runner.hand_over()
+    runner.run("preview.yml", "comment", "Comment")
     assert f"### Stack `{stack.stack}`: nothing to do" in runner.summary.read_text()
     assert "--method POST repos/me/shop/issues/7/comments" in runner.asked
     assert "nothing to do" in runner.run("deploy.yml", "dev", "Update")
     assert stack.live() == live
-    for made in ("immutable", "comment.md"):
-        (stack.root / made).unlink()
+    (stack.root / "immutable").unlink()
 
-    copy = shutil.copytree(stack.root, tmp_path / "copy", ignore=shutil.ignore_patterns(".*"))
+    hidden = shutil.ignore_patterns(".*")
+    copy = shutil.copytree(stack.root, tmp_path / "copy", symlinks=True, ignore=hidden)
     lock = "packer/base/upstream.lock.json"
     (copy / lock).write_text('{"rebuild": 0, "entries": {}}')
     run_git(tmp_path, "init", "--quiet", "--bare", "origin")
@@ -122,10 +127,14 @@ def test_a_change_under_load_and_back_again(stack: LocalStack) -> None:
         done = stack.update()
         new = stack.live()
         wait_for(clients, new)
+        assert "traffic web: API " in done.text
+        assert "cannot be asked" not in done.text
         assert "create Image app" not in done.steps
         assert not [step for step in done.steps if step.endswith(" Image base")]
         assert stack.states() == {old: "standby", new: "live"}
         machines = stack.find_machine_processes()
+        (answer,) = ask_every_node(f"http://127.0.0.1:{stack.port}", "example.com", "/")
+        assert (answer.status, answer.names) == (200, (f"web-{new}",))
         for client in clients:
             assert client.first[new] >= done.ended["Verification"]
             client.answers[old] = 0
@@ -149,7 +158,7 @@ def test_a_delete_that_is_killed_half_way_is_finished(stack: LocalStack) -> None
     os.kill(held, signal.SIGSTOP)  # so that the delete waits for it
     keep(stack, 0)
     with stack.start_up() as run:
-        wait_until(lambda: gone not in stack.find_machine_processes())
+        run.wait_until(lambda: gone not in stack.find_machine_processes())
         run.kill_provider()
         assert run.wait() != 0, run.text
     assert "Traceback" not in run.text
@@ -174,7 +183,7 @@ def test_an_engine_that_is_killed_after_the_traffic_moved(stack: LocalStack) -> 
     stack.edit("app/server.py", "# a change")
     with stack.start_up() as run:
         pointer = stack.folder / "balancer" / "traffic.map"  # written when HAProxy has confirmed
-        wait_until(lambda: old not in pointer.read_text(), every=0.01)
+        run.wait_until(lambda: old not in pointer.read_text())
         run.kill_engine()
     new = stack.live()
     assert new not in earlier

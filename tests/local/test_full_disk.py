@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.haproxy_world import ask
-from harness.local_stack import LocalStack, World, wait_until
+from harness.local_stack import LocalStack, World
 
 SIZE = 8 * 2**30
 """Of the disk; it takes the memory of what is on it."""
@@ -73,7 +73,7 @@ def test_a_disk_that_gets_full(stack: LocalStack) -> None:
     stack.set_env(GREETING="on a full disk")
     with stack.start_up() as run:
         started = "generations/*/servers/*/process.json"  # QEMU has written its pid before
-        wait_until(lambda: len(list(stack.folder.glob(started))) == 2)
+        run.wait_until(lambda: len(list(stack.folder.glob(started))) == 2)
         leave(stack, FULL)
         assert run.wait() != 0, run.text
     assert "What to do: Free some space" in run.text
@@ -92,7 +92,7 @@ def test_a_disk_that_gets_full(stack: LocalStack) -> None:
 
     stack.edit("app/server.py", "# does not fit")
     with stack.start_up() as run:
-        wait_until(lambda: stack.world.find_processes("qemu-system", "/output/disk.qcow2"))
+        run.wait_until(lambda: stack.world.find_processes("qemu-system", "/output/disk.qcow2"))
         leave(stack, NEARLY)
         assert run.wait() != 0, run.text
     assert "The bake was ended because the disk is nearly full" in run.text

@@ -40,10 +40,9 @@ def meet(stack: LocalStack, moment: str, what: str, before: set[str]) -> None:
     """Run an update, and kill something at a moment of it; the run must not work."""
     with stack.start_up() as run:
         if moment == "half launch":
-            wait_until(lambda: read_pids(stack) - before)
+            run.wait_until(lambda: read_pids(stack) - before)
         else:
-            wait_until(lambda: find_checks(stack) or run.process.poll() is not None)
-            assert find_checks(stack), run.text
+            run.wait_until(lambda: find_checks(stack))
         kill(stack, what, run, read_pids(stack) - before)
         assert run.wait() != 0, run.text
     wait_until(lambda: not find_checks(stack), GONE_SECONDS)

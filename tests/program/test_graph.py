@@ -1,10 +1,11 @@
 """The graph of a service under Pulumi's mocks: names, inputs, dependencies and options."""
 
+import asyncio
 import json
+import os
 import runpy
 import shutil
-import sys
-from collections.abc import Iterator
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,39 +13,28 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime import mocks
+from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.stack import run_in_stack
 
 from harness.checkout import ROOT
+from harness.declarations import Recorder
 from immutable_servers.contract.values import FleetSpec, Launch, Scope
 from immutable_servers.ledger.records import Record, ServiceLedger, State
+from immutable_servers.system.places import list_places
 
 ENGINE = ROOT / "tests" / "engine"
+VERDICT = "pulumi-python:dynamic/immutable-servers:Verdict"
 
 
-class Monitor(mocks.MockMonitor):
-    """Keeps each registration as the engine would get it, with its options."""
-
-    def __init__(self, recorder: "Recorder") -> None:
-        super().__init__(recorder)
-        self.requests: dict[str, Any] = {}
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: ANN401, N802 - the stub's own
-        """Remember the request by the last part of its type, and its name."""
-        self.requests[f"{request.type.rpartition(':')[2]} {request.name}"] = request
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
-
-
-class Recorder(mocks.Mocks):
-    """Answers as a first run would find it, and remembers what was registered."""
+class FirstRun(Recorder):
+    """Answers as a first run would find it."""
 
     def __init__(self, ledger: dict[str, Any] | None) -> None:
+        super().__init__()
         self.ledger = ledger
-        self.seen: dict[str, mocks.MockResourceArgs] = {}
-        self.monitor = Monitor(self)
 
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+    def answer(self, kind: str, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         """Hand back the inputs and what the provider would have found."""
-        kind = args.typ.rpartition(":")[2]
-        self.seen[f"{kind} {args.name}"] = args
         if kind == "StackReference":
             outputs = {"ledger": self.ledger} if self.ledger else {}
             return args.name, {"name": args.name, "outputs": outputs}
@@ -69,14 +59,10 @@ class Recorder(mocks.Mocks):
         }
         return f"{args.name}-id", {**args.inputs, **found.get(kind, {})}
 
-    def call(self, args: mocks.MockCallArgs) -> Any:  # noqa: ANN401 - never returns
-        """No invoke is made."""
-        raise AssertionError(args.token)
-
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Yield a copy of the engine tests' sample with its settings in the environment."""
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the engine tests' sample with its settings in the environment."""
     root = tmp_path / "project"
     shutil.copytree(ENGINE / "sample", root)
     shutil.copy(ROOT / "__main__.py", root)
@@ -92,14 +78,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     }
     config = {f"immutable-servers:{key}": value for key, value in values.items()}
     monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
-    yield root
-    for name in ("instant_target", "instant_resources"):
-        sys.modules.pop(name, None)
+    return root
 
 
-def run_program(ledger: dict[str, Any] | None = None) -> tuple[Recorder, dict[str, Any]]:
-    """Run the real `__main__.py` and return what was registered and what was exported."""
-    recorder = Recorder(ledger)
+def start_mocks(recorder: Recorder) -> None:
+    """Have the recorder answer in the engine's place."""
     mocks.set_mocks(
         recorder,
         project="immutable-servers",
@@ -108,6 +91,12 @@ def run_program(ledger: dict[str, Any] | None = None) -> tuple[Recorder, dict[st
         monitor=recorder.monitor,
         organization="organization",
     )
+
+
+def run_program(ledger: dict[str, Any] | None = None) -> tuple[Recorder, dict[str, Any]]:
+    """Run the real `__main__.py` and return what was registered and what was exported."""
+    recorder = FirstRun(ledger)
+    start_mocks(recorder)
     exported: dict[str, Any] = {}
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
@@ -159,6 +148,48 @@ def test_every_resource_is_named_as_the_design_draws_it() -> None:
     }
 
 
+def test_a_verdict_comes_after_the_ledger() -> None:
+    """A failing verdict ends the run, and the engine drops what is exported after that.
+
+    The engine takes its time for the outputs: long enough for a verdict that does not wait.
+    """
+    recorder, order = FirstRun(None), list[str]()
+    monitor = recorder.monitor
+    register, register_outputs = monitor.RegisterResource, monitor.RegisterResourceOutputs
+
+    def note(request: Any) -> Any:  # noqa: ANN401 - the stub's own
+        order.append(request.type)
+        return register(request)
+
+    def note_late(request: Any) -> Any:  # noqa: ANN401 - the stub's own
+        if "pulumi:pulumi:Stack" in request.urn:
+            time.sleep(0.5)
+            order.append(f"outputs {sorted(request.outputs)}")
+        return register_outputs(request)  # type: ignore[no-untyped-call]
+
+    monitor.RegisterResource = note  # type: ignore[method-assign]
+    monitor.RegisterResourceOutputs = note_late  # type: ignore[method-assign]
+    start_mocks(recorder)
+    set_root_resource(None)  # type: ignore[arg-type] # the mocks' own has exported all it will
+
+    def program() -> None:
+        runpy.run_path("__main__.py", run_name="__main__")
+
+    asyncio.get_event_loop().run_until_complete(run_in_stack(program))
+    assert order.index("outputs ['ledger', 'services']") < order.index(VERDICT)
+
+
+def test_a_program_without_the_driver_closes_its_folders(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain `pulumi up` keeps other users out of what it writes too."""
+    for name in ("DATA_HOME", "CACHE_HOME"):
+        monkeypatch.setenv(f"XDG_{name}", str(project.parent / name))
+    run_program()
+    for folder in list_places(project):
+        assert folder.stat().st_mode & 0o7777 == 0o700
+
+
 def make_known(project: Path, state: State, order: int) -> Record:
     """Return the record of an earlier generation; one that is not retired gets its fleet."""
     launch = {"size": "large", "port": 80, "health": "/", "env": {}, "overrides": {}}
@@ -190,20 +221,12 @@ def test_the_ledger_keeps_fifty_records_and_every_one_that_exists(project: Path)
     assert kept == {fresh, f"{1:08x}", f"{3:08x}", *(f"{n:08x}" for n in range(24, 71))}
 
 
-def find_dependencies(recorder: Recorder, resource: str) -> set[str]:
-    """Return what a resource depends on, as type and name."""
-    urns = recorder.monitor.requests[resource].dependencies
-    return {
-        f"{kind.rpartition(':')[2]} {name}"
-        for kind, _, name in (urn.split("$")[-1].rpartition("::") for urn in urns)
-    }
-
-
 def test_the_order_of_the_graph() -> None:
     """Fleet, retirement, verification, seal, traffic, verdict: each waits for what it must."""
     recorder, _ = run_program()
     name = f"web-{find_generation(recorder)}"
     expected = {
+        f"Access {name}": {"InstantBalancer balancer"},
         f"InstantFleet {name}": {f"Access {name}", "InstantBalancer balancer"},
         f"Retirement {name}": {f"InstantFleet {name}"},
         f"Verification {name}": {f"InstantFleet {name}", f"Retirement {name}"},
@@ -213,15 +236,40 @@ def test_the_order_of_the_graph() -> None:
         "Leftovers leftovers": {"Verdict verdict"},
     }
     for resource, wanted in expected.items():
-        assert find_dependencies(recorder, resource) >= wanted, resource
+        assert recorder.find_dependencies(resource) >= wanted, resource
+
+
+def test_access_is_declared_after_what_its_state_depends_on(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a generation that exists, too, which itself depends on nothing that a run may leave out.
+
+    A run with `--target`, as `retire` is, writes what it leaves out as it was, where it is
+    declared: before the balancer on which it depends it would break the state.
+    """
+    known = make_known(project, State.LIVE, 1)
+    (project.parent / "world" / "traffic").mkdir()
+    (project.parent / "world" / "traffic" / "web.json").write_text(f'{{"{1:08x}": 100}}')
+    make = Recorder.new_resource
+
+    def make_slowly(self: Recorder, args: mocks.MockResourceArgs) -> Any:  # noqa: ANN401 - outputs
+        if args.typ.endswith("InstantBalancer"):
+            time.sleep(0.5)  # all that waits for nothing is declared meanwhile
+        return make(self, args)
+
+    monkeypatch.setattr(Recorder, "new_resource", make_slowly)
+    recorder, _ = run_program({"web": ServiceLedger({known.generation: known}).to_plain()})
+    access, order = f"Access web-{known.generation}", [*recorder.seen]
+    assert order.index("InstantBalancer balancer") < order.index(access)
+    assert "InstantBalancer balancer" not in recorder.find_dependencies(access)
 
 
 def test_nothing_depends_on_an_image_in_the_state() -> None:
     """Images outlive what is launched from them, and may be replaced while it runs."""
     recorder, _ = run_program()
     for resource in recorder.seen:
-        if resource.startswith(("Instant", "Verification", "Seal", "Traffic")):
-            dependencies = find_dependencies(recorder, resource)
+        if resource.startswith(("Access", "Instant", "Verification", "Seal", "Traffic")):
+            dependencies = recorder.find_dependencies(resource)
             assert not [one for one in dependencies if one.startswith("Image ")], resource
 
 
@@ -252,7 +300,7 @@ def test_traffic_takes_the_generation_through_the_gate() -> None:
 def test_the_fleet_is_launched_from_the_bakes_output() -> None:
     """The artifact comes from the image, and the record that goes with the fleet names it."""
     recorder, _ = run_program()
-    inputs = recorder.seen[f"InstantFleet web-{find_generation(recorder)}"].inputs
+    inputs = recorder.seen[f"InstantFleet web-{find_generation(recorder)}"]
     assert inputs["artifact"] == "app/1"
     assert inputs["record"]["artifact"] == "app/1"
     assert inputs["record"]["window_ends"] == 99
@@ -262,5 +310,21 @@ def test_the_fleet_is_launched_from_the_bakes_output() -> None:
 def test_no_private_key_is_an_input_or_an_output() -> None:
     """The login key stays with the target."""
     recorder, _ = run_program()
-    text = json.dumps([args.inputs for args in recorder.seen.values()], default=str)
+    text = json.dumps([*recorder.seen.values()], default=str)
     assert "PRIVATE" not in text
+
+
+def test_the_time_to_settle_is_no_part_of_a_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default it is the target's; Traffic gets it with route and health, and no id changes."""
+    first, _ = run_program()
+    config = json.loads(os.environ["PULUMI_CONFIG"])
+    services = json.loads(config["immutable-servers:services"])
+    services["web"] |= {"settle": "20s", "generation_header": True}
+    config["immutable-servers:services"] = json.dumps(services)
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
+    second, _ = run_program()
+    assert find_generation(first) == find_generation(second)
+    route = {"service": "web", "port": 8080, "host": ""}
+    for recorder, settle in ((first, 0.02), (second, 20)):
+        asked = recorder.seen["Traffic web"]["front"]
+        assert asked == {"route": route, "health": "/healthz", "settle": settle}

@@ -15,12 +15,25 @@ tr -d '\\r' <&3
 """bash's own client: a server needs no other for its checks, and on an emulated CPU it is quick."""
 
 
-def fetch(host: Host, expected: dict[str, Any], path: str) -> str:
-    """Return what the server answers on its own port, as traffic would get it; fails unless 200."""
+def ask(host: Host, expected: dict[str, Any], path: str) -> tuple[str, str]:
+    """Return head and body of an answer on the server's own port, as traffic would get it."""
     script = FETCH.format(port=expected["port"], path=path)
     head, _, body = host.check_output(f"bash -c {shlex.quote(script)}").partition("\n\n")
+    return head, body
+
+
+def fetch(host: Host, expected: dict[str, Any], path: str) -> str:
+    """Return what the server answers; fails unless 200."""
+    head, body = ask(host, expected, path)
     assert head.split(" ")[1] == "200", head
-    return str(body)
+    return body
+
+
+def test_nginx_runs_and_starts_at_boot(host: Host) -> None:
+    """Traffic finds nginx, after a reboot too."""
+    nginx = host.service("nginx")
+    assert nginx.is_running
+    assert nginx.is_enabled
 
 
 def test_the_app_runs_as_its_own_user_and_starts_at_boot(host: Host) -> None:
@@ -59,6 +72,20 @@ def test_the_app_says_its_versions(host: Host, expected: dict[str, Any]) -> None
     assert said["images"] == {expected["image"]: expected["version"], **expected["parents"]}
     assert said["service"] == expected["service"]
     assert said["generation"] == expected["generation"]
+
+
+@pytest.mark.eventually
+def test_every_answer_names_the_generation(host: Host, expected: dict[str, Any]) -> None:
+    """By this header a run sees that traffic has moved, also in an answer that is an error.
+
+    A server whose launch data forbids it is silent: on gcp the balancer adds the header itself.
+    """
+    head, _ = ask(host, expected, "/nothing-here")
+    said = [line for line in head.splitlines() if line.startswith("X-Immutable-Generation: ")]
+    name = f"{expected['service']}-{expected['generation']}"
+    told = json.loads(host.check_output("cat /run/immutable/launch.json"))
+    named = told.get("generation_header", True)
+    assert said == ([f"X-Immutable-Generation: {name}"] if named else [])
 
 
 @pytest.mark.eventually

@@ -13,6 +13,9 @@ SSHD = {
     "kbdinteractiveauthentication": ("no",),
     "permitemptypasswords": ("no",),
     "authorizedkeysfile": ("/run/immutable/authorized_keys",),
+    "authorizedkeyscommand": ("none",),
+    "authorizedprincipalscommand": ("none",),
+    "trustedusercakeys": ("none",),
     "allowusers": ("root",),
     "allowtcpforwarding": ("no",),
     "allowagentforwarding": ("no",),
@@ -32,13 +35,6 @@ def listening(host: Host) -> set[str]:
         if not address.startswith(("127.", "[::1]")):
             found.add(f"{protocol} {port}")
     return found
-
-
-def test_nginx_runs_and_starts_at_boot(host: Host) -> None:
-    """Traffic finds nginx, after a reboot too."""
-    nginx = host.service("nginx")
-    assert nginx.is_running
-    assert nginx.is_enabled
 
 
 def test_only_the_declared_ports_listen(listening: set[str], expected: dict[str, Any]) -> None:
@@ -65,6 +61,14 @@ def test_the_window_ends_by_itself(host: Host) -> None:
     assert host.service("immutable-seal-now.timer").is_running
 
 
+def test_the_server_remembers_people(host: Host) -> None:
+    """No key but the verifier's gets in without a note, and nobody was in so far."""
+    _, *others = host.check_output("cat /run/immutable/authorized_keys").splitlines()
+    noted = 'restrict,pty,command="/usr/local/sbin/immutable-seal inspect" '
+    assert [line for line in others if not line.startswith(noted)] == []
+    assert not host.file("/var/lib/immutable/used").exists
+
+
 def test_no_account_has_a_password(host: Host) -> None:
     """Nobody can log in with a password, not even at the console."""
     shadow = host.check_output("cat /etc/shadow").splitlines()
@@ -78,9 +82,39 @@ def test_no_key_is_baked_in(host: Host) -> None:
     assert host.run(f"ls -d {places} 2>/dev/null").stdout == ""
 
 
+def test_no_cloud_lets_anybody_in(host: Host) -> None:
+    """What Google's images bring along to make users, take keys or run scripts cannot start.
+
+    An image of another cloud has none of it.
+    """
+    listed = "systemctl list-unit-files --plain --no-legend --full 'google-*' 'gce-workload-*'"
+    states = dict(line.split()[:2] for line in host.run(listed).stdout.splitlines())
+    states.pop("google-disk-expand.service", None)  # it lets nobody in
+    assert {name: state for name, state in states.items() if state != "masked"} == {}
+    places = "/etc/nsswitch.conf /etc/pam.d /etc/sudoers.d"
+    assert host.run(f"grep -rlE 'oslogin|google' {places} 2>/dev/null").stdout == ""
+    users = host.run("getent group google-sudoers").stdout.strip()
+    assert users.rpartition(":")[2] == ""
+
+
 def test_the_machine_id_is_its_own(host: Host) -> None:
     """The machine id was made at first boot."""
     assert len(host.check_output("cat /etc/machine-id")) == len("0" * 32)
+
+
+def test_the_server_has_its_own_name(host: Host, expected: dict[str, Any]) -> None:
+    """It calls itself what the launch calls it, and programs that look that name up find it."""
+    name, address = host.check_output("hostname && getent hosts $(hostname)").splitlines()
+    assert name == expected["server"]
+    assert address.split() == ["127.0.1.1", name]
+
+
+def test_nothing_says_where_the_image_was_baked(host: Host, expected: dict[str, Any]) -> None:
+    """No name, lease or cloud-init's folder is that of the machine that baked it."""
+    assert host.check_output("cat /etc/hostname") == expected["server"]
+    assert host.check_output("grep -c '^127.0.1.1' /etc/hosts") == "1"
+    places = "/var/lib/cloud/instance* /var/lib/cloud/data /var/lib/dhcp/*.leases"
+    assert host.run(f"ls -d {places} 2>/dev/null").stdout == ""
 
 
 def test_nothing_is_upgraded_in_place(host: Host) -> None:

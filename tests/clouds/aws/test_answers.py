@@ -1,17 +1,19 @@
 """What the target reads from Amazon: health, counts, and in words what went wrong."""
 
+import threading
 from collections.abc import Iterator, Mapping
 
 import pytest
 import tenacity
 
-from harness.aws.aws_world import WEB, World, make_target
-from harness.aws.client import Client
-from harness.aws.cloud import Cloud, start_cloud
+from harness.aws.aws_world import World, make_target
+from harness.aws.cloud import POLITE, Cloud, start_cloud
+from harness.client import Client
+from harness.cloud_world import WEB
 from immutable_servers.contract.values import Answers, Health, Route, Scope
-from immutable_servers.errors import SetupError, TrafficError
+from immutable_servers.errors import SetupError, StoppedError, TrafficError
+from immutable_servers.system import stopping
 from immutable_servers.targets.aws import AwsTarget
-from immutable_servers.targets.aws.api import forget_clients
 
 PORT = 8000
 
@@ -19,12 +21,9 @@ PORT = 8000
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Return a cloud with a balancer; each test has a generation of its own."""
-    with start_cloud(tmp_path_factory.mktemp("cloud")) as cloud, pytest.MonkeyPatch.context() as at:
-        for name, value in cloud.environment.items():
-            at.setenv(name, value)
-        forget_clients()
+    with start_cloud(tmp_path_factory.mktemp("cloud")) as cloud, cloud.lead_here():
+        cloud.set_manners(**POLITE)
         yield cloud
-        forget_clients()
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +117,20 @@ def test_a_throttled_call(shared: Cloud, world: World) -> None:
     with pytest.raises(Exception, match="still slows down autoscaling:DescribeAutoScalingGroups"):
         make_target(attempts=2).fleets.find(Scope("other", "dev", "web"))
     shared.set_fault(call, "", times=0)
+
+
+def test_a_throttled_call_hears_of_a_stop(shared: Cloud, world: World) -> None:
+    """What botocore would try again for minutes is left alone: its pauses hear of nothing."""
+    del world
+    shared.set_fault("autoscaling.DescribeAutoScalingGroups", "Throttling", times=50)
+    stopper = threading.Timer(0.5, stopping.stop)
+    stopper.start()
+    try:
+        with pytest.raises(StoppedError, match="escribe_auto_scaling_groups of autoscaling was"):
+            make_target(attempts=50).fleets.find(Scope("other", "dev", "web"))
+    finally:
+        stopping.STOP.clear()
+        shared.set_fault("autoscaling.DescribeAutoScalingGroups", "", times=0)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,11 @@ class InstantOwnership(Ownership):
 
     def find_owner(self, scope: Scope) -> Owner | None:
         file = self._owner_file(scope)
-        return Owner(**json.loads(file.read_text())) if file.exists() else None
+        return Owner.from_plain(json.loads(file.read_text())) if file.exists() else None
+
+    def list_owners(self) -> list[Owner]:
+        files = sorted(self.world.folder.glob("owners/*.json"))
+        return [Owner.from_plain(json.loads(file.read_text())) for file in files]
 
     def _write_owner(self, owner: Owner) -> None:
         self.world.write(self._owner_file(Scope(owner.project, owner.stack)), asdict(owner))
@@ -33,9 +37,10 @@ class InstantOwnership(Ownership):
     def _tidy(self, scope: Scope, declared: Collection[str]) -> None:
         """Remove keys without a fleet that nobody declares."""
         fleets = {folder.name for folder, _ in self.world.list_fleets()}
-        for key in self.world.folder.glob(f"keys/{scope.name}-*"):
+        patterns = (f"keys/{scope.name}-*", f"people/{scope.name}-*")
+        for key in [key for pattern in patterns for key in self.world.folder.glob(pattern)]:
             if key.name.removeprefix(f"{scope.name}-") not in {*fleets, *declared}:
-                key.unlink()
+                self.world.delete_key(key.name)
 
     def _find_scopes(self) -> list[Scope]:
         return [spec.scope for _, spec in self.world.list_fleets()]

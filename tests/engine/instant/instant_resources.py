@@ -1,7 +1,7 @@
 """The instant target's resources and graph: thin shells, as a real target's are."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -27,11 +27,12 @@ class FleetProvider(PlacedProvider):
     needs = ("artifact", "balancer", "public_key", "window_ends")
 
     def _find_drift(
-        self, site: Site, _olds: Mapping[str, Any], _news: Mapping[str, Any]
+        self, site: Site, _olds: Mapping[str, Any], news: Mapping[str, Any]
     ) -> Sequence[str]:
         generation, fleets = site.scope.generation, site.target.fleets
         drift = [one for one in fleets.find_drift(site.scope) if one.generation == generation]
-        return () if generation in fleets.find(site.scope) and not drift else ("servers",)
+        fleet = fleets.find(site.scope).get(generation)
+        return () if fleet and fleet.servers == news["servers"] and not drift else ("servers",)
 
     def _create(self, site: Site, props: dict[str, Any]) -> dict[str, Any]:
         handle = secrets.token_hex(4)
@@ -47,7 +48,7 @@ class FleetProvider(PlacedProvider):
     def _delete(self, site: Site, props: dict[str, Any]) -> None:
         """Delete completely, unless another resource has adopted it since."""
         if find_world(site).find_handle(site.scope) in ("", props["handle"]):
-            find_world(site).delete(site.scope)
+            site.target.fleets.delete(site.scope)
 
 
 def find_world(site: Site) -> World:
@@ -70,8 +71,9 @@ class InstantGraph(Graph):
         self.place = place
 
     def declare_balancer(
-        self, routes: Sequence[Route], opts: pulumi.ResourceOptions
+        self, routes: Sequence[Route], sizes: Collection[str], opts: pulumi.ResourceOptions
     ) -> pulumi.CustomResource:
+        del sizes
         inputs = {"routes": [route.to_plain() for route in routes]}
         return InstantBalancerFile(BalancerProvider(), "balancer", self.place, inputs, opts=opts)
 

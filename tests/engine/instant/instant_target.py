@@ -4,8 +4,11 @@ It is found by its entry point, as any other package's target would be, and impo
 sibling. Everything it does is written to `journal.jsonl`; what `faults.json` names goes wrong.
 """
 
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,17 @@ from instant_resources import InstantGraph
 from instant_world import World
 from pydantic import BaseModel
 
+from harness.clock import use_moved_clock
+from immutable_servers.contract import digests
 from immutable_servers.contract.access import Access
 from immutable_servers.contract.balancer import Balancer
 from immutable_servers.contract.fleets import Fleets
+from immutable_servers.contract.front import Ask, Front
 from immutable_servers.contract.graph import Graph
 from immutable_servers.contract.images import Images, Packer
+from immutable_servers.contract.location import MACHINE, Location
 from immutable_servers.contract.ownership import Owner
+from immutable_servers.contract.readiness import Check, Demand, Finding, Readiness
 from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import (
     Answers,
@@ -38,7 +46,12 @@ from immutable_servers.contract.values import (
     Server,
 )
 from immutable_servers.errors import LaunchError, SettingsError
+from immutable_servers.system.machine import find_machine
 from immutable_servers.targets.place import Place
+
+use_moved_clock()
+digests.DIGITS = int(os.environ.get("INSTANT_DIGITS") or digests.DIGITS)
+"""Short versions meet at once; of twelve digits somebody has to look for a pair for a minute."""
 
 
 class InstantSettings(BaseModel):
@@ -46,6 +59,19 @@ class InstantSettings(BaseModel):
 
     folder: str
     code: str = "1"
+
+
+class InstantReadiness(Readiness):
+    """Has room for as many servers as anybody wants, of sizes that it knows."""
+
+    def list_checks(self, demand: Demand) -> Mapping[str, Check]:
+        """Count the servers."""
+
+        def count() -> Iterator[Finding]:
+            most = sum(one.most for one in demand.services.values())
+            yield Finding("servers", "ok", f"{most} wanted at most")
+
+        return {"servers": count}
 
 
 class InstantTarget(Target):
@@ -65,6 +91,14 @@ class InstantTarget(Target):
         self.fleets = InstantFleets(self.world, self.balancer)
         self.access = InstantAccess(self.world)
         self.ownership = InstantOwnership(self.world, self.fleets)
+        self.readiness = InstantReadiness()
+
+    def find_location(self, *, ask: bool = True) -> Location:
+        """Name the folder as the settings do, so that a copy of project and world is the same."""
+        del ask
+        machine = find_machine()
+        words = {MACHINE: machine.id, "folder": self.settings["folder"]}
+        return Location(self.name, words, machine.host)
 
     def resolve_size(self, size: str) -> dict[str, Any]:
         if size not in ("small", "medium", "large"):
@@ -94,13 +128,13 @@ class InstantImages(Images):
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def find(self, image: str, version: str) -> Artifact | None:
+    def _find(self, image: str, version: str) -> Artifact | None:
         self.world.note("catalog", image=image)
         file = self.world.artifact_file(f"{image}/{version}")
         return self.world.read_artifact(file) if file.exists() else None
 
     def list(self) -> Sequence[Artifact]:
-        files = sorted(self.world.folder.glob("images/*.json"))
+        files = sorted(self.world.folder.glob("images/*.json"), key=lambda one: one.stat().st_ctime)
         return [self.world.read_artifact(file) for file in files]
 
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
@@ -108,14 +142,16 @@ class InstantImages(Images):
         plain = {**artifact.to_plain(), "facts": {**artifact.facts, "marks": marks}}
         self.world.write(self.world.artifact_file(artifact.id), plain)
 
-    def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    def find_upstream(
+        self, image_settings: Mapping[str, Any], known: Mapping[str, Any], say: Say
+    ) -> dict[str, Any]:
         say("looks at a file")
         return {"release": self.world.path("upstream").read_text(), **image_settings["upstream"]}
 
     def _bake(self, request: BakeRequest, packer: Packer) -> None:
         self.world.bake(request)
 
-    def _find_users(self, artifact: Artifact) -> Sequence[str]:
+    def find_servers(self, artifact: Artifact) -> Sequence[str]:
         fleets = self.world.list_fleets()
         return [f"{path.name} runs it" for path, spec in fleets if spec.artifact == artifact.id]
 
@@ -124,7 +160,11 @@ class InstantImages(Images):
 
 
 class InstantBalancer(Balancer):
-    """Pointers are files."""
+    """Pointers are files, and so is what a node that follows late still does."""
+
+    settle = 0.02
+    settle_poll = 0.01
+    settle_within = 2.0
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -140,6 +180,13 @@ class InstantBalancer(Balancer):
 
     def find_address(self, route: Route, scope: Scope) -> str:
         return f"instant://{scope.service}:{route.port}"
+
+    def prepare_question(
+        self, front: Front, scope: Scope, headers: Mapping[str, str] | None = None
+    ) -> Ask:
+        """Ask two nodes, one of which may follow late."""
+        del front, headers
+        return partial(self.world.ask_nodes, scope.service)
 
     def _point(self, scope: Scope, weights: Mapping[str, int]) -> None:
         self.world.point(scope.service, dict(weights))
@@ -170,7 +217,9 @@ class InstantFleets(Fleets):
     def find_servers(self, scope: Scope) -> Sequence[Server]:
         return [Server(name, str(file)) for name, file in self.world.find_servers(scope).items()]
 
-    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
+    def _ask_health(
+        self, scope: Scope, fleet: Fleet | None, members: Mapping[str, Member]
+    ) -> Sequence[Health]:
         """Read a fault: `sick` servers do not answer."""
         sick = (self.world.folder / f"sick-{scope.generation}").exists()
         detail = "500" if sick else "200"
@@ -204,19 +253,41 @@ class InstantAccess(Access):
         self.world.meet("after key")
         return f"ssh-ed25519 AAAA {scope.name}"
 
+    def make_inspection_key(self, scope: Scope) -> str:
+        self.world.path("people", scope.name, "key").write_text("PRIVATE")
+        return f"ssh-ed25519 BBBB {scope.name}"
+
+    def has_keys(self, scope: Scope) -> bool:
+        verifiers, peoples = self.world.path("keys", scope.name), self.world.people(scope.name)
+        return verifiers.exists() or peoples.exists()
+
     def delete_key(self, scope: Scope) -> None:
-        self.world.path("keys", scope.name).unlink(missing_ok=True)
+        self.world.delete_key(scope.name)
 
     def open_logins(self, scope: Scope) -> Sequence[Login]:
         self.world.meet("before login")
-        if not self.world.path("keys", scope.name).exists():
+        specs = [spec for _, spec in self.world.list_fleets() if spec.scope == scope]
+        is_open = any(spec.window_ends > time.time() for spec in specs)
+        if not (is_open and self.world.path("keys", scope.name).exists()):
             raise LaunchError(f"The servers of {scope.generation} are sealed")
         return [Login(name, "local://") for name in self.world.find_servers(scope)]
 
     def describe_logins(self, scope: Scope) -> Sequence[Login]:
-        key = self.world.path("keys", scope.name)
+        key = self.world.people(scope.name) / "key"
         servers = self.world.find_servers(scope) if key.exists() else ()
         return [Login(name, f"ssh://{name}", str(key)) for name in servers]
+
+    def find_inspection(self, scope: Scope) -> str:
+        used = self.world.people(scope.name) / "used"
+        return f"somebody used its login at {used.read_text()}" if used.exists() else ""
+
+    def find_used(self, scope: Scope) -> Sequence[str]:
+        names, logins = self.world.find_servers(scope), self.world.folder / "logins"
+        return [
+            f"somebody logged in to {name} at {(logins / name).read_text()}"
+            for name in names
+            if (logins / name).exists()
+        ]
 
     @contextmanager
     def start_probe(self, spec: FleetSpec, say: Say) -> Iterator[Login]:
@@ -235,6 +306,11 @@ class InstantAccess(Access):
     def close_window(self, scope: Scope, say: Say) -> None:
         del say
         self.world.meet("before seal")
-        self.world.note("seal", service=scope.service, generation=scope.generation)
+        used = self.find_used(scope)
+        if used:
+            self.world.path("people", scope.name, "used").write_text(used[0].rpartition(" ")[2])
+        if not used and not self.find_inspection(scope):
+            self.world.note("seal", service=scope.service, generation=scope.generation)
+        self.refuse_used(scope, used)
         self.delete_key(scope)
         self.world.meet("after seal")

@@ -1,12 +1,14 @@
 """The files that stand for images, fleets and pointers; a journal says what was done to them."""
 
 import json
-import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from harness.engine.faults import Faults
+from harness.engine.folders import remove_folder
+from immutable_servers.contract.front import Reply
 from immutable_servers.contract.values import (
     ALL,
     Answers,
@@ -92,27 +94,80 @@ class World:
         Packer runs in the tests of images and in those of the local target.
         """
         self.meet("before bake")
-        sources = sorted(file for file in request.sources.rglob("*") if file.is_file())
         lengths = {name: len(value) for name, value in request.secrets.items()}
         self.note("bake", image=request.image, version=request.version, secrets=lengths)
-        answer = "".join(file.read_text() for file in sources)
+        answer = self.read_sources(request.inputs)
         artifact = Artifact(
             image=request.image,
             version=request.version,
             id=f"{request.image}/{request.version}",
             parents=dict(request.lineage["parents"]),
-            facts={"manifest": dict(request.manifest), "answer": answer},
+            facts={
+                "manifest": dict(request.manifest),
+                "answer": answer,
+                "baked_at": request.lineage["baked_at"],
+            },
+            digest=request.lineage["digest"],
         )
         self.write(self.artifact_file(artifact.id), artifact.to_plain())
         self.meet("after bake")
 
+    def read_sources(self, archive: Path) -> str:
+        """Return the text of all files of an archive's `sources/`."""
+        with tarfile.open(archive) as packed:
+            members = [one for one in packed if one.isfile() and one.name.startswith("sources/")]
+            files = [packed.extractfile(member) for member in members]
+            return "".join(file.read().decode() for file in files if file)
+
     def point(self, service: str, weights: dict[str, int]) -> None:
         """Write a service's pointer, whole at every moment."""
         self.meet("before traffic")
+        behind = self.read_behind(service)
+        self.write(self.behind(service), weights if self._follows(service) else behind)
         self.write(self.pointer(service), weights)
+        self.path("moved", service).touch()
         (self.folder / "begun").unlink(missing_ok=True)
         self.note("traffic", service=service, weights=weights)
         self.meet("after traffic")
+
+    def ask_nodes(self, service: str) -> list[Reply]:
+        """Answer as two nodes, one of which follows the pointer when a test lets it.
+
+        `late.json` says for a service after how many questions it does; less than 0 is never.
+        """
+        moved = self.path("moved", service)
+        if moved.exists():
+            moved.unlink()
+            self.meet("in settling")
+        self.note("ask", service=service)
+        now, behind = self.read_weights(service), self.read_behind(service)
+        if behind != now and self._follows(service):
+            behind = now
+            self.write(self.behind(service), now)
+        return [self._answer("first", service, now), self._answer("second", service, behind)]
+
+    def read_behind(self, service: str) -> dict[str, int]:
+        """Return where the node that may be late sends a service's requests."""
+        file = self.behind(service)
+        return json.loads(file.read_text()) if file.exists() else self.read_weights(service)
+
+    def behind(self, service: str) -> Path:
+        """Return the file that says what the node that may be late does."""
+        return self.path("behind", f"{service}.json")
+
+    def _follows(self, service: str) -> bool:
+        file = self.folder / "late.json"
+        late = json.loads(file.read_text()) if file.exists() else {}
+        left = late.get(service, 0)
+        if left > 0:
+            self.write(file, {**late, service: left - 1})
+        return bool(left == 0)
+
+    def _answer(self, node: str, service: str, weights: dict[str, int]) -> Reply:
+        generation = max(weights, key=lambda one: weights[one], default="")
+        if not any((self.folder / "fleets" / f"{service}-{generation}").glob("server-*")):
+            return Reply(node, 503)
+        return Reply(node, 200, (f"{service}-{generation}",))
 
     def count_answers(self, scope: Scope) -> dict[str, Answers]:
         """Read a file that a test writes: what a share is answered, and all of it `after`.
@@ -150,11 +205,10 @@ class World:
             (folder / "handle").write_text(handle)
         self.write(folder / "spec.json", spec.to_plain())
         where = {"service": spec.scope.service, "generation": spec.scope.generation}
-        answer = self.read_answer(spec.artifact)
         for number in range(spec.servers):
             server = folder / f"server-{number}"
             if not server.exists():
-                server.write_text(answer)
+                server.write_text(self.read_answer(spec.artifact))
                 self.note("boot", server=number, **where)
             self.meet("half launch")
         for server in folder.glob("server-*"):
@@ -162,6 +216,15 @@ class World:
                 server.unlink()
         self.note("launch", servers=spec.servers, **where)
         self.meet("after launch")
+
+    def people(self, name: str) -> Path:
+        """Return the folder of people's key of a generation, and of what is known of its use."""
+        return self.folder / "people" / name
+
+    def delete_key(self, name: str) -> None:
+        """Remove the verifier's key and people's."""
+        self.path("keys", name).unlink(missing_ok=True)
+        remove_folder(self.people(name))
 
     def find_handle(self, scope: Scope) -> str:
         """Return the handle of the resource that made or adopted a fleet last."""
@@ -185,11 +248,14 @@ class World:
         if not folder.exists():
             return
         (folder / "leaving").touch()
-        serving = bool(self.read_weights(scope.service).get(scope.generation))
+        # Who points a service nowhere takes it from its users, whatever a late node still does.
+        pointer = self.read_weights(scope.service)
+        nodes = (pointer, self.read_behind(scope.service)) if pointer else ()
+        serving = any(weights.get(scope.generation) for weights in nodes)
         where = {"service": scope.service, "generation": scope.generation}
         self.note("delete", serving=serving, **where)
         for server in folder.glob("server-*"):
             server.unlink()
             self.meet("half delete")
-        shutil.rmtree(folder)
+        remove_folder(folder)
         self.meet("after delete")

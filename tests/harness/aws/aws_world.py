@@ -15,6 +15,7 @@ from moto.ec2.models.launch_templates import LaunchTemplateVersion
 from moto.ec2.responses.launch_templates import LaunchTemplates
 
 from clouds.aws.emulation.patched_templates import patch_templates
+from harness.cloud_world import RECORD, STACK, WEB, CloudWorld
 from immutable_servers.contract.values import Launch, Scope
 from immutable_servers.targets.aws import AwsTarget
 from immutable_servers.targets.aws.groups import encode
@@ -29,10 +30,7 @@ from immutable_servers.targets.aws.template import render_user_data
 
 REGION = "eu-central-1"
 SETTINGS: Mapping[str, Any] = {"region": REGION, "verify_from": ["127.0.0.1/32"], "attempts": 1}
-STACK = Scope("project", "dev")
-WEB = Scope("project", "dev", "web")
 LAUNCH = Launch("small", 80, "/healthz", {"GREETING": "hello"})
-RECORD = {"generation": "3f2a9c41", "order": 1, "env": {"GREETING": "hello"}}
 
 ARCHITECTURES = ("x86_64", "arm64")
 
@@ -72,7 +70,7 @@ def _make_client(service: str, region: str, _endpoint: str) -> Any:  # noqa: ANN
 
 
 @dataclass
-class World:
+class World(CloudWorld):
     """A stack's load balancer with a listener for `web`, and generations behind it."""
 
     region: str = REGION
@@ -86,11 +84,48 @@ class World:
     def __post_init__(self) -> None:
         self.vpc = self.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
         found = self.client("ec2").describe_subnets()["Subnets"]
-        self.subnets = sorted(one["SubnetId"] for one in found)
+        self.subnets = [
+            one["SubnetId"] for one in sorted(found, key=lambda one: one["AvailabilityZone"])
+        ]
+        self.open_network(self.vpc)
+
+    def make_target(self, **settings: Any) -> AwsTarget:  # noqa: ANN401 - plain values
+        """Return a target on the account."""
+        return make_target(**settings)
+
+    def find_left(self, scope: Scope) -> list[str]:
+        """Return the names of what there is of a generation."""
+        elb, ec2 = self.client("elbv2"), self.client("ec2")
+        rules = elb.describe_rules(ListenerArn=self.listener)["Rules"]
+        found = [
+            *(one["TargetGroupName"] for one in elb.describe_target_groups()["TargetGroups"]),
+            *(str(one["Conditions"]) for one in rules),
+            *(t["LaunchTemplateName"] for t in ec2.describe_launch_templates()["LaunchTemplates"]),
+            *(one["GroupName"] for one in ec2.describe_security_groups()["SecurityGroups"]),
+        ]
+        return [name for name in found if scope.generation in name]
+
+    def wait_until_healthy(self, scope: Scope) -> None:
+        """Do nothing: moto's servers are healthy at once."""
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's
         """Return a client of the same account."""
         return find_client(service, self.region)
+
+    def open_network(self, vpc: str) -> None:
+        """Give a VPC what a default one has, where it lacks it: an internet gateway's route."""
+        ec2 = self.client("ec2")
+        tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+        (table, *_) = tables["RouteTables"]
+        if any(route.get("GatewayId", "").startswith("igw-") for route in table["Routes"]):
+            return
+        gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+        ec2.create_route(
+            RouteTableId=table["RouteTableId"],
+            DestinationCidrBlock="0.0.0.0/0",
+            GatewayId=gateway,
+        )
 
     def make_balancer(self) -> None:
         """Make what `declare_balancer` declares."""
@@ -129,7 +164,10 @@ class World:
         elb.create_rule(
             ListenerArn=self.listener,
             Priority=self.rules,
-            Conditions=[{"Field": "http-header", "HttpHeaderConfig": header}],
+            Conditions=[
+                {"Field": "http-header", "HttpHeaderConfig": header},
+                {"Field": "source-ip", "SourceIpConfig": {"Values": ["192.0.2.0/24"]}},
+            ],
             Actions=[{"Type": "forward", "TargetGroupArn": group}],
         )
         return group

@@ -1,43 +1,41 @@
 """The emulated cloud as tests have it: started beside them, asked through the SDK, its journal."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 
-from harness.checkout import ROOT
+from clouds.aws.emulation.cloud_names import resolve_names
+from clouds.shared.cloud_clock import NAME, VARIABLE
+from harness.emulated_cloud import EmulatedCloud, Plugin, list_done
+from immutable_servers.targets.aws.clients import forget_clients
 
 REGION = "eu-central-1"
+POLITE = {"follow": 0.0, "stale": 0.0, "throttled": 0.0, "page": 0, "late": 0.0, "no_room": {}}
+"""Manners of a cloud that is quick, even and short of nothing, for tests of something else."""
 ACCOUNT = "123456789012"
 """The account of every call that assumed no role."""
 
 
 @dataclass
-class Cloud:
+class Cloud(EmulatedCloud):
     """One emulated cloud.
 
     Attributes:
-        folder: Its journal and its faults.
-        endpoint: Where its API answers.
-        network: The first two numbers of its addresses.
-        read: How much of the journal was read.
         key: Id of the access key, which says which account asks.
     """
 
-    folder: Path
-    endpoint: str
-    network: str
-    read: int = 0
     key: str = "AKIAEMULATED00000000"
     token: str = ""
     clients: dict[str, Any] = field(default_factory=dict)
+
+    plugin: ClassVar[Plugin] = Plugin("aws", 7, "aws/emulation/in_process")
+    forget_clients = staticmethod(forget_clients)
+    server: ClassVar[str] = "clouds.aws.emulation.cloud_server"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,6 +50,7 @@ class Cloud:
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            VARIABLE: str(self.folder / NAME),
         }
 
     def client(self, service: str, region: str = REGION) -> Any:  # noqa: ANN401 - the SDK's client
@@ -68,46 +67,29 @@ class Cloud:
         found = self.client("ec2").describe_instances(Filters=wanted)["Reservations"]
         return [instance for reservation in found for instance in reservation["Instances"]]
 
-    def read_new(self) -> list[dict[str, Any]]:
-        """Return what was noted since the last look."""
-        new = self.read_all()[self.read :]
-        self.read += len(new)
-        return new
-
-    def read_all(self) -> list[dict[str, Any]]:
-        """Return all that was noted."""
-        journal = self.folder / "journal.jsonl"
-        lines = journal.read_text().splitlines() if journal.exists() else []
-        return [json.loads(line) for line in lines]
-
     def set_fault(self, call: str, code: str, **more: Any) -> None:  # noqa: ANN401 - see cloud_api
         """Have the next calls of a kind go wrong, such as `elbv2.ModifyListener`."""
-        file = self.folder / "faults.json"
-        faults = json.loads(file.read_text()) if file.exists() else {}
-        file.write_text(json.dumps({**faults, call: {"code": code, **more}}))
+        self.add_fault(call, {"code": code, **more})
+
+    def slow_down(self, call: str) -> None:
+        """Have the calls of a kind be refused for their number, from now on."""
+        self.set_fault(call, "Throttling", times=10**6)
+
+    def lose_answers(self, call: str) -> None:
+        """Have the next call of a kind be carried out and not answered."""
+        self.set_fault(call, "Lost", lost=True)
+
+    def end_credentials(self) -> None:
+        """Have every call be refused from now on, since credentials have ended."""
+        self.set_fault("*", "ExpiredToken", times=10**6)
 
 
 @contextmanager
 def start_cloud(folder: Path) -> Iterator[Cloud]:
     """Start an emulated cloud; it ends with the block, and with the process that runs it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-u", "-m", "clouds.aws.emulation.cloud_server", str(folder)]
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            words,
-            cwd=ROOT / "tests",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        assert line, (folder / "server.log").read_text()
-        yield Cloud(folder, **json.loads(line))
-    finally:
-        server.communicate(timeout=20)
+    resolve_names()
+    with Cloud.start(folder) as cloud:
+        yield cloud
 
 
 def become(account: str, cloud: Cloud) -> Cloud:
@@ -119,8 +101,8 @@ def become(account: str, cloud: Cloud) -> Cloud:
 
 
 def find_calls(events: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Return the parameters of the calls of a kind that were answered."""
-    return [e["parameters"] for e in events if e["event"] == "api" and e["call"] == name]
+    """Return the parameters of the calls of a kind that were answered, and not refused."""
+    return [call["parameters"] for call in list_done(events) if call["call"] == name]
 
 
-__all__ = ["ACCOUNT", "REGION", "Cloud", "become", "find_calls", "start_cloud"]
+__all__ = ["ACCOUNT", "POLITE", "REGION", "Cloud", "become", "find_calls", "start_cloud"]

@@ -4,10 +4,10 @@ After each case the same source, the reverted one and a third one are run, and a
 the three questions are asked; `test_matrix.py` plays them.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness.engine.folders import remove_folder
 from harness.engine.project import Project
 from immutable_servers.ledger.records import UNKNOWN
 
@@ -66,14 +66,18 @@ def lose_server(project: Project) -> None:
 
 def lose_fleet(project: Project) -> None:
     """Delete the fleet that serves, by hand."""
-    shutil.rmtree(project.live_fleet(), ignore_errors=True)
+    remove_folder(project.live_fleet())
+    project.note("lost", service="web", generation=project.live())
 
 
 def lose_idle_fleets(project: Project) -> None:
-    """Delete every fleet but the one that serves, by hand: the seals of their ids seal nothing."""
-    for folder in set((project.world / "fleets").iterdir()) - {project.live_fleet()}:
-        shutil.rmtree(folder)
-        project.note("lost", generation=folder.name.rpartition("-")[2])
+    """Delete every fleet that does not serve, by hand: the seals of their ids seal nothing."""
+    pointers = (project.world / "traffic").glob("*.json")
+    serving = {project.live_fleet(pointer.stem) for pointer in pointers}
+    for folder in sorted(set((project.world / "fleets").iterdir()) - serving):
+        remove_folder(folder)
+        service, _, generation = folder.name.rpartition("-")
+        project.note("lost", service=service, generation=generation)
 
 
 def lose_artifacts(project: Project) -> None:
@@ -142,7 +146,9 @@ BEGUN = {"before bake": (1, 2), "after key": (None, 2), "half launch": (0, 1)}
 """What a run leaves to bake and to boot, by the moment at which it goes wrong; after these, two.
 
 A key is made beside the bake, which may or may not have begun."""
-DONE = ("after launch", "before login", "after seal", "before traffic", "after traffic")
+MOVED = ("after traffic", "in settling")
+"""Moments at which the balancer points to the new generation."""
+DONE = ("after launch", "before login", "after seal", "before traffic", *MOVED)
 """Moments at which all servers have booted."""
 
 
@@ -151,7 +157,7 @@ def make_update(moment: str, what: str, **more: object) -> Case:
     says = f"It went wrong {moment}" if what == "refuse" else ""
     bakes, boots = BEGUN.get(moment, (0, 0 if moment in DONE else 2))
     fields = {
-        "moved": moment == "after traffic",
+        "moved": moment in MOVED,
         "says": says,
         "bakes": bakes,
         "boots": (boots, 0),
@@ -209,6 +215,11 @@ UPDATES = (
     make_update("after traffic", "kill engine"),
     make_update("after traffic", "kill provider"),
     make_update("after traffic", "interrupt engine"),
+    make_update("in settling", "refuse"),
+    make_update("in settling", "kill engine"),
+    make_update("in settling", "kill provider"),
+    make_update("in settling", "interrupt engine"),
+    make_update("in settling", "kill engine", keep=0),
 )
 DELETES = (
     make_delete("before drain", "refuse"),
@@ -261,7 +272,7 @@ BY_HAND = (
         moved=True,
         fails=(REVERTED, THIRD),
     ),
-    Case("the stack renamed", change=rename_stack, works=True),
+    Case("the stack renamed", change=rename_stack, says="was renamed", fails=ALL),
     Case("the service renamed", change=rename_service, says="it serves", fails=(SAME,)),
     Case(
         "a ledger edited by hand",

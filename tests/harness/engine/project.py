@@ -1,6 +1,7 @@
 """A sample project on the instant target, driven through the real engine as a user would."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,16 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from harness import clock
 from harness.checkout import ROOT, Checkout, Outcome
 from harness.engine.faults import Faults
 from harness.engine.watcher import find_sealed
-from harness.warm import Warm
+from immutable_servers.planning.requests import VARIABLE, Request
 
 __all__ = ["INSTANT", "ROOT", "SAMPLE", "Outcome", "Project"]
 
 SAMPLE = ROOT / "tests/engine/sample"
 INSTANT = ROOT / "tests/engine/instant"
 """Folders that its modules are imported from; the entry point is in the first."""
+
+
+MOST_STATES = 4
+"""How many earlier states are kept."""
 
 
 def make_images() -> dict[str, dict[str, Any]]:
@@ -30,11 +36,11 @@ class Project(Checkout):
     """The copy of the sample and its world of files."""
 
     sample: ClassVar[Path] = SAMPLE
-    warm: ClassVar[Warm | None] = None
-    """The warm interpreter that its processes are forks of, where the tests have started one."""
     code: str = "1"
     read: int = 0
     images: dict[str, dict[str, Any]] = field(default_factory=make_images)
+    earlier: list[Any] = field(default_factory=list)
+    """The states before the last runs, for somebody who imports one."""
 
     @classmethod
     def create(cls, folder: Path) -> "Project":
@@ -78,6 +84,11 @@ class Project(Checkout):
         return self.root.parent / "world"
 
     @property
+    def moved_clock(self) -> Path:
+        """The clock of what runs in it."""
+        return self.world / "clock"
+
+    @property
     def journal(self) -> Path:
         """What the target did, an event a line."""
         return self.world / "journal.jsonl"
@@ -86,9 +97,9 @@ class Project(Checkout):
     def environment(self) -> dict[str, str]:
         """Make the instant target known too."""
         found = super().environment
-        warm = self.warm.render(found["PATH"]) if self.warm else {}
         folders = f"{INSTANT}:{ROOT / 'tests'}:{found['PYTHONPATH']}"
-        return {**found, **warm, "PYTHONPATH": folders}
+        moved = {clock.VARIABLE: str(self.moved_clock)}
+        return {**found, **moved, "PYTHONPATH": folders}
 
     def render_settings(self) -> dict[str, Any]:
         """Return the settings from `services` and `code`."""
@@ -141,6 +152,22 @@ class Project(Checkout):
         """Have something go wrong at a moment of the next runs: `MOMENT: WHAT`."""
         Faults(self.world).set(name, times)
 
+    def log_in(self, generation: str, service: str = "web", *, as_printed: bool = True) -> None:
+        """Have been on the first server of a generation, over the login that a failure prints.
+
+        Args:
+            generation: Its id.
+            service: Its service.
+            as_printed: By the printed command, which notes it on this machine too; not by its key.
+        """
+        name = f"{service}-{generation}"
+        people = self.world / "people" / f"{self.name}-{self.stack}-{name}"
+        assert (people / "key").exists()
+        (self.world / "logins").mkdir(exist_ok=True)
+        (self.world / "logins" / f"{name}-0").write_text("12:03")
+        if as_printed:
+            (people / "used").write_text("12:03")
+
     def note(self, event: str, **facts: str) -> None:
         """Write into the target's journal what a test does by hand."""
         with self.journal.open("a") as journal:
@@ -167,7 +194,57 @@ class Project(Checkout):
         file.write_text(text.replace(old, new))
         self.pulumi("stack", "import", "-s", self.stack, "--file", str(file))
 
+    def move_to_cloud(self) -> None:
+        """Name the same target by its other name, under which its servers cost money."""
+        for file in (self.stack_file, self.root / "packer" / "base" / "upstream.lock.json"):
+            file.write_text(file.read_text().replace("instant", "instant-cloud"))
+        for template in self.root.glob("packer/*/instant.pkr.hcl"):
+            template.rename(template.with_name("instant-cloud.pkr.hcl"))
+
+    def import_older(self, number: int) -> None:
+        """Put back the state that was there before one of the last runs."""
+        if self.earlier:
+            self.state_file.write_text(self.earlier[-number:][0])
+
+    def forget(self, kind: str) -> None:
+        """Take the first resource of a kind out of the state, and what depends on it.
+
+        Pulumi does not where an older one of its name still waits for its delete.
+        """
+        shown = self.pulumi("stack", "--show-urns", "-s", self.stack).stdout.split()
+        found = [word for word in shown if f":{kind}::" in word]
+        if found:
+            stack = ("--yes", "-s", self.stack)
+            self.pulumi("state", "unprotect", "--all", *stack)
+            words = ("state", "delete", found[0], "--force", "--target-dependents", *stack)
+            done = self.pulumi(*words, check=False)
+            assert done.returncode == 0 or "ambiguously" in done.stdout, done.stdout
+
+    def prepare(self, *, wait: int, kill_at: float) -> None:
+        """Do nothing: only the simulation has a clock that can be moved, and counts steps."""
+
+    # runs
+    def ask(self, request: Request, *flags: str) -> Outcome:
+        """Update with what a command of the driver asks for, and keep the state from before."""
+        self.earlier = [*self.earlier, self.state_file.read_text()][-MOST_STATES:]
+        os.environ[VARIABLE] = request.render()
+        try:
+            return self.up(*flags)
+        finally:
+            del os.environ[VARIABLE]
+
     # what is true
+    @property
+    def state_file(self) -> Path:
+        """The file that holds the stack's state."""
+        (file,) = (self.root.parent / "state").glob(f".pulumi/stacks/*/{self.stack}.json")
+        return file
+
+    def read_output(self, name: str) -> Any:  # noqa: ANN401 - whatever a run exported
+        """Return an output of the stack, None where there is none."""
+        resources = json.loads(self.state_file.read_text())["checkpoint"]["latest"]["resources"]
+        return resources[0].get("outputs", {}).get(name)
+
     def read_source(self) -> str:
         """Return what a server of this checkout's application would answer."""
         return "".join(file.read_text() for file in sorted((self.root / "app").iterdir()))
@@ -179,7 +256,8 @@ class Project(Checkout):
         kept = {generation for generation, state in states.items() if state != "retired"}
         lost = [name for name in self.fleets(service) if name not in kept]
         many = list(kept)[settings["keep"] + 1 :]
-        return [*lost, *many, *(file.name for file in (self.world / "keys").glob("*"))]
+        keys = (file.name for name in ("keys", "people") for file in (self.world / name).glob("*"))
+        return [*lost, *many, *keys]
 
     def live(self, service: str = "web") -> str:
         """Return the generation that the balancer points to, empty when there is none."""

@@ -28,6 +28,7 @@ class Watcher(threading.Thread):
         self.sealed: set[str] = set()
         self.noted = 0
         self.served: set[str] = set()
+        self.had: dict[str, int] = {}
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -55,16 +56,22 @@ class Watcher(threading.Thread):
             name = f"{service}-{generation}"
             if generation not in self.excused and not self.is_whole(name):
                 return f"{name} serves and is not whole"
-            if not self.is_sealed(generation):
+            if not self.is_sealed(generation) and self.count_servers(name):
                 return f"{name} serves and was not verified and sealed"
         return ""
 
     def is_whole(self, name: str) -> bool:
-        """Tell whether a fleet has all its servers, and none of them is leaving."""
-        folder = self.world / "fleets" / name
-        spec = read(folder / "spec.json")
-        servers = len(list(folder.glob("server-*")))
-        return bool(spec) and json.loads(spec)["servers"] == servers
+        """Tell whether a fleet has all its servers; while it grows, those that it had."""
+        spec = read(self.world / "fleets" / name / "spec.json")
+        servers = self.count_servers(name)
+        wanted = json.loads(spec)["servers"] if spec else servers + 1
+        had = self.had.get(name, wanted)
+        self.had[name] = servers
+        return servers >= min(had, wanted)
+
+    def count_servers(self, name: str) -> int:
+        """Count the servers of a fleet."""
+        return len(list((self.world / "fleets" / name).glob("server-*")))
 
     def is_sealed(self, generation: str) -> bool:
         """Tell whether a generation was sealed, which only a verified one is."""

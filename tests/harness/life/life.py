@@ -7,7 +7,9 @@ and the roles do the rest. What is asserted is the contract, and is the same for
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +18,12 @@ import testinfra  # type: ignore[import-untyped]
 
 from harness.checkout import Checkout, Outcome
 from immutable_servers.contract.access import LOGIN_WINDOW
+from immutable_servers.contract.front import Front, Reply
 from immutable_servers.contract.ownership import Holdings, Leftover, Owner
-from immutable_servers.contract.values import ALL, FleetSpec, Launch, Login, Route, Scope
-from immutable_servers.errors import LaunchError, RetirementError, TrafficError
+from immutable_servers.contract.values import ALL, Artifact, FleetSpec, Launch, Login, Route, Scope
+from immutable_servers.errors import ImageError, LaunchError, RetirementError, TrafficError
 from immutable_servers.ledger.records import Record, State
+from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets import load_target
 
 if TYPE_CHECKING:
@@ -113,6 +117,12 @@ class Life:
         )
         assert servers == self.declared[generation].servers, self.said
 
+    def wait_until_left(self, *generations: str) -> None:
+        """Wait until these are all there are: a cloud may list what has just gone for a moment."""
+        find, left = partial(self.target.fleets.find, self.scope()), set(generations)
+        found = wait_until("the end", 10, find, done=lambda them: set(them) == left, every=0.2)
+        assert set(found) == left
+
     def find_leftovers(self, held: Holdings) -> dict[str, Leftover]:
         """Return the stack's fleets that are left over when states say `held`, by generation.
 
@@ -147,6 +157,7 @@ class Life:
             launch=launch,
             servers=servers,
             record=record.to_plain(),
+            inspection_key=self.target.access.make_inspection_key(self.scope(generation)),
             public_key=self.target.access.make_key(self.scope(generation)),
             window_ends=window_ends,
         )
@@ -164,6 +175,7 @@ def live(life: Life) -> None:
     grow_sealed(life)
     be_pointed_to(life)
     refuse_to_be_deleted(life)
+    hold_its_image(life)
     be_followed(life)
     be_drained_and_leave(life)
     be_swept(life)
@@ -200,7 +212,10 @@ def be_adopted(life: Life) -> None:
 
 
 def be_verified(life: Life) -> None:
-    """Every server answers its health check, and takes a login while the window is open."""
+    """Every server answers its health check, and takes a login while the window is open.
+
+    Nobody was on it before, and people's way in is another one than the verifier's.
+    """
     life.wait_until_serving(FIRST)
     health = life.target.fleets.find_health(life.scope(FIRST))
     assert [answer.server for answer in health] == life.list_servers(FIRST)
@@ -210,6 +225,9 @@ def be_verified(life: Life) -> None:
     assert sorted(login.server for login in logins) == life.list_servers(FIRST)
     assert [login.server for login in described] == [login.server for login in logins]
     assert all(takes_login(login) for login in logins)
+    assert {login.ssh_config for login in described}.isdisjoint(one.ssh_config for one in logins)
+    assert life.target.access.find_inspection(life.scope(FIRST)) == ""
+    assert [*life.target.access.find_used(life.scope(FIRST))] == []
 
 
 def takes_login(login: Login) -> bool:
@@ -252,6 +270,15 @@ def be_pointed_to(life: Life) -> None:
     assert dict(balancer.find_weights(scope)) == {FIRST: ALL}
     assert balancer.is_pointing(scope)
     assert balancer.find_live(life.scope()) == FIRST
+    ask = balancer.prepare_question(Front(life.route, "/healthz", 0.0), scope)
+    replies = wait_until("the address", 60, ask, done=are_answers, every=0.1)
+    assert are_answers(replies), replies
+
+
+def are_answers(replies: Sequence[Reply]) -> bool:
+    """Tell whether each node has answered as a user wants it, by somebody who may have a name."""
+    names = {name.rpartition("-")[2] for reply in replies for name in reply.names}
+    return names <= {FIRST} and not any(reply.failure for reply in replies)
 
 
 def refuse_to_be_deleted(life: Life) -> None:
@@ -264,6 +291,16 @@ def refuse_to_be_deleted(life: Life) -> None:
     with pytest.raises(RetirementError):
         life.target.ownership.remove_leftover(left, lambda _owner: EMPTY)
     assert life.list_servers(FIRST) == before
+
+
+def hold_its_image(life: Life) -> None:
+    """What it runs is deleted by nobody; the catalog's role names who needs it."""
+    images = life.target.images
+    artifact = Artifact("app", "0" * 12, life.artifact, digest="0" * 64)
+    found = next((one for one in images.list() if one.id == life.artifact), artifact)
+    assert images.find_servers(found)
+    with pytest.raises(ImageError, match="cannot be deleted"):
+        images.delete(found)
 
 
 def be_followed(life: Life) -> None:
@@ -285,7 +322,7 @@ def be_drained_and_leave(life: Life) -> None:
     """The first generation is drained and deleted; to delete it again is no error."""
     life.target.balancer.drain(life.scope(FIRST), 5, life.said.append)
     life.leave_out(FIRST)
-    assert set(life.target.fleets.find(life.scope())) == {SECOND}
+    life.wait_until_left(SECOND)
     life.target.fleets.delete(life.scope(FIRST))
     life.target.access.delete_key(life.scope(FIRST))
     life.target.balancer.drain(life.scope(FIRST), 0, life.said.append)
@@ -308,7 +345,8 @@ def be_swept(life: Life) -> None:
     assert not remove(left, lambda _owner: known)
     assert life.list_servers(SECOND)
     assert remove(left, lambda _owner: EMPTY)
-    assert not remove(left, lambda _owner: EMPTY)
+    gone = wait_until("the end", 10, lambda: not remove(left, lambda _owner: EMPTY), every=0.2)
+    assert gone
     assert life.list_servers(SECOND) == []
 
 
@@ -316,5 +354,5 @@ def end(life: Life) -> None:
     """A destroy deletes what is left, also of a fleet that is gone already."""
     done = life.checkout.destroy()
     assert done.code == 0, done.text
-    assert dict(life.target.fleets.find(life.scope())) == {}
+    life.wait_until_left()
     assert dict(life.target.balancer.find_weights(life.scope())) == {}

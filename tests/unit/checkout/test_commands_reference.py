@@ -35,8 +35,9 @@ def test_every_flag_is_documented(name: str) -> None:
     found = re.search(rf"^## {name}\n(.*?)(?=^## )", REFERENCE, re.MULTILINE | re.DOTALL)
     assert found, f"## {name}"
     flags = [option for parameter in COMMANDS[name].params for option in parameter.opts]
+    said_of_all = re.findall(r"`(--\w+)", REFERENCE.partition("\n## ")[0])
     for flag in flags:
-        if flag.startswith("--") and flag != "--help":
+        if flag.startswith("--") and flag not in ("--help", *said_of_all):
             assert f"`{flag}" in found[1], flag
 
 

@@ -71,6 +71,19 @@ def test_a_first_start_installs_the_locked_packages_and_hands_over(
     assert link.read_text() == f"{copy}/components\n"
 
 
+def test_a_first_start_makes_a_folder_that_nobody_else_enters(copy: Path, tmp_path: Path) -> None:
+    """Whatever the umask, and although the start fails: state and passphrase come to lie in it."""
+    shutil.rmtree(copy / ".immutable")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("sh", "mkdir", "dirname", "readlink", "cat", "cmp"):  # and no Python
+        (tools / tool).symlink_to(str(shutil.which(tool)))
+    command, path = [str(copy / "immutable"), "status"], {"PATH": str(tools)}
+    done = subprocess.run(command, env=path, umask=0, capture_output=True, check=False)
+    assert done.returncode == 3
+    assert (copy / ".immutable").stat().st_mode & 0o7777 == 0o700
+
+
 def test_a_second_start_installs_nothing_until_the_lock_changes(copy: Path, tmp_path: Path) -> None:
     """The stamp is a copy of the lock."""
     for _ in range(2):
@@ -82,7 +95,12 @@ def test_a_second_start_installs_nothing_until_the_lock_changes(copy: Path, tmp_
 
 
 def test_what_tests_need_is_installed_for_tests_only(copy: Path, tmp_path: Path) -> None:
-    """`test` and `bench` take a second lock; going back to `up` installs nothing again."""
+    """`test` takes a second lock; `bench` does without, and refuses a wrong name at once.
+
+    Going back to `up` installs nothing again.
+    """
+    launch(copy, "bench", "--nope")
+    assert read_installs(tmp_path) == ["requirements.lock"]
     launch(copy, "test", "--nope")
     assert read_installs(tmp_path) == ["requirements.lock", "requirements-dev.lock"]
     launch(copy, "--version")
@@ -167,3 +185,47 @@ def test_a_debian_without_ensurepip_gets_it_by_apt_or_the_command_to_type(
     assert "python3-venv (3 MB, 10 s)" in done.stderr
     assert "sudo apt-get install -y python3-venv" in done.stderr
     assert "update" in (tmp_path / "apt").read_text()
+
+
+def test_settings_of_the_users_keep_nothing_from_the_environment(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither pip nor the driver sees variables that would lead the packages elsewhere."""
+    python = copy / ".immutable/venv/bin/python"
+    noted = PYTHON.replace('echo "$*" >>', 'env | grep -E "^(PIP|PYTHON)" >&2; echo "$*" >>')
+    python.write_text(noted.format(python=sys.executable))
+    refused = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN", "PYTHONWARNINGS")
+    for name in refused:
+        monkeypatch.setenv(name, "error")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    done = launch(copy, "--version")
+    assert done.returncode == 0, done.stderr
+    seen = done.stderr.splitlines()
+    assert "PIP_INDEX_URL=https://mirror.example/simple" in seen
+    assert [line for line in seen if line.startswith(tuple(f"{name}=" for name in refused))] == []
+    assert "--no-user" in (tmp_path / "pip").read_text()
+
+
+def test_packages_that_went_elsewhere_leave_no_stamp(copy: Path, tmp_path: Path) -> None:
+    """As with `target` in pip.conf: pip says that all is well. Each start says why it is not."""
+    (copy / "requirements.lock").write_text("no-such-package==1.0 \\\n    --hash=sha256:00\n")
+    for _ in range(2):
+        done = launch(copy, "--version")
+        assert done.returncode == 3
+        assert "pip installed the Python packages somewhere else" in done.stderr
+        assert "target" in done.stderr
+    assert len(read_installs(tmp_path)) == 2
+    assert not (copy / ".immutable/venv/requirements.lock").exists()
+
+
+@pytest.mark.parametrize("name", ["a:b", "a::b", "a\nb", "a\n"])
+def test_a_path_that_no_environment_can_lie_in_is_refused(tmp_path: Path, name: str) -> None:
+    """With a colon or a line break: before anything is made there, or in a folder beside it."""
+    (root := tmp_path / name).mkdir()
+    (tmp_path / "a").mkdir()
+    shutil.copy(CHECKOUT / "immutable", root)
+    done = launch(root, "up")
+    assert done.returncode == 3
+    assert "a colon or a line break" in done.stderr
+    assert [path.name for path in root.iterdir()] == ["immutable"]
+    assert list((tmp_path / "a").iterdir()) == []

@@ -14,33 +14,38 @@ import pytest
 
 from harness.checkout import ROOT
 
+pytestmark = pytest.mark.sample
+FACTS = {
+    "greeting": "<hello>",
+    "image": "app",
+    "version": "3f2a9c41d0e7",
+    "images": {"app": "3f2a9c41d0e7", "base": "0123456789ab"},
+    "service": "web",
+    "generation": "3f2a9c41",
+    "server": "web-3f2a9c41-0",
+}
+
 
 def load_app() -> ModuleType:
+    """Return the module, which is read once a test uses it: it may have given way to another."""
     spec = importlib.util.spec_from_file_location("sample_app", ROOT / "app" / "server.py")
     assert spec is not None
     assert spec.loader is not None
+    loader = importlib.util.LazyLoader(spec.loader)
+    spec.loader = loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
 
 
 app = load_app()
-FACTS = app.Facts(
-    greeting="<hello>",
-    image="app",
-    version="3f2a9c41d0e7",
-    images={"app": "3f2a9c41d0e7", "base": "0123456789ab"},
-    service="web",
-    generation="3f2a9c41",
-    server="web-3f2a9c41-0",
-)
 
 
 class Running:
     """The application in a thread, on a port that the kernel chose."""
 
     def __init__(self) -> None:
-        self.server = app.Server(("127.0.0.1", 0), FACTS)
+        self.server = app.Server(("127.0.0.1", 0), app.Facts(**FACTS))
         self.thread = threading.Thread(target=self._serve)
         self.thread.start()
 

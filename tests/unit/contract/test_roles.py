@@ -1,13 +1,14 @@
 """What holds on every target, because the roles' bases do it: asked of the smallest role."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from immutable_servers.contract.balancer import Balancer
+from immutable_servers.contract.digests import digest_inputs, join_digests, shorten
 from immutable_servers.contract.fleets import Fleets
 from immutable_servers.contract.images import Images, Packer
 from immutable_servers.contract.ownership import Ask, Holdings, Kind, Leftover, Owner, Ownership
@@ -68,6 +69,10 @@ class ToyFleets(Fleets):
     answers: list[Health] = field(default_factory=list)
     wanted: int = 1
     deleted: list[str] = field(default_factory=list)
+    given_up: dict[str, str] = field(default_factory=dict)
+
+    def find_given_up(self, scope: Scope) -> Mapping[str, str]:
+        return self.given_up
 
     def find(self, scope: Scope) -> Mapping[str, Fleet]:
         there = len(self.answers)
@@ -79,7 +84,9 @@ class ToyFleets(Fleets):
     def find_trouble(self, scope: Scope) -> Sequence[str]:
         return ()
 
-    def _ask_health(self, scope: Scope, members: Mapping[str, Member]) -> Sequence[Health]:
+    def _ask_health(
+        self, scope: Scope, fleet: Fleet | None, members: Mapping[str, Member]
+    ) -> Sequence[Health]:
         return self.answers
 
     def _explain_missing(self, scope: Scope) -> str:
@@ -96,8 +103,10 @@ class ToyImages(Images):
     held: list[Artifact] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
 
-    def find(self, image: str, version: str) -> Artifact | None:
-        return None
+    def _find(self, image: str, version: str) -> Artifact | None:
+        return next(
+            (one for one in self.held if (one.image, one.version) == (image, version)), None
+        )
 
     def list(self) -> Sequence[Artifact]:
         return self.held
@@ -105,13 +114,15 @@ class ToyImages(Images):
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
         raise NotImplementedError
 
-    def find_upstream(self, image_settings: Mapping[str, Any], say: Say) -> dict[str, Any]:
+    def find_upstream(
+        self, image_settings: Mapping[str, Any], known: Mapping[str, Any], say: Say
+    ) -> dict[str, Any]:
         raise NotImplementedError
 
     def _bake(self, request: BakeRequest, packer: Packer) -> None:
         """Leave nothing."""
 
-    def _find_users(self, artifact: Artifact) -> Sequence[str]:
+    def find_servers(self, artifact: Artifact) -> Sequence[str]:
         return self.users
 
     def _delete(self, artifact: Artifact) -> None:
@@ -222,6 +233,25 @@ def test_a_server_outside_of_the_group_does_not_serve() -> None:
     assert [one.serving for one in fleets.find_health(SCOPE)] == [False]
 
 
+def test_a_server_that_the_balancer_refuses_is_sick() -> None:
+    """Whatever it answers to us, no request reaches it; its line is the balancer's."""
+    balancer = make_balancer()
+    balancer.groups[SCOPE.generation] = {"web-0": Member(up=False, detail="DOWN: L7STS 400")}
+    fleets = ToyFleets(balancer, [Health("web-0", ok=True, detail="200 OK")])
+    (health,) = fleets.find_health(SCOPE)
+    assert (health.ok, health.serving) == (False, False)
+    assert health.detail == "the balancer says DOWN: L7STS 400"
+
+
+def test_a_launch_ends_when_a_server_will_never_serve() -> None:
+    """Its deadline is not waited out, and the reason is said in place of what it looks like."""
+    fleets = ToyFleets(ToyBalancer(), [Health("web-0", ok=False, detail="boots")])
+    said: list[str] = []
+    fleets.given_up = {"web-0": "the quota is used up"}
+    assert fleets.wait_until_launched(SCOPE, 3600, said.append) == 0
+    assert said == ["web-0 does not serve: the quota is used up", "0 servers serve"]
+
+
 def test_what_serves_is_not_deleted() -> None:
     """The balancer is asked before each deletion."""
     fleets = ToyFleets(make_balancer())
@@ -234,9 +264,9 @@ def test_what_serves_is_not_deleted() -> None:
 
 
 def test_an_image_that_is_used_is_not_deleted() -> None:
-    """Neither a parent of another one, nor one that a server runs."""
-    base = Artifact("base", "1" * 12, "base-1")
-    app = Artifact("app", "2" * 12, "app-2", {"base": base.version})
+    """Neither a parent of another one, nor one that a server runs, is revoked or unproven."""
+    base = Artifact("base", "1" * 12, "base-1", digest="1" * 64)
+    app = Artifact("app", "2" * 12, "app-2", {"base": base.version}, digest="2" * 64)
     images = ToyImages([base, app])
     with pytest.raises(ImageError) as raised:
         images.delete(base)
@@ -245,6 +275,13 @@ def test_an_image_that_is_used_is_not_deleted() -> None:
     with pytest.raises(ImageError):
         images.delete(app)
     images.users = []
+    for held, why in (
+        (replace(app, facts={"marks": {"revoked": "CVE"}}), "its mark has to be remembered"),
+        (replace(app, digest=""), "does not say what it was baked from"),
+    ):
+        with pytest.raises(ImageError) as raised:
+            images.delete(held)
+        assert why in raised.value.facts[0]
     images.delete(app)
     images.delete(base)
     assert images.held == []
@@ -252,9 +289,80 @@ def test_an_image_that_is_used_is_not_deleted() -> None:
 
 def test_a_bake_that_leaves_nothing_in_the_catalog_has_failed() -> None:
     """Whatever Packer said: an artifact is what is found by its version afterwards."""
-    request = cast("BakeRequest", SimpleNamespace(image="app", version="2" * 12))
+    request = make_request("2" * 64)
     with pytest.raises(ImageError, match="left no whole artifact"):
         ToyImages().bake(request, cast("Packer", None))
+
+
+def make_request(digest: str) -> BakeRequest:
+    """Return what a role needs to know of a bake."""
+    lineage = {"digest": digest}
+    plain = SimpleNamespace(image="app", version=shorten(digest), lineage=lineage)
+    return cast("BakeRequest", plain)
+
+
+def make_old(image: str, **inputs: object) -> Artifact:
+    """Return an artifact of an early program: it keeps its inputs, and no digest."""
+    plain = {"image": image, "sources": {}, **inputs}
+    version = shorten(digest_inputs(plain))
+    return Artifact(image, version, f"{image}/{version}", facts={"manifest": plain})
+
+
+def test_an_artifact_of_another_digest_is_refused() -> None:
+    """Twelve digits are no identity: both digests are named, and the ways out."""
+    wanted, other = "2" * 64, "2" * 12 + "3" * 52
+    images = ToyImages([Artifact("app", "2" * 12, "app-2", digest=other)])
+    with pytest.raises(ImageError, match="another than this run wants") as raised:
+        images.find("app", "2" * 12, wanted)
+    assert raised.value.facts[:2] == (f"Wanted: digest {wanted}", f"app-2: digest {other}")
+    assert "see who baked app-2" in raised.value.todo
+    assert "`./immutable update app --rebuild`" in raised.value.todo
+    with pytest.raises(ImageError, match="another than this run wants"):
+        images.bake(make_request(wanted), cast("Packer", None))
+    found = images.find("app", "2" * 12, other)
+    assert found is not None
+    assert found.digest == other
+    assert images.find("app", "2" * 12, "") == images.held[0]
+    assert images.find("app", "0" * 12, wanted) is None
+
+
+def test_an_early_program_s_artifact_proves_its_digest_by_its_inputs() -> None:
+    """Its own and its parent's are computed again: two parents of one version are told apart."""
+    base = make_old("base", lock={"suite": "trixie"})
+    app = make_old("app", parent="base", parent_version=base.version)
+    own = digest_inputs(app.facts["manifest"])
+    digest = join_digests(own, digest_inputs(base.facts["manifest"]))
+    found = ToyImages([base, app]).find("app", app.version, digest)
+    assert found is not None
+    assert (found.id, found.digest) == (app.id, digest)
+    meets = replace(base, digest=base.version + "0" * 52)
+    with pytest.raises(ImageError, match="another than this run wants"):
+        ToyImages([meets, app]).find("app", app.version, digest)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"manifest": {"image": "app", "sources": {"app": "of another version"}}},
+        {"manifest": {"image": "app", "size": float("nan")}},
+    ],
+)
+def test_what_does_not_say_what_it_is_is_neither_used_nor_baked_over(facts: dict[str, Any]) -> None:
+    """It counts as missing; a bake, which would take its name, names it and the way out."""
+    stranger = Artifact("app", "2" * 12, "app-2", facts=facts)
+    images = ToyImages([stranger])
+    assert images.find("app", "2" * 12, "2" * 64) is None
+    for refused in (
+        lambda: images.bake(make_request("2" * 64), cast("Packer", None)),
+        lambda: images.refuse_unproven("app", "2" * 12),
+    ):
+        with pytest.raises(ImageError, match="does not say what it was baked from") as raised:
+            refused()
+        assert "app-2 has kept neither" in raised.value.facts[0]
+        assert "--rebuild" in raised.value.todo
+    orphan = make_old("app", parent="base", parent_version="1" * 12)
+    assert ToyImages([orphan]).find_digest(orphan) == ""
 
 
 def test_nothing_is_removed_without_a_second_look() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from harness.checkout import ROOT
 from immutable_servers import targets
+from immutable_servers.contract.location import Location
 from immutable_servers.contract.ownership import Holdings, Leftover, Owner
 from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Launch, Scope
@@ -36,12 +37,26 @@ def target(
     own: dict[str, dict[str, str]] = {
         "instant": {"folder": str(tmp_path), "code": "1"},
         "aws": {"region": "eu-central-1"},
+        "digitalocean": {"region": "fra1"},
+        "gcp": {"project": "emulated-project", "region": "europe-west3"},
     }
     with ExitStack() as emulated:
         if request.param == "aws":
             from harness.aws.aws_world import start_emulation  # noqa: PLC0415 - the others do without moto
 
             emulated.enter_context(start_emulation())
+        if request.param == "digitalocean":
+            from harness.digitalocean import cloud as account  # noqa: PLC0415 - the others do without the SDK
+
+            started = emulated.enter_context(account.start_cloud(tmp_path / "cloud"))
+            started.set_manners(**account.POLITE)
+            emulated.enter_context(started.lead_here())
+        if request.param == "gcp":
+            from harness.gcp.cloud import start_cloud  # noqa: PLC0415 - the others do without the SDK
+            from harness.gcp.gcp_world import enter_world  # noqa: PLC0415
+
+            cloud = emulated.enter_context(start_cloud(tmp_path / "cloud"))
+            emulated.enter_context(enter_world(cloud))
         yield load_target(request.param, own.get(request.param, {}))
 
 
@@ -52,13 +67,23 @@ def test_a_target_is_found_by_its_name(target: Target) -> None:
     assert target.architecture
 
 
+def test_a_place_is_known_without_asking(target: Target) -> None:
+    """What the target itself knows comes on top; words are texts, as the ledger keeps them."""
+    asked, unasked = target.find_location(), target.find_location(ask=False)
+    assert asked.target == unasked.target == target.name
+    assert unasked.words
+    assert asked.words.items() >= unasked.words.items()
+    assert all(isinstance(word, str) and word for word in asked.words.values())
+    assert Location.from_plain(json.loads(json.dumps(asked.to_plain()))) == asked
+
+
 def test_an_empty_world_is_no_error(target: Target) -> None:
     """Where nothing was ever launched or baked, every question has an empty answer."""
     assert dict(target.fleets.find(SCOPE)) == {}
     assert dict(target.balancer.find_weights(SCOPE)) == {}
     assert [*target.fleets.find_servers(SCOPE)] == []
     assert [*target.fleets.find_health(SCOPE)] == []
-    assert target.images.find("app", "000000000000") is None
+    assert target.images.find("app", "000000000000", "") is None
     assert [*target.images.list()] == []
     assert [*target.fleets.find_drift(SCOPE)] == []
     assert [*target.ownership.find_leftovers(lambda _owner: Holdings())] == []

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from immutable_servers.driver import cli
 from immutable_servers.driver.commands import up
@@ -20,6 +21,17 @@ def test_a_flag_that_would_be_passed_over_is_refused(
     for flags in (["--exit-code"], ["--json", "-"], ["--markdown", "x"], ["--all"], ["--offline"]):
         assert cli.run(["preview", "--diff", *flags]) == 2
         assert "goes with no other flag" in capsys.readouterr().err
+
+
+def test_two_kinds_of_data_do_not_share_stdout(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """JSON behind a comment could be read by nobody."""
+    assert project
+    assert cli.run(["preview", "--json", "-", "--markdown", "-"]) == 2
+    said = capsys.readouterr()
+    assert "both mean stdout" in said.err
+    assert said.out == ""
 
 
 def test_a_word_that_may_be_left_out_stands_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,6 +92,7 @@ print({"pulumi", "pydantic", "yaml", "grpc"} & set(sys.modules), file=sys.stderr
     assert done.stderr.strip() == "set()"
 
 
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
     ("words", "hint", "help_of"),
     [
@@ -87,6 +100,7 @@ print({"pulumi", "pydantic", "yaml", "grpc"} & set(sys.modules), file=sys.stderr
         (["launch"], "No such command 'launch'", "./immutable --help"),
         (["--yes", "up", "one", "two"], "unexpected extra argument", "./immutable up --help"),
         (["rollback"], "Missing option '--why'", "./immutable rollback --help"),
+        (["help", "launch"], "No such command 'launch'", "./immutable --help"),
     ],
 )
 def test_a_wrong_word_is_named(
@@ -97,6 +111,90 @@ def test_a_wrong_word_is_named(
     said = capsys.readouterr().err
     assert hint in said
     assert f"What to do: see `{help_of}`." in said
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """`help` is `--help`, and `help up` is `up --help`."""
+    for words in (["--help"], ["up", "--help"]):
+        assert cli.run(words) == 0
+        shown = capsys.readouterr().out
+        assert cli.run(["help", *words[:-1]]) == 0
+        assert capsys.readouterr().out == shown
+
+
+STACKS = [
+    (["up", "prod"], "prod", ""),
+    (["up", "--stack", "prod"], "prod", ""),
+    (["up", "--stack=prod", "prod"], "prod", ""),
+    (["up"], "dev", ""),
+    (["up", "Pulumi.prod.yaml"], "prod", ""),
+    (["up", "./Pulumi.prod.yaml"], "prod", ""),
+    (["verify", "--stack", "Pulumi.prod.yaml"], "prod", ""),
+    (["retire", "prod", "web"], "prod", "web"),
+    (["retire", "web", "--stack", "prod"], "prod", "web"),
+    (["--yes", "retire", "--stack", "prod", "prod", "web"], "prod", "web"),
+    (["destroy", "--stack", "prod", "--service", "web"], "prod", "web"),
+]
+
+
+@pytest.mark.parametrize(("words", "stack", "service"), STACKS)
+def test_a_stack_is_named_by_its_place_its_option_or_its_file(
+    project: Path, words: list[str], stack: str, service: str
+) -> None:
+    """All commands take all three, and beside `--stack` a lone word is the service."""
+    assert project
+    program = typer.main.get_command(cli.app)
+    context = program.make_context("immutable", words)
+    name, command, rest = program.resolve_command(  # type: ignore[attr-defined]
+        context, [*context._protected_args, *context.args]
+    )
+    found = command.make_context(name, rest, parent=context).params
+    assert (found["stack"], found.get("service", "")) == (stack, service)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["up", "dev", "--stack", "prod"],
+        ["retire", "dev", "--stack", "prod"],
+        ["retire", "other", "web", "--stack", "prod"],
+    ],
+)
+def test_two_stacks_are_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """Nothing is run on either."""
+    assert project
+    assert cli.run(words) == 2
+    assert f"Two stacks are named: {words[1]} by its place, and prod by --stack." in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_wrong_stack_is_told_before_what_is_missing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pulumi's own full name of a stack is told by what is known of its last part."""
+    assert project
+    assert cli.run(["rollback", "web"]) == 2
+    assert "There is no stack 'web'." in capsys.readouterr().err
+    assert cli.run(["up", "org/load/dev"]) == 2
+    said = capsys.readouterr().err
+    assert "There is no stack 'org/load/dev'." in said
+    assert "Did you mean dev?" in said
+    assert "Pulumi.org" not in said
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_fault(project: Path, closed: str) -> None:
+    """A job that closes a stream gets the same exit code, and no traceback."""
+    for words, code in (("--help", 0), ("up nope", 2)):
+        command = f"{sys.executable} -m immutable_servers.driver {words} {closed}"
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=project, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code
+        assert "Error" not in done.stderr
 
 
 def test_an_unknown_stack_is_refused_with_those_there_are(

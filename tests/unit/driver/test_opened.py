@@ -9,9 +9,10 @@ import pytest
 from immutable_servers.driver import opened
 from immutable_servers.driver.engine.stack import Stack
 from immutable_servers.driver.opened import Opened, choose_name
-from immutable_servers.driver.project import files
 from immutable_servers.errors import SettingsError
 from immutable_servers.ledger.records import ServiceLedger
+from immutable_servers.settings import stack_files
+from immutable_servers.system import files as system_files
 
 CONFIG = """config:
   shop:target: local
@@ -35,13 +36,14 @@ def stack(tmp_path: Path) -> Opened:
 def test_a_stack_s_files_are_read_once(stack: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings, scope, place and target come from one reading of each file, and are kept."""
     read: list[str] = []
-    parse = files._read_yaml
+    parse = system_files.read_mapping
 
     def note(file: Path) -> Mapping[str, Any]:
         read.append(file.name)
         return parse(file)
 
-    monkeypatch.setattr(files, "_read_yaml", note)
+    monkeypatch.setattr(system_files, "read_mapping", note)
+    monkeypatch.setattr(stack_files, "read_mapping", note)
     assert stack.target_name == "local"
     assert stack.target is stack.target
     assert stack.target.name == "local"
@@ -98,3 +100,12 @@ def test_the_only_service_need_not_be_named() -> None:
     """A named one is taken as it is."""
     assert choose_name("", ["web"], "dev") == "web"
     assert choose_name("api", ["api", "web"], "dev") == "api"
+
+
+def test_a_stack_that_is_named_as_a_service_is_told(stack: Opened) -> None:
+    """Commands that take the service first say where the stack goes."""
+    (stack.root / "Pulumi.prod.yaml").write_text(CONFIG)
+    with pytest.raises(SettingsError) as refused:
+        stack.choose_service("prod")
+    assert refused.value.what == "There is no service 'prod' in dev"
+    assert refused.value.todo.startswith("prod is a stack: say --stack prod")

@@ -5,15 +5,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.checkout import write_files
 from immutable_servers.errors import ImageError
 from immutable_servers.identity import cache, files, read_manifest
+from immutable_servers.identity.files import read_entries
 from immutable_servers.system import places
 
 OLD = 1_000_000_000
@@ -25,14 +27,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
-def write(folder: Path, content: Mapping[str, str]) -> Path:
-    for name, text in content.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return folder
-
-
 def settle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files count as settled at once: change times cannot be set back."""
     monkeypatch.setattr(cache, "SETTLED_NS", -3_600_000_000_000)
@@ -40,7 +34,7 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_reads_content_mode_and_links(tmp_path: Path) -> None:
     """A file is its digest, an executable is marked, a link is its target, never followed."""
-    write(tmp_path, {"a.txt": "hello", "bin/run": "hello"})
+    write_files(tmp_path, {"a.txt": "hello", "bin/run": "hello"})
     (tmp_path / "bin/run").chmod(0o700)
     (tmp_path / "here").symlink_to("a.txt")
     (tmp_path / "folder").symlink_to("bin")
@@ -56,83 +50,14 @@ def test_reads_content_mode_and_links(tmp_path: Path) -> None:
 
 def test_other_permissions_and_empty_folders_do_not_count(tmp_path: Path) -> None:
     """What git does not keep does not count."""
-    write(tmp_path, {"a.txt": "hello"}).joinpath("empty").mkdir()
+    write_files(tmp_path, {"a.txt": "hello"}).joinpath("empty").mkdir()
     (tmp_path / "a.txt").chmod(0o600)
     assert read_manifest(tmp_path) == {"a.txt": HELLO}
 
 
-def test_git_and_ignored_files_do_not_count(tmp_path: Path) -> None:
-    """Ignore files of the root, of nested folders and of both kinds are honoured."""
-    write(
-        tmp_path,
-        {
-            ".gitignore": "*.log\n/app/cache/\n# comment\n\n",
-            ".imageignore": "docs/\n",
-            "app/.git/HEAD": "x",
-            "app/.gitignore": "!keep.log\n/top\n",
-            "app/.imageignore": "tests\n",
-            "app/a.log": "x",
-            "app/keep.log": "x",
-            "app/cache/x": "x",
-            "app/docs/x": "x",
-            "app/tests/x": "x",
-            "app/top": "x",
-            "app/sub/top": "x",
-            "app/main.py": "x",
-        },
-    )
-    assert sorted(read_manifest(tmp_path / "app", root=tmp_path)) == [
-        ".gitignore",
-        ".imageignore",
-        "keep.log",
-        "main.py",
-        "sub/top",
-    ]
-
-
-def test_imageignore_takes_back_nothing_that_git_ignores(tmp_path: Path) -> None:
-    """A file that no checkout has cannot count in a version."""
-    write(tmp_path, {".gitignore": "*.o\n", ".imageignore": "!a.o\n", "a.o": "x", "a.c": "x"})
-    assert "a.o" not in read_manifest(tmp_path)
-
-
-def test_ignores_what_git_ignores(tmp_path: Path) -> None:
-    """The real git names the same files."""
-    rules = "*.pyc\n!keep.pyc\n/only-here\nbuild/\n**/deep/*.txt\na/**/z\nfoo/*\n!foo/bar\n\\#x\n"
-    names = [
-        "x.pyc",
-        "keep.pyc",
-        "sub/keep.pyc",
-        "sub/x.pyc",
-        "only-here",
-        "sub/only-here",
-        "build/x",
-        "sub/build/x",
-        "file/build",
-        "deep/a.txt",
-        "s/deep/b.txt",
-        "s/deep/b.md",
-        "a/z",
-        "a/b/z",
-        "a/b/c/z",
-        "foo/bar",
-        "foo/baz",
-        "foo/sub/x",
-        "#x",
-        "s/#x",
-    ]
-    write(tmp_path, dict.fromkeys(names, "x") | {".gitignore": rules, "s/.gitignore": "!*.txt\n"})
-    git = ["git", "-c", "core.excludesFile=", "-C", str(tmp_path)]
-    subprocess.run([*git, "init", "-q"], check=True)
-    listing = subprocess.run(
-        [*git, "ls-files", "-z", "--others", "--exclude-standard"], check=True, capture_output=True
-    )
-    assert sorted(read_manifest(tmp_path)) == sorted(listing.stdout.decode().split("\0")[:-1])
-
-
 def test_skips_by_name(tmp_path: Path) -> None:
     """A caller leaves out files by their path from the folder."""
-    write(tmp_path, {"a": "x", "sub/a": "x"})
+    write_files(tmp_path, {"a": "x", "sub/a": "x"})
     assert list(read_manifest(tmp_path, skip={"a"}.__contains__)) == ["sub/a"]
 
 
@@ -145,25 +70,34 @@ def test_spells_any_name(tmp_path: Path) -> None:
     assert json.dumps(manifest, ensure_ascii=False).encode()
 
 
-def test_refuses_what_is_no_file(tmp_path: Path) -> None:
-    """A pipe or a socket is named, unless it is ignored."""
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ImageError, match=r"pipe is a socket, a device or a pipe(.|\n)*imageignore"):
-        read_manifest(tmp_path)
-    write(tmp_path, {".imageignore": "pipe\ns\n"})
-    with socket.socket(socket.AF_UNIX) as listener:
-        here = Path.cwd()
-        os.chdir(tmp_path)  # a socket's path must be short
-        listener.bind("s")
-        os.chdir(here)
-        assert list(read_manifest(tmp_path)) == [".imageignore"]
+def test_reads_nothing_behind_a_link(tmp_path: Path) -> None:
+    """A path that has become a link's is not the folder's any more, nor is one that is gone."""
+    write_files(tmp_path, {"folder/a": "x", "outside/b": "x"})
+    (tmp_path / "folder/link").symlink_to(tmp_path / "outside")
+    paths = [b"a", b"link", b"link/b", b"gone", b"a/below", b"link/b/c"]
+    assert [entry.path for entry in read_entries(tmp_path / "folder", paths)] == [b"a", b"link"]
 
 
-def test_names_a_pattern_that_cannot_be_read(tmp_path: Path) -> None:
-    """A broken ignore file is told by its place."""
-    write(tmp_path, {"sub/.gitignore": "!\n"})
-    with pytest.raises(ImageError, match=r"sub/\.gitignore holds a pattern"):
-        read_manifest(tmp_path)
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_refuses_what_is_no_file(tmp_path: Path, kind: str) -> None:
+    """A pipe or a socket in the place of a file is named; beside the files git does not see it."""
+    write_files(tmp_path, {"a": "x"})
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "p")
+    else:
+        with socket.socket(socket.AF_UNIX) as listener, chdir(tmp_path):
+            listener.bind("p")  # a socket's path must be short
+    assert list(read_manifest(tmp_path)) == ["a"]
+    with pytest.raises(ImageError, match=r"p is a socket, a device or a pipe(.|\n)*imageignore"):
+        read_entries(tmp_path, [b"a", b"p"])
+
+
+def test_a_source_stays_in_the_project(tmp_path: Path) -> None:
+    """A folder that a link leads out to is refused, whatever is there."""
+    write_files(tmp_path, {"project/x": "x", "outside/b": "x"})
+    (tmp_path / "project/app").symlink_to("../outside")
+    with pytest.raises(ImageError, match="leads out of the project by a link"):
+        read_manifest(tmp_path / "project/app", root=tmp_path / "project")
 
 
 NAMES = st.text(st.characters(blacklist_characters="/\0", codec="utf-8"), min_size=1, max_size=8)
@@ -174,7 +108,7 @@ TREES = st.dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tree=TREES, folders=st.lists(st.sampled_from(["", "a/", "a/b/"]), min_size=8, max_size=8))
 def test_place_order_and_times_do_not_count(
     tree: dict[str, tuple[bytes, bool, int]], folders: list[str]
@@ -198,7 +132,7 @@ def test_place_order_and_times_do_not_count(
 
 def test_locale_does_not_count(tmp_path: Path) -> None:
     """Another locale reads the same manifest in the same order."""
-    write(tmp_path / "tree", {"ä": "x", "z": "x", "Z": "x", "é/x": "x"})
+    write_files(tmp_path / "tree", {"ä": "x", "z": "x", "Z": "x", "é/x": "x"})
     code = (
         "import json, pathlib, sys; from immutable_servers.identity import read_manifest;"
         "print(json.dumps(read_manifest(pathlib.Path(sys.argv[1]))))"
@@ -221,9 +155,9 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     read: list[bytes] = []
     real = files._digest_file
 
-    def digest(file: bytes, size: int) -> str:
+    def digest(file: bytes, size: int, start: files.Start) -> str:
         read.append(file)
-        return real(file, size)
+        return real(file, size, start)
 
     monkeypatch.setattr(files, "_digest_file", digest)
     return read
@@ -232,7 +166,7 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 def test_reads_again_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unchanged file is not opened; a changed one is, equal size and time or not."""
     settle(monkeypatch)
-    write(tmp_path, {"a": "one", "b": "two"})
+    write_files(tmp_path, {"a": "one", "b": "two"})
     first = read_manifest(tmp_path)
     read = count_reads(monkeypatch)
     assert read_manifest(tmp_path) == first
@@ -248,7 +182,7 @@ def test_a_file_changed_just_now_is_not_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could change again within one tick of the clock is read again."""
-    write(tmp_path, {"a": "one"})
+    write_files(tmp_path, {"a": "one"})
     os.utime(tmp_path / "a", (OLD, OLD))
     read_manifest(tmp_path)
     read = count_reads(monkeypatch)
@@ -262,7 +196,7 @@ def test_damaged_cache_is_ignored_and_written_again(
 ) -> None:
     """A cache that is not whole is as good as none."""
     settle(monkeypatch)
-    write(tmp_path, {"a": "hello"})
+    write_files(tmp_path, {"a": "hello"})
     read_manifest(tmp_path)
     (file,) = (places.cache_dir() / "digests").iterdir()
     whole = file.read_bytes()
@@ -276,7 +210,7 @@ def test_a_bit_that_flipped_in_the_cache_changes_nothing(
 ) -> None:
     """The cache is believed as a whole or not at all."""
     settle(monkeypatch)
-    write(tmp_path, {"a": "hello"})
+    write_files(tmp_path, {"a": "hello"})
     read_manifest(tmp_path)
     (file,) = (places.cache_dir() / "digests").iterdir()
     file.write_bytes(file.read_bytes().replace(b"2cf24dba", b"2cf24dbb"))
@@ -286,7 +220,7 @@ def test_a_bit_that_flipped_in_the_cache_changes_nothing(
 def test_works_without_a_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache that cannot be written costs time only."""
     settle(monkeypatch)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(write(tmp_path, {"a": "hello"}) / "a"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(write_files(tmp_path, {"a": "hello"}) / "a"))
     assert read_manifest(tmp_path) == {"a": HELLO}
 
 
@@ -295,10 +229,10 @@ def test_copied_checkout_has_no_stale_digests(
 ) -> None:
     """Another folder at the same place is read anew."""
     settle(monkeypatch)
-    write(tmp_path / "tree", {"a": "one"})
+    write_files(tmp_path / "tree", {"a": "one"})
     os.utime(tmp_path / "tree/a", (OLD, OLD))
     first = read_manifest(tmp_path / "tree")
     shutil.rmtree(tmp_path / "tree")
-    write(tmp_path / "tree", {"a": "two"})
+    write_files(tmp_path / "tree", {"a": "two"})
     os.utime(tmp_path / "tree/a", (OLD, OLD))
     assert read_manifest(tmp_path / "tree") != first

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from immutable_servers.contract import digests
 from immutable_servers.contract.values import Artifact
 from immutable_servers.errors import ImageError, SettingsError
 from immutable_servers.identity import (
@@ -85,6 +86,22 @@ def test_golden_versions(root: Path) -> None:
     assert read(root) == {"base": BASE, "app": APP}
 
 
+def test_the_digest_of_a_child_tells_parents_of_one_version_apart(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version takes twelve digits of its parent's; the digest takes all of them."""
+    before = compute_versions(root, make_settings(), "x86_64")
+    assert before["base"].digest.startswith(BASE)
+    assert {len(one.digest) for one in before.values()} == {64}
+    monkeypatch.setattr(digests, "DIGITS", 0)  # every pair meets
+    first = compute_versions(root, make_settings(), "x86_64")
+    (root / "packer/base/setup.sh").write_text("echo a back door\n")
+    second = compute_versions(root, make_settings(), "x86_64")
+    assert first["app"].version == second["app"].version
+    assert first["app"].inputs == second["app"].inputs
+    assert first["app"].digest != second["app"].digest
+
+
 def test_parents_come_first(root: Path) -> None:
     """Images are in the order in which they are baked."""
     assert list(read(root)) == ["base", "app"]
@@ -100,6 +117,7 @@ def test_parents_come_first(root: Path) -> None:
         ("packer/base/local.pkr.hcl", {"base", "app"}),
         ("packer/base/aws.pkr.hcl", set()),
         ("packer/base/gcp.pkr.hcl", set()),
+        ("packer/base/digitalocean.pkr.hcl", set()),
         ("app/__pycache__/server.pyc", set()),
         ("README.md", set()),
     ],

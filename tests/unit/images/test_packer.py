@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.bake_requests import make_request
 from immutable_servers.contract.values import BakeRequest
 from immutable_servers.errors import ImageError, SetupError
 from immutable_servers.images import packer as module
@@ -68,24 +69,7 @@ def request_for(tmp_path: Path) -> Bake:
     def make(
         text: str, secrets: Mapping[str, str] | None = None, deadline: float = 60
     ) -> BakeRequest:
-        folder = tmp_path / "template"
-        folder.mkdir(exist_ok=True)
-        (folder / "image.pkr.hcl").write_text(text)
-        return BakeRequest(
-            image="base",
-            version="0123456789ab",
-            template=folder,
-            sources=tmp_path / "sources",
-            parent=None,
-            lock={},
-            variables={},
-            secrets=secrets or {},
-            lineage={"image": "base"},
-            manifest={},
-            log=tmp_path / "logs" / "bake.log",
-            deadline=deadline,
-            say=lambda _line: None,
-        )
+        return make_request(tmp_path, text, secrets=secrets or {}, deadline=deadline)
 
     return make
 
@@ -135,6 +119,22 @@ def test_script_exits_3(request_for: Bake) -> None:
     assert str(request.log) in text
 
 
+def test_a_template_sees_nothing_of_the_users_environment(
+    request_for: Bake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No token, key or passphrase reaches a bake; what the target's tools need does, by name."""
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of the state")
+    monkeypatch.setenv("CI_JOB_TOKEN", "of the runner")
+    monkeypatch.setenv("CLOUD_KEY", "of the cloud")
+    monkeypatch.setenv("https_proxy", "http://proxy.example")
+    PackerRun(request_for(build_with(f"env > {tmp_path}/seen"))).build({})
+    seen = (tmp_path / "seen").read_text()
+    assert "https_proxy=http://proxy.example" in seen
+    assert not [word for word in ("PASSPHRASE", "CI_JOB_TOKEN", "CLOUD_KEY") if word in seen]
+    PackerRun(request_for(build_with(f"env > {tmp_path}/seen")), needed=["CLOUD_*"]).build({})
+    assert "CLOUD_KEY=of the cloud" in (tmp_path / "seen").read_text()
+
+
 def test_deadline(request_for: Bake, tmp_path: Path) -> None:
     """A bake that hangs is ended with its script, and the error names what was waited for."""
     request = request_for(build_with(f"echo $$ > {tmp_path}/pid", "exec sleep 600"), deadline=8)
@@ -165,7 +165,8 @@ def test_killed(request_for: Bake, tmp_path: Path) -> None:
         "from dataclasses import fields\n"
         "given = dict.fromkeys([field.name for field in fields(BakeRequest)])\n"
         f"given |= dict(template=Path({str(tmp_path / 'template')!r}), image='base', version='1',\n"
-        f"  variables={{}}, secrets={{}}, log=Path({str(tmp_path / 'bake.log')!r}), deadline=60,\n"
+        f"  variables={{}}, secrets={{}}, masked=(), deadline=60,\n"
+        f"  log=Path({str(tmp_path / 'bake.log')!r}),\n"
         "  lineage={}, say=lambda line: print(line, flush=True))\n"
         "import immutable_servers.images.packer as module\n"
         "module.SAY_EVERY = 0\n"

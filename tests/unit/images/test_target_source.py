@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from harness.checkout import ROOT
+from immutable_servers.contract.needs import Needs
 from immutable_servers.errors import ImageError
 from immutable_servers.identity import ImageInputs, compute_version, read_image_inputs
 from immutable_servers.images.bake import check_image
@@ -64,8 +65,20 @@ BUILD_VERSION = "8c5802302e98"
 THIRD_ON = {
     "aws": (
         "amazon-ebs",
-        dict.fromkeys(("kms_key", "profile", "ssh_interface"), "")
+        dict.fromkeys(("kms_key", "ssh_interface"), "")
         | {"ami_name": "third", "tags": "{}", "bake_tags": "{}"},
+    ),
+    "digitalocean": (
+        "digitalocean",
+        dict.fromkeys(("vpc", "login", "user_data"), "")
+        | {"token": "third", "name": "third", "tags": "[]", "source_image": "1", "ssh_key": "0"},
+    ),
+    "gcp": (
+        "googlecompute",
+        dict.fromkeys(("endpoint", "service_account", "subnetwork", "access_token"), "")
+        | dict.fromkeys(("labels", "metadata", "image_labels"), "{}")
+        | {"through": "ssh", "disk_size": "10", "image_architecture": "X86_64"}
+        | dict.fromkeys(("name", "image_name", "image_family", "source_image"), "third"),
     ),
     "local": ("qemu", {"accelerator": "tcg", "login": ""}),
 }
@@ -92,6 +105,7 @@ class ToyTarget:
     packer_source: Path | None
     name: str = "local"
     architecture: str = "x86_64"
+    needs: Needs = field(default_factory=Needs)
 
 
 @pytest.fixture(autouse=True)
@@ -246,6 +260,7 @@ def test_a_changed_source_of_the_target_is_checked_again(tmp_path: Path, toy: To
     order = Order(
         image="app",
         version=BUILD_VERSION,
+        digest="0" * 64,
         settings=ImageSettings(parent="base"),
         place=cast("Place", SimpleNamespace(load=lambda: toy)),
         parent=None,
@@ -278,7 +293,7 @@ def test_a_third_image_copies_nothing_of_a_cloud(tmp_path: Path, name: str) -> N
     ):
         pytest.skip(f"Packer's plugin for {builder} is not installed")
     folder = write_image(tmp_path, THIRD.format(builder=builder, target=name), f"{name}.pkr.hcl")
-    shutil.copy(ROOT / "packer/app/variables.pkr.hcl", folder)
+    shutil.copy(ROOT / "packer/base/variables.pkr.hcl", folder)
     stage(tmp_path, ToyTarget(find_target_class(name).packer_source, name), tmp_path / "staged")
     template = tmp_path / "staged" / "template"
     given = {**find_placeholders(template, values), **values}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from immutable_bench import rings
+from immutable_bench.application import Result
 
 
 def write_ring(root: Path, ring: str, text: str) -> None:
@@ -42,10 +43,41 @@ def test_a_ring_that_runs_nothing_has_failed(tmp_path: Path) -> None:
 
 def test_fast_takes_the_core_of_the_engine_and_machines_are_not_shared() -> None:
     """`--fast` chooses the core of tests/engine and all of others; what boots runs alone."""
-    assert "core" in rings.render_choice("engine", fast=True)
-    assert "core" not in rings.render_choice("engine", fast=False)
-    assert "core" not in rings.render_choice("unit", fast=True)
-    assert rings.render_choice("local", fast=False) == []
+    assert rings.render_choice("engine", fast=True)[-1] == "core and not sample"
+    assert rings.render_choice("engine", fast=False)[-1] == "not sample"
+    assert rings.render_choice("unit", fast=True)[-1] == "not sample"
+    assert rings.render_choice("local", fast=False, product=True) == []
+
+
+@pytest.mark.parametrize(
+    ("ring", "workers"), [("engine", ["2"]), ("clouds", ["4"]), ("unit", ["4"]), ("local", [])]
+)
+def test_rings_that_wait_have_more_processes(
+    monkeypatch: pytest.MonkeyPatch, ring: str, workers: list[str]
+) -> None:
+    """On two cores two processes run the tests of a ring that computes, four one that waits."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert rings.render_choice(ring, fast=False, product=True)[1:2] == workers
+
+
+def test_only_tools_of_the_stack_files_are_installed() -> None:
+    """Stacks on `local` build nothing of a cloud; the product's own CI builds everything."""
+    used = {part.name for part in rings.list_tools(("local",), fast=True)}
+    every = {part.name for part in rings.list_tools(rings.EVERY_TARGET, fast=True)}
+    assert not [name for name in used if "amazon" in name or "aws" in name]
+    assert not [name for name in used if "google" in name or "gcp" in name]
+    assert not [name for name in used if "digitalocean" in name]
+    assert [name for name in every if "amazon" in name]
+    assert [name for name in every if "google" in name]
+    assert [name for name in every if "digitalocean" in name]
+
+
+def test_only_the_clouds_of_the_stack_files_are_emulated() -> None:
+    """Whoever runs on one cloud has neither SDK nor tools of the others."""
+    others = ["--ignore=tests/clouds/digitalocean", "--ignore=tests/clouds/gcp"]
+    assert rings.leave_out("clouds", ("local", "aws")) == others
+    assert rings.leave_out("clouds", rings.EVERY_TARGET) == []
+    assert rings.leave_out("unit", ("local",)) == []
 
 
 def test_what_a_linter_prints_is_shown_in_one_piece(
@@ -61,11 +93,11 @@ def test_what_a_linter_prints_is_shown_in_one_piece(
 def test_the_last_line_holds_the_sums_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """A reader, or a program, finds the sums on a line of their own."""
     good = [
-        rings.Result("mypy", 1, 0, 0, 1.0),
-        rings.Result("tests/unit", 10, 0, 1, 1.0),
-        rings.Result("tests/engine", 5, 0, 0, 70.0),
+        Result("mypy", 1, 0, 0, 1.0),
+        Result("tests/unit", 10, 0, 1, 1.0),
+        Result("tests/engine", 5, 0, 0, 70.0),
     ]
     assert rings.summarize(good) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "15 passed, 0 failed, 1 skipped"
-    assert rings.summarize([*good, rings.Result("ruff check", 0, 1, 0, 1.0)]) == 1
+    assert rings.summarize([*good, Result("ruff check", 0, 1, 0, 1.0)]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "15 passed, 1 failed, 1 skipped"

@@ -19,7 +19,7 @@ from immutable_servers.errors import ImmutableError
 def test_traffic_has_moved_before_the_run_ends() -> None:
     """A phase lasts from its first start to its last end; without traffic the run's end counts."""
     reporter = Reporter(
-        timeline=Timeline(spans={("bake", "app"): (11, 15), ("traffic", "web"): (30, 31)})
+        timeline=Timeline(steps={("bake", "app"): [(11, 15)], ("traffic", "web"): [(30, 31)]})
     )
     timing = Timing(40, 10, reporter)
     assert timing.phase("bake") == 4

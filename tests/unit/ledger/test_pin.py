@@ -43,7 +43,7 @@ def test_a_ledger_without_a_pin_has_none() -> None:
 
 
 def test_each_shape_has_its_type() -> None:
-    """A rollback pins a generation; a resume holds off the version that was left."""
+    """A rollback pins a generation; a resume holds off what was left."""
     read = parse_ledgers(
         {
             "web": {"generations": {}, "pin": {**ROLLBACK, "unknown": "later"}},
@@ -57,5 +57,5 @@ def test_each_shape_has_its_type() -> None:
 def test_a_request_with_an_unreadable_pin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A misspelt one does not take the pin away."""
     monkeypatch.setenv(VARIABLE, json.dumps({"pins": {"web": {"generaton": "3f2a9c41"}}}))
-    with pytest.raises(SettingsError, match="neither a generation nor a version"):
+    with pytest.raises(SettingsError, match="neither a generation nor one"):
         read_request()

@@ -45,6 +45,16 @@ def test_the_newest_stay_for_their_time(
     assert [record.generation for record in found.beyond] == beyond
 
 
+def test_what_served_last_stays_before_what_was_launched_last() -> None:
+    """After a revert the generation that was reverted to served last; it is the way back."""
+    reverted = make_record("reverted", "v2", 2, left_at=int(NOW) - 600)
+    good = make_record("good", "v1", 1, left_at=int(NOW) - 60)
+    known = know([make_record("live", "v3", 3), reverted, good], "live")
+    found = sort_standbys(known, Policy(1), NOW, "live")
+    assert [record.generation for record in found.kept] == ["good"]
+    assert [record.generation for record in known.earlier] == ["good", "reverted"]
+
+
 def test_a_live_generation_that_is_about_to_be_left_takes_a_place() -> None:
     """Once the traffic has moved it stands by, the newest of all."""
     found = sort_standbys(know(RECORDS, "live"), Policy(2), NOW, "candidate")

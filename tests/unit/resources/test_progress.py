@@ -1,5 +1,7 @@
 """Lines of progress."""
 
+import io
+
 import pytest
 
 from immutable_servers.contract.values import Scope
@@ -14,6 +16,23 @@ def test_each_line_of_a_text_names_phase_and_resource(capsys: pytest.CaptureFixt
     assert capsys.readouterr().out.splitlines() == [
         "verify web-3f2a9c41: web-0: assert 'a' in 'b'",
         "verify web-3f2a9c41: +  where 'b' = run()",
+    ]
+
+
+def test_a_line_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers are checked side by side: a line in two writes has another one in its middle."""
+    written: list[str] = []
+
+    class Stream(io.StringIO):
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr("sys.stdout", Stream())
+    start_saying("verify", Scope("shop", "dev", "web", "3f2a9c41"))("one\ntwo")
+    assert [text for text in written if text] == [
+        "verify web-3f2a9c41: one\n",
+        "verify web-3f2a9c41: two\n",
     ]
 
 

@@ -6,22 +6,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict
 
 from harness.checkout import ROOT
 from immutable_servers import targets
+from immutable_servers.contract.values import Route
 from immutable_servers.errors import SettingsError
+from immutable_servers.planning.wish import make_routes
 from immutable_servers.settings import (
     ImageSettings,
     ServiceSettings,
     load_settings,
     render_json_schema,
 )
-from immutable_servers.settings.load import SECTIONS
 from immutable_servers.settings.schema import NAMESPACE, SCHEMA_FILE
+from immutable_servers.settings.stack_files import read_stack_values
 
 SECRET = "hunter2"  # noqa: S105 - what must never be printed
 
@@ -36,6 +38,7 @@ class ToyTarget:
     name = "toy"
     settings_model = ToySettings
     can_weigh = True
+    has_reserved_ips = False
     takes_overrides = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -47,6 +50,16 @@ class ToyTarget:
             what = "There is no such size"
             raise SettingsError(what, facts=["Known sizes: small"])
         return {}
+
+    def find_misfits(self, servers: Mapping[str, int]) -> Mapping[str, str]:
+        """Want no service of more than nine servers."""
+        return {f"limits.{name}": "has 9 at most" for name in servers if servers[name] > 9}
+
+    def check_env(self, env: Mapping[str, str]) -> None:
+        """Carry ten variables."""
+        if len(env) > 10:
+            what = "Too many"
+            raise SettingsError(what, facts=["at most 10"])
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +109,16 @@ def read_mistakes(values: Mapping[str, Any], root: Path) -> list[str]:
     return list(caught.value.facts)
 
 
+def test_own_settings_of_the_target_have_to_fit_the_services(root: Path) -> None:
+    """They are compared with what is set, and told with all other mistakes."""
+    values = make_values()
+    values["services"]["web"] |= {"servers": 10, "size": "huge"}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(values, root)
+    assert "toy.limits.web: has 9 at most" in caught.value.facts
+    assert any(fact.startswith("services.web.size") for fact in caught.value.facts)
+
+
 def test_fills_in_defaults(root: Path) -> None:
     """What a stack file leaves out has the documented default."""
     settings = load_settings(make_values(), root)
@@ -133,6 +156,25 @@ def test_a_canary_is_refused_where_the_balancer_cannot_split_traffic(
     ]
 
 
+def test_a_reserved_ip_is_for_one_server_where_there_are_such_addresses(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused elsewhere and with more servers; then the route has the server's own port."""
+    values = put(make_values(), "services.web.route", {"reserved_ip": True})
+    one, path = put(values, "services.web.servers", 1), "services.web.route.reserved_ip"
+    none = f"{path}: needs an address without a balancer, and target toy has none"
+    assert read_mistakes(one, root) == [none]
+    monkeypatch.setattr(ToyTarget, "has_reserved_ips", True)
+    (mistake,) = read_mistakes(put(values, "services.web.servers", 2), root)
+    assert mistake.startswith(f"{path}: leads to one server")
+    settings = load_settings(one, root)
+    port = settings.services["web"].port
+    route = next(found for found in make_routes(settings) if found.service == "web")
+    assert route == Route("web", port, reserved_ip=True)
+    assert Route.from_plain(route.to_plain()) == route
+    assert "reserved_ip" not in Route("web", port).to_plain()
+
+
 def test_empty_image_is_an_image(root: Path) -> None:
     """`base:` without a value means the same as `base: {}`."""
     assert load_settings(put(make_values(), "images.base", None), root) == load_settings(
@@ -165,6 +207,21 @@ MISTAKES = [
     ("services.web.servers", 1001, "1001 must be a whole number from 1 to 1000"),
     ("services.web.port", 65536, "65536 must be a whole number from 1 to 65535"),
     ("services.web.health", "healthz", "'healthz' must be a path that starts with /"),
+    *(
+        ("services.web.health", path, "must be a path that starts with / and has only letters,")
+        for path in (
+            '/healthz?"${PULUMI_CONFIG_PASSPHRASE}"',
+            *("/healthz#x", "/h?q='a'", "/a\\x41", "/$HOME", "/{a}", "/a b", "/a\n", "/ä"),
+            f"/{'a' * 1024}",
+        )
+    ),
+    ("services.web.env", {"A": "a\0b"}, "no control characters"),
+    ("services.web.env", {"A": "a\rb"}, "no control characters"),
+    ("images.app.variables", {"A": "a\0b"}, "no control characters"),
+    ("images.base.upstream", {"suite": "--setup-hook=sh"}, "does not start with a hyphen"),
+    ("services.web.before_traffic", ["a\0b"], "must be a command line"),
+    ("services.web.checks", ["tests/a\nb"], "must be a folder, relative to the repository"),
+    ("services.web.checks_env", ["A=b"], "must be a name of letters, digits and underscores"),
     ("services.web.keep", 11, "11 must be a whole number from 0 to 10"),
     ("services.web.keep", -1, "-1 must be a whole number from 0 to 10"),
     ("services.web.keep_for", "ever", "'ever' must be a duration such as 30s, 5m, 24h or 14d"),
@@ -174,9 +231,11 @@ MISTAKES = [
     ("services.web.drain", "soon", "'soon' must be a duration such as 30s, 5m, 24h or 14d"),
     ("services.web.server", 2, "is no setting; did you mean servers?"),
     ("services.web.image", "ap", "'ap' is no image of this stack; did you mean app?"),
-    ("services.web.route", {}, "must have either port or host"),
-    ("services.web.route", {"port": 1, "host": "x"}, "must have either port or host"),
-    ("services.web.checks", ["tests/nope"], "[0]: 'tests/nope' must be a folder of the repository"),
+    ("services.web.route", {}, "must have one of port, host and reserved_ip"),
+    ("services.web.route", {"port": 1, "host": "x"}, "must have one of port, host and reserved_ip"),
+    ("services.web.checks", ["tests/a[1]"], "[0]: 'tests/a[1]' must hold no `[` and no `::`"),
+    ("services.web.checks", ["tests/a::b"], "[0]: 'tests/a::b' must hold no `[` and no `::`"),
+    ("services.web.checks", ["tests/nope"], "[0]: 'tests/nope' must be a folder or file of"),
     ("services.web.checks", ["../x"], "[0]: '../x' must be a folder, relative to the repository"),
     ("services.api.route", {"port": 8080}, "port: 8080 is the port of service web already"),
     ("services.Web", {}, "must be a name of at most 20 lower-case letters"),
@@ -195,7 +254,7 @@ MISTAKES = [
     ("images.db", {}, "has no template folder packer/db"),
     ("images.app.deadline", "0s", "must be a duration"),
     ("target", "tyo", "'tyo' is no target; did you mean toy?"),
-    ("target", "moon", "'moon' is no target; known: aws, local, toy"),
+    ("target", "moon", "'moon' is no target; known: aws, digitalocean, gcp, local, toy"),
     ("services.web.size", "smal", "'smal' is no size on toy; known sizes: small"),
     ("services.web.launch_overrides", {"cpu": 1}, "has no meaning: target toy has no launch"),
     ("toy", {"slot": 3}, "slot: is no setting; did you mean slots?"),
@@ -226,7 +285,7 @@ def test_a_target_that_is_missing_or_misspelt_is_no_name_of_a_section(root: Path
     unknown = read_mistakes({**make_values(), "target": ["toy"], "zz": 1}, root)
     assert unknown[0] == (
         "zz: is no setting; "
-        "known: aws, digitalocean, gcp, images, local, prices, services, target, toy"
+        "known: aws, bake, digitalocean, gcp, images, local, prices, services, target, toy"
     )
 
 
@@ -290,6 +349,13 @@ def test_keeps_what_is_set_of_the_targets_own(root: Path) -> None:
     assert load_settings(values, root).target_settings == {"slots": 8}
 
 
+def test_an_env_that_the_target_cannot_hand_over_is_refused(root: Path) -> None:
+    """In the preview already, with its path and the limit."""
+    env = {f"KEY_{number}": "x" for number in range(11)}
+    mistakes = read_mistakes(put(make_values(), "services.web.env", env), root)
+    assert mistakes == ["services.web.env: is too large for servers on toy; at most 10"]
+
+
 def test_source_may_not_lead_out_of_the_repository(root: Path) -> None:
     """A link to a folder elsewhere would make the version depend on this machine."""
     (root / "out").symlink_to(root.parent)
@@ -299,11 +365,30 @@ def test_source_may_not_lead_out_of_the_repository(root: Path) -> None:
     assert mistakes[0].endswith("leads out of it by a link")
 
 
+def make_content() -> dict[str, Any]:
+    """Return a stack file."""
+    return {"config": {f"{NAMESPACE}:{key}": value for key, value in make_values().items()}}
+
+
+@pytest.mark.sample
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_shipped_stack_files_are_valid(stack: str) -> None:
-    """The repository's stack files follow the schema that editors are given."""
+    """The repository's stack files follow the schema, and are whole with the defaults."""
     content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())
     jsonschema.validate(content, render_json_schema())
+    settings = load_settings(read_stack_values(ROOT, stack), ROOT)
+    assert (settings.target, list(settings.services)) == ("local", ["web"])
+
+
+@pytest.mark.sample
+def test_the_shipped_defaults_follow_the_schema() -> None:
+    """`Pulumi.yaml` can say what a stack file can."""
+    shared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]["defaults"]["value"]
+    content = {"config": {f"{NAMESPACE}:defaults": shared}}
+    jsonschema.validate(content, render_json_schema())
+    content["config"][f"{NAMESPACE}:defaults"] = {**shared, "servces": {}}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(content, render_json_schema())
 
 
 @pytest.mark.parametrize(
@@ -313,7 +398,6 @@ def test_shipped_stack_files_are_valid(stack: str) -> None:
         ("services", {"web": {"image": "app", "servers": 0, "port": 80, "route": {"port": 1}}}),
         ("images", {"app": {"deadline": 30}}),
         ("images", {"App": {}}),
-        ("images", {}),
         ("services", {"web": {"image": "app", "servers": 1, "port": 80, "route": {}}}),
         (
             "services",
@@ -323,7 +407,7 @@ def test_shipped_stack_files_are_valid(stack: str) -> None:
 )
 def test_schema_refuses_mistakes(key: str, value: object) -> None:
     """An editor marks unknown keys, wrong types and values out of range."""
-    content = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    content = make_content()
     content["config"][f"{NAMESPACE}:{key}"] = value
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(content, render_json_schema())
@@ -331,14 +415,14 @@ def test_schema_refuses_mistakes(key: str, value: object) -> None:
 
 def test_schema_takes_an_image_without_a_value() -> None:
     """As the program does: `base:` is `base: {}`."""
-    content = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    content = make_content()
     content["config"][f"{NAMESPACE}:images"]["base"] = None
     jsonschema.validate(content, render_json_schema())
 
 
 def test_schema_takes_secrets() -> None:
     """Pulumi's own keys and secret values are let through."""
-    content = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    content = make_content()
     content["config"] |= {f"{NAMESPACE}:license": {"secure": "v1:x"}, "aws:region": "eu-west-1"}
     content["encryptionsalt"] = "v1:x"
     jsonschema.validate(content, render_json_schema())
@@ -348,12 +432,3 @@ def test_schema_file_is_what_the_models_say() -> None:
     """`python -m immutable_servers.settings` was run after the last change of the models."""
     written = json.loads((ROOT / SCHEMA_FILE).read_text())
     assert written == render_json_schema()
-
-
-def test_project_file_declares_the_sections() -> None:
-    """Pulumi knows the type of each section, and no section but the target is required."""
-    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    own = targets.TARGETS.keys() - {"toy"}
-    assert declared.keys() == {*SECTIONS, *own}
-    assert all(name in declared["target"]["description"] for name in own)
-    assert [key for key, value in declared.items() if "default" not in value] == ["target"]

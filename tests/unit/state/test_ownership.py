@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from immutable_servers.driver.engine.stack import Stack
 from immutable_servers.errors import SettingsError
 from immutable_servers.state import backend
 from immutable_servers.state.claims import VARIABLE, claim, make_owner
-from immutable_servers.targets.local import LocalTarget
+from immutable_servers.targets.local import LocalTarget, layout
 
 STACK = Scope("shop", "dev")
 TARGET = LocalTarget({})
@@ -57,7 +58,10 @@ def take(owner: Owner) -> list[str]:
 def test_the_backend_is_chosen_as_the_cli_chooses_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable, then the project's file, then the login, then Pulumi Cloud."""
+    """The variable, then the project's file, then the login, then Pulumi Cloud.
+
+    A file that cannot be read names no other backend: that would be another state.
+    """
     assert backend.find_backend(tmp_path) == backend.CLOUD
     home = tmp_path / "home"
     home.mkdir()
@@ -65,6 +69,9 @@ def test_the_backend_is_chosen_as_the_cli_chooses_it(
     assert backend.find_backend(tmp_path) == "s3://login"
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nbackend: {url: s3://project}\n")
     assert backend.find_backend(tmp_path) == "s3://project"
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nbackend: {url: s3://project}\nname: a\n")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        backend.find_backend(tmp_path)
     monkeypatch.setenv(backend.BACKEND, "s3://variable")
     assert backend.find_backend(tmp_path) == "s3://variable"
 
@@ -120,6 +127,75 @@ def test_a_stack_whose_state_is_gone_is_taken_over_with_a_warning(
     TARGET.ownership.begin_update(remote, ())
     with pytest.raises(SettingsError, match="with its state in s3://bucket"):
         take(ours)
+
+
+def test_a_state_on_another_machine_is_never_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path says nothing of another machine's files: the error names it, and the way out.
+
+    Nor is it gone where copies of a machine share an id, or where nobody recorded the machine.
+    """
+    ours = make_checkout(tmp_path, monkeypatch, "ours")
+    gone = replace(ours, backend=f"file://{tmp_path}/nowhere", digest="0")
+    for machine, host in (("0123456789ab", "anna"), (ours.machine, "copy"), ("", "")):
+        TARGET.ownership.begin_update(replace(gone, machine=machine, host=host), ())
+        with pytest.raises(SettingsError, match="belongs to another checkout") as refused:
+            take(ours)
+        said = str(refused.value)
+        assert f"on {host or 'a machine that the record does not name'}, with its state" in said
+        assert "nobody can see whether that state is gone" in said
+        assert f"{VARIABLE}=dev ./immutable up dev" in said
+    monkeypatch.setenv(VARIABLE, "dev")
+    assert len(take(ours)) == 1
+    monkeypatch.delenv(VARIABLE)
+    TARGET.ownership.begin_update(gone, ())
+    assert len(take(ours)) == 1
+
+
+def test_the_same_path_on_two_machines_is_two_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two laptops with the same user's name are refused; a new host name is no other machine.
+
+    A record of an earlier program has only its path, and is taken for the state of that path.
+    """
+    ours = make_checkout(tmp_path, monkeypatch, "ours")
+    take(replace(ours, machine="0123456789ab", host="anna"))
+    with pytest.raises(SettingsError, match="on anna, with its state in file://"):
+        take(ours)
+    for owner in (replace(ours, machine="", host=""), replace(ours, host="old-name")):
+        TARGET.ownership.begin_update(owner, ())
+        assert take(ours) == []
+    monkeypatch.setenv(backend.BACKEND, "s3://bucket")
+    remote = make_owner(tmp_path / "ours", "organization", STACK)
+    TARGET.ownership.begin_update(replace(remote, machine="0123456789ab", host="anna"), ())
+    assert take(remote) == []
+
+
+def test_an_owner_of_another_program_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier one's record lacks the machine, a later one's may say more."""
+    ours = make_checkout(tmp_path, monkeypatch, "ours")
+    take(ours)
+    file = layout.owner_file(STACK)
+    plain = {**json.loads(file.read_text()), "once": "known"}
+    file.write_text(json.dumps(plain))
+    assert TARGET.ownership.find_owner(STACK) == ours
+    del plain["machine"], plain["host"]
+    file.write_text(json.dumps(plain))
+    assert TARGET.ownership.find_owner(STACK) == replace(ours, machine="", host="")
+
+
+def test_files_of_another_machine_are_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sweep` would take all that the other one launched for left over."""
+    ours = make_checkout(tmp_path, monkeypatch, "ours")
+    for owner in (replace(ours, machine="0123456789ab", host="anna"), replace(ours, host="anna")):
+        assert ask_file(owner) == Holdings(unasked="its state is in files of anna")
+    assert "nobody recorded" in ask_file(replace(ours, machine="", host="")).unasked
 
 
 def test_a_file_backend_says_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """File locks: one holder at a time, also when the holder removes the file."""
 
+import fcntl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,16 @@ def test_a_lock_that_is_not_there_is_not_made_by_a_look(tmp_path: Path) -> None:
         assert not remove_unheld(file)
     assert remove_unheld(file)
     assert not file.exists()
+
+
+def test_who_looks_or_waits_is_no_holder(tmp_path: Path) -> None:
+    """Processes that wait for a run's lock get it for a moment each, all of them at once."""
+    file = tmp_path / "lock"
+    with hold_lock(file, 0, "it"):
+        assert not is_unheld(file)
+    with file.open() as waiting:
+        fcntl.flock(waiting, fcntl.LOCK_SH)
+        assert is_unheld(file)
 
 
 def test_a_stop_ends_the_wait(tmp_path: Path) -> None:

@@ -15,10 +15,12 @@ from immutable_servers.system.processes import (
     end_process,
     find_process,
     identify_process,
+    is_maker_gone,
     read_process,
     signal_process,
     write_process,
 )
+from immutable_servers.system.supervisor import read_stat
 
 PROGRAM = "import signal, sys; print('up', flush=True); signal.pause()"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + PROGRAM
@@ -38,6 +40,19 @@ def child(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     with _start(PROGRAM, tmp_path) as process:
         yield process
         process.kill()
+
+
+def test_a_process_is_found_while_it_becomes_another_program(tmp_path: Path) -> None:
+    """HAProxy's master does so in each reload: it is not taken for gone."""
+    script = tmp_path / "again"
+    script.write_text('exec sh "$0"\n')
+    with subprocess.Popen(["sh", script]) as process:
+        try:
+            found = identify_process(process.pid, script)
+            assert found
+            assert all(find_process(found) for _ in range(5000))
+        finally:
+            process.kill()
 
 
 def _identify(child: subprocess.Popen[str], marker: Path) -> Process:
@@ -117,3 +132,18 @@ def test_ending_what_is_gone_does_nothing(tmp_path: Path) -> None:
         child.kill()
     end_process(process, 1)
     assert read_process(tmp_path / "none", tmp_path / "none", tmp_path) is None
+
+
+def test_a_maker_that_nobody_has_reaped_is_gone(tmp_path: Path) -> None:
+    """A killed engine's provider stays in `/proc` until its new parent asks for its exit code."""
+    process = _start(PROGRAM, tmp_path)
+    stat = read_stat(process.pid)
+    assert stat
+    mark = f"{process.pid}.{stat.started}"
+    assert not is_maker_gone(mark)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert read_stat(process.pid)
+    assert is_maker_gone(mark)
+    process.wait()
+    assert is_maker_gone(mark)

@@ -6,11 +6,16 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from immutable_servers.driver.engine.stop_fifo import remove_left_fifos, start_fifo
+from immutable_servers.driver.engine.stop_lock import (
+    is_stopping,
+    remove_left_locks,
+    start_stop_lock,
+)
 from immutable_servers.errors import StoppedError
 from immutable_servers.system import stopping
 from immutable_servers.system.supervised import run_supervised
@@ -26,9 +31,9 @@ print("stopped" if stopping.STOP.is_set() else "forgotten", flush=True)
 
 RUNS = """
 import time
-from immutable_servers.driver.engine.stop_fifo import start_fifo
-with start_fifo() as fifo:
-    print(fifo, flush=True)
+from immutable_servers.driver.engine.stop_lock import start_stop_lock
+with start_stop_lock() as lock:
+    print(lock.path, flush=True)
     time.sleep(60)
 """
 
@@ -41,47 +46,80 @@ def _goes_on_afterwards() -> Iterator[None]:
 
 
 def test_every_listener_hears_the_driver() -> None:
-    """Opening the FIFO once wakes all processes that wait, and writes nothing."""
-    with start_fifo() as fifo:
-        listeners = [
-            subprocess.Popen(
-                [sys.executable, "-c", LISTENS],
-                env={**os.environ, stopping.VARIABLE: str(fifo)},
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(2)
-        ]
-        for listener in listeners:
-            assert listener.stdout
-            assert listener.stdout.readline() == "listens\n"
-        with fifo.open("w"):
-            assert [listener.communicate(timeout=60)[0] for listener in listeners] == (
-                ["stopped\n"] * 2
-            )
+    """Letting the lock go once wakes all processes that wait for it."""
+    with start_stop_lock() as lock:
+        listeners = [start_listener(lock.path) for _ in range(2)]
+        assert not is_stopping(lock.path)
+        lock.release()
+        assert is_stopping(lock.path)
+        said = [read_rest(listener) for listener in listeners]
+        assert said == ["stopped\n"] * 2
+
+
+def test_every_listener_hears_of_a_killed_driver(tmp_path: Path) -> None:
+    """Its end lets the lock go; who begins to listen afterwards is asked to stop, too."""
+    with start_run(tmp_path) as (run, lock):
+        listener = start_listener(lock)
+        run.kill()
+        run.wait()
+        assert read_rest(listener) == "stopped\n"
+        assert is_stopping(lock)
+        assert read_rest(start_listener(lock)) == "stopped\n"
+    lock.unlink()
+    assert is_stopping(lock)
+    assert read_rest(start_listener(lock)) == "stopped\n"
+
+
+def start_listener(lock: Path) -> "subprocess.Popen[str]":
+    """Start a process that listens to the lock of a run."""
+    listener = subprocess.Popen(
+        [sys.executable, "-c", LISTENS],
+        env={**os.environ, stopping.VARIABLE: str(lock)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert listener.stdout
+    assert listener.stdout.readline() == "listens\n"
+    return listener
+
+
+def read_rest(listener: "subprocess.Popen[str]") -> str:
+    """Wait for a listener's end; return what else it said."""
+    with listener:
+        assert listener.stdout
+        return listener.stdout.read()
+
+
+@contextmanager
+def start_run(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """Yield a process that holds the lock of a run, and the lock; `folder` has temporary files."""
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNS],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout
+        try:
+            yield run, Path(run.stdout.readline().strip())
+        finally:
+            run.kill()
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The FIFO of a run that lives stays, and so does what is being made, or is nobody's run."""
+    """The lock of a run that lives stays, and so does what is being made, or is nobody's run."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / "immutable-run-made").mkdir()
     (tmp_path / "immutable-else").mkdir()
-    with subprocess.Popen(
-        [sys.executable, "-c", RUNS],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as run:
-        assert run.stdout
-        fifo = Path(run.stdout.readline().strip())
-        remove_left_fifos()
-        assert fifo.is_fifo()
-        run.kill()
-    with start_fifo() as other:
-        assert not fifo.parent.exists()
-        assert other.is_fifo()
+    with start_run(tmp_path) as (_, lock):
+        remove_left_locks()
+        assert lock.exists()
+    with start_stop_lock() as other:
+        assert not lock.parent.exists()
+        remove_left_locks()
+        assert other.path.exists()
     left = {folder.name for folder in tmp_path.iterdir()}
     assert left == {"immutable-run-made", "immutable-else"}
 

@@ -15,12 +15,24 @@ import pytest
 
 from immutable_servers.errors import ImageError, ImmutableError, SetupError
 from immutable_servers.system import supervised
+from immutable_servers.system.priority import FULL, LESS
 from immutable_servers.system.supervised import DeadlineError, run_supervised
-from immutable_servers.system.supervisor import Stat, find_parts, read_stat, redact
+from immutable_servers.system.supervisor import (
+    LAST_LINES,
+    LONGEST_LINE,
+    MOST_OUTPUT,
+    Lines,
+    Stat,
+    find_parts,
+    read_stat,
+    redact,
+)
 
 COMPONENTS = Path(supervised.__file__).parents[2]
 SLOW = "setsid sleep 600 & echo pid $! ; sleep 600 & echo pid $! ; echo pid $$ ; wait"
 """Prints the pids of a daemon, a child and the shell itself, then hangs."""
+NICEST = 19
+"""The highest nice value (sched(7))."""
 PROVIDER = f"""
 import os, sys
 from pathlib import Path
@@ -32,6 +44,13 @@ try:
                    on_line=lambda line: print(line, flush=True), log=Path(sys.argv[1]))
 except Exception as error:
     print(error, flush=True)
+"""
+
+FLOOD = """
+import os
+def put(text):
+    while text:
+        text = text[os.write(1, text):]
 """
 
 Run = Callable[..., int]
@@ -76,6 +95,18 @@ def test_code_and_lines(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "logs" / "run.log"
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert "one\ntwo\nthree\n" in log.read_text()
+
+
+def test_a_command_gets_less_of_the_processor(run: Run) -> None:
+    """With `less` what serves comes first: by the share of its session, or by its nice value."""
+    group = "cat /proc/self/autogroup 2>/dev/null || echo no groups"
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    for less, wanted in ((True, LESS), (False, FULL)):
+        said: list[str] = []
+        assert run(f"{group}; nice", on_line=said.append, less=less) == 0
+        shares, nice = said
+        assert shares.endswith((f"nice {wanted}", "no groups"))
+        assert nice == str(min(ours + wanted, NICEST))
 
 
 def test_signal_as_code(run: Run) -> None:
@@ -242,3 +273,77 @@ def test_engine_already_gone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImmutableError, match="engine is gone"):
         run("echo started", on_line=lines.append)
     assert lines == []
+
+
+def run_python(tmp_path: Path, text: str, **options: Any) -> list[str]:  # noqa: ANN401 - as given
+    """Run a program supervised; return the lines that it was heard to print."""
+    lines: list[str] = []
+    code = run_supervised(
+        [sys.executable, "-c", FLOOD + text],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        deadline=60,
+        on_line=lines.append,
+        log=tmp_path / "run.log",
+        **options,
+    )
+    assert code == 0
+    return lines
+
+
+def test_a_line_without_end_is_cut(tmp_path: Path) -> None:
+    """Of 20 MB without a newline 64 kB are kept, here and in the log; the next line is whole."""
+    long, after = run_python(tmp_path, "put(b'x' * 20_000_000 + b'\\nafter\\n')")
+    left = 20_000_000 - LONGEST_LINE
+    assert long == f"{'x' * LONGEST_LINE} [{left} bytes of this line are left out]"
+    assert after == "after"
+    assert (tmp_path / "run.log").stat().st_size < 2 * LONGEST_LINE
+
+
+@pytest.mark.parametrize("before", range(LONGEST_LINE - 8, LONGEST_LINE + 2))
+def test_a_line_is_not_cut_through_a_secret(before: int) -> None:
+    """Wherever the cut falls, no part of the value is left before it."""
+    lines = Lines(find_parts(["hunter2"]))
+    text = b"x" * before + b"hunter2" + b"y" * 100 + b"\n"
+    (line,) = [
+        line for at in range(0, len(text), 5000) for line in lines.take(text[at : at + 5000])
+    ]
+    assert b"h" not in line.partition(b" [")[0].replace(b"[secret]", b"")
+
+
+def test_many_secrets_move_no_part_of_one_before_the_cut() -> None:
+    """A line that `[secret]` makes shorter is cut by what it was."""
+    secret = "hunter2" * 10
+    lines = Lines(find_parts([secret]))
+    text = b" ".join([secret.encode()] * 2000) + b"\n"
+    (line,) = lines.take(text)
+    assert b"hunter" not in line
+
+
+def test_an_output_without_end_is_cut(tmp_path: Path) -> None:
+    """Its beginning and its last lines are kept, and how much lies between is said."""
+    text = "for at in range(1100): put(b'%06d' % at + b'x' * 30_000 + b'\\n')"
+    lines = run_python(tmp_path, text)
+    (cut,) = [at for at, line in enumerate(lines) if "left out" in line]
+    numbers = [int(line[:6]) for line in lines if line[:6].isdigit()]
+    assert numbers[:cut] == [*range(cut)]
+    assert numbers[cut:] == [*range(1100 - LAST_LINES, 1100)]
+    left = (1100 - cut - LAST_LINES) * 30_007
+    assert lines[cut] == f"[{left} bytes of output are left out here]"
+    assert cut * 30_007 <= MOST_OUTPUT + 30_007
+    assert sum(map(len, lines)) < MOST_OUTPUT + LAST_LINES * LONGEST_LINE
+
+
+def test_a_command_that_floods_can_be_stopped(tmp_path: Path) -> None:
+    """While a line grows without end its deadline holds, as an interrupt does: all is events."""
+    with pytest.raises(DeadlineError):
+        run_supervised(
+            [sys.executable, "-c", f"{FLOOD}\nwhile True: put(b'x' * 65536)"],
+            cwd=tmp_path,
+            env=dict(os.environ),
+            deadline=1,
+            on_line=lambda _line: None,
+            log=tmp_path / "run.log",
+            grace=1,
+        )
+    assert (tmp_path / "run.log").stat().st_size < 2 * LONGEST_LINE

@@ -10,9 +10,9 @@ import pytest
 import immutable_servers
 from immutable_servers.errors import StoppedError
 from immutable_servers.system import stopping
-from immutable_servers.system.waiting import wait_until
+from immutable_servers.system.waiting import run_until_stopped, wait_until
 
-MAY_RETRY = {"system/waiting.py", "verification/plugin.py"}
+MAY_RETRY = {"system/waiting.py", "verification/bodies.py"}
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,43 @@ def test_what_has_to_end_does_not_hear_of_a_stop() -> None:
     assert found == 0
 
 
+def test_a_stop_leaves_alone_what_cannot_be_cut_short() -> None:
+    """A call that hangs, or that a library repeats, holds up neither a stop nor the process."""
+    hangs = threading.Event()
+
+    def work() -> None:
+        stopper.start()
+        hangs.wait()
+
+    stopper = threading.Timer(0.1, stopping.stop)
+    with pytest.raises(StoppedError, match="A call was ended"):
+        run_until_stopped("a call", work)
+    hangs.set()
+
+
+def test_what_ends_within_the_grace_is_returned() -> None:
+    """An answer that comes just after the stop is no lost one, and its error is the error."""
+
+    def answer() -> str:
+        stopping.stop()
+        return "there"
+
+    def refuse() -> None:
+        stopping.stop()
+        raise ZeroDivisionError
+
+    assert run_until_stopped("a call", answer) == "there"
+    stopping.STOP.clear()
+    with pytest.raises(ZeroDivisionError):
+        run_until_stopped("a call", refuse)
+
+
+def test_what_cleans_up_after_a_stop_is_done_to_its_end() -> None:
+    """It is begun because of the stop, so that does not end it."""
+    stopping.stop()
+    assert run_until_stopped("a call", lambda: "removed") == "removed"
+
+
 def test_nothing_else_waits_by_itself() -> None:
     """A loop of another module's own would not hear of a stop."""
     package = Path(immutable_servers.__file__).parent
@@ -98,5 +135,6 @@ def _waits(node: ast.AST) -> bool:
     if isinstance(node, ast.ImportFrom):
         sleeps = node.module == "time" and any(name.name == "sleep" for name in node.names)
         return sleeps or (node.module or "").partition(".")[0] == "tenacity"
-    is_time = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-    return is_time and ast.unparse(node) == "time.sleep"
+    if isinstance(node, ast.Attribute):  # `get_waiter` makes one of boto3's
+        return node.attr == "get_waiter" or ast.unparse(node) in ("time.sleep", "asyncio.sleep")
+    return False

@@ -24,3 +24,34 @@ def test_what_to_do_tells_a_candidate_from_changed_checks(
         judge({"web": {**FAILED, "live": live}})
     assert says in raised.value.todo
     assert says_not not in raised.value.todo
+
+
+def test_nothing_is_offered_of_a_candidate_that_goes() -> None:
+    """With `on_failure: remove` neither a login nor a path of it is named, but what is kept."""
+    looks = ["all that its servers printed: ./immutable logs web --generation aaaaaaaa"]
+    advice = {"web": {"leaves": True, "inspection": looks, "todo": None}}
+    with pytest.raises(VerificationError) as raised:
+        judge({"web": {**FAILED, "live": "bbbbbbbb"}}, (), advice)
+    assert raised.value.facts[-1] == f"  {looks[0]}"
+    assert "nothing was deleted" not in raised.value.what
+    assert "stays" not in raised.value.todo
+    assert "(on_failure: remove)" in raised.value.todo
+
+
+def test_what_to_do_begins_with_what_the_verification_says() -> None:
+    """Servers that were too slow are not the source's fault alone; it is said once."""
+    slow = "Where they only need longer, raise `boot_deadline` in immutable-servers:local."
+    advice = {name: {"leaves": False, "inspection": [], "todo": slow} for name in ("web", "api")}
+    with pytest.raises(VerificationError) as raised:
+        judge({name: {**FAILED, "live": "bbbbbbbb"} for name in advice}, (), advice)
+    assert raised.value.todo.startswith(f"{slow} Fix the source")
+    assert raised.value.todo.count("boot_deadline") == 1
+
+
+def test_what_serves_without_a_verdict_is_named_with_the_ways_out() -> None:
+    """The traffic was moved by hand: the live servers passed nothing."""
+    with pytest.raises(VerificationError) as raised:
+        judge({"web": {**FAILED, "live": "aaaaaaaa"}}, ["web"])
+    assert "What serves was never verified." in raised.value.todo
+    assert "`./immutable replace`" in raised.value.todo
+    assert "passed their own checks" not in raised.value.todo

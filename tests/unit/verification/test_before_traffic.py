@@ -24,6 +24,7 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("PULUMI_CONFIG", "of the engine")
+    monkeypatch.setenv("GITHUB_TOKEN", "of the runner")
 
 
 def run(folder: Path, *commands: str) -> tuple[Report, list[str]]:
@@ -37,9 +38,9 @@ def test_without_commands_the_report_is_the_checks(tmp_path: Path) -> None:
     assert run(tmp_path) == (GOOD, [])
 
 
-def test_each_command_is_a_shell_line_without_the_engines_environment(tmp_path: Path) -> None:
+def test_each_command_is_a_shell_line_without_the_users_environment(tmp_path: Path) -> None:
     """Pipes and quotes mean what they mean in a shell; the log has what was printed."""
-    report, said = run(tmp_path, "echo 'a  b' | tr a c", 'test -z "$PULUMI_CONFIG"')
+    report, said = run(tmp_path, "echo 'a  b' | tr a c", 'test -z "$PULUMI_CONFIG$GITHUB_TOKEN"')
     assert report == GOOD
     assert said[0] == "before_traffic on web-3f2a9c41-0: echo 'a  b' | tr a c"
     assert "c  b" in (tmp_path / "before_traffic.log").read_text()

@@ -3,7 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,46 +11,11 @@ import pytest
 from immutable_servers.contract.values import Login
 from immutable_servers.errors import VerificationError
 from immutable_servers.identity.checks import digest_checks
-from immutable_servers.verification.plugin import _StopAfterFirstFailure
+from immutable_servers.verification.bodies import _StopAfterFirstFailure
 from immutable_servers.verification.report import Report, ServerResult
 from immutable_servers.verification.runner import MOST_SERVERS, _take_sample, run_checks
 
 Check = Callable[..., Report]
-
-
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the user's folders out of the tests."""
-    for name in ("DATA_HOME", "CACHE_HOME", "RUNTIME_DIR"):
-        monkeypatch.setenv(f"XDG_{name}", str(tmp_path))
-
-
-@pytest.fixture
-def check(tmp_path: Path) -> Check:
-    """Write checks and run them on one local server, `web-0`, or on those named."""
-    folder = tmp_path / "checks"
-    folder.mkdir()
-
-    def run(
-        text: str,
-        *,
-        servers: tuple[str, ...] = ("web-0",),
-        deadline: float = 60,
-        secrets: tuple[str, ...] = (),
-        said: list[str] | None = None,
-    ) -> Report:
-        (folder / "test_promise.py").write_text(text)
-        return run_checks(
-            [folder],
-            [Login(server, "local://") for server in servers],
-            {server: {"server": server, "port": 80} for server in servers},
-            tmp_path / "report",
-            deadline=deadline,
-            say=(said if said is not None else []).append,
-            secret_values=secrets,
-        )
-
-    return run
 
 
 def test_pass(check: Check, tmp_path: Path) -> None:
@@ -206,9 +171,23 @@ def test_bytes_of_a_server_are_data(check: Check) -> None:
     assert "AssertionError" in (failure.text or "")
 
     report = check("def test_it():\n    raise RuntimeError('\\x1b \\udc80')\n")
-    assert report.describe_failures() == ["web-0: test_promise.test_it: RuntimeError: \x1b ?"]
+    assert report.describe_failures() == [r"web-0: test_promise.test_it: RuntimeError: \x1b ?"]
     (failure,) = ET.parse(report.junit).getroot().iter("failure")  # noqa: S314 - our own file
-    assert "RuntimeError: #x1B ?" in (failure.text or "")
+    assert r"RuntimeError: \x1b ?" in (failure.text or "")
+
+
+def test_what_a_server_says_is_bounded(check: Check) -> None:
+    """Of a megabyte in a failure's text some lines are kept, in report, JUnit file and log."""
+    report = check(
+        "import pytest\n"
+        "def test_line(): pytest.fail('answer: ' + 'x' * 1_000_000)\n"
+        "def test_lines(): pytest.fail('last words\\n'.rjust(500_000, '\\n'))\n"
+    )
+    line, lines = report.describe_failures()
+    assert line.startswith("web-0: test_promise.test_line: Failed: answer:")
+    assert len(line) < 1000
+    assert len(lines) < 1000
+    assert Path(report.junit).stat().st_size < 200_000
 
 
 def test_a_file_that_skips_itself(check: Check) -> None:
@@ -345,6 +324,242 @@ def test_users_settings_have_no_part(check: Check, tmp_path: Path) -> None:
     assert check("from helpers import WORD\ndef test_it(): assert WORD == 'a'\n").ok
 
 
+def test_what_runs_is_what_was_planned(check: Check, tmp_path: Path) -> None:
+    """Checks that differ from the plan's digest do not run, whatever they say by then."""
+    text, ran = "def test_it(): assert False\n", tmp_path / "ran"
+    (tmp_path / "checks" / "test_promise.py").write_text(text)
+    planned = digest_checks([tmp_path / "checks"])
+    assert check(text, planned=planned).reason == "1 check failed on web-0"
+    with pytest.raises(VerificationError) as bad:
+        check(
+            f"from pathlib import Path\ndef test_it(): Path({str(ran)!r}).touch()\n",
+            planned=planned,
+        )
+    assert str(bad.value).startswith(
+        "VerificationError: The checks changed while the run was under way.\n"
+        f"  Planned: checks {planned}\n"
+        "  The checkout now: checks "
+    )
+    assert "Run the command again when nobody is editing the files." in str(bad.value)
+    assert not ran.exists()
+
+
+def test_checks_that_change_while_they_run_change_nothing(check: Check, tmp_path: Path) -> None:
+    """Every process of a run, however late, executes the copy that was compared."""
+    file = tmp_path / "checks" / "test_promise.py"
+    report = check(
+        "from pathlib import Path\n"
+        f"FILE = Path({str(file)!r})\n"
+        "def test_it():\n"
+        "    import helpers\n"
+        "    FILE.with_name('helpers.py').write_text('WORD = 2')\n"
+        "    assert helpers.WORD == 1\n"
+        "def test_later():\n"
+        "    import subprocess, sys\n"
+        "    place = Path(__file__).parent\n"
+        "    code = 'import helpers; raise SystemExit(helpers.WORD)'\n"
+        "    assert subprocess.run([sys.executable, '-c', code], cwd=place).returncode == 1\n"
+    )
+    assert "No module named 'helpers'" in report.describe_failures()[0]
+    (tmp_path / "checks" / "helpers.py").write_text("WORD = 1")
+    report = check(file.read_text())
+    assert report.ok, report
+    assert (tmp_path / "checks" / "helpers.py").read_text() == "WORD = 2"
+
+
+OUTSIDE = (
+    "from shared import WORD",
+    "from ..lib.shared import WORD",
+    "from lib.shared import WORD",
+    "import sys; sys.path.insert(0, f'{__file__}/../../lib'); from shared import WORD",
+    "from pathlib import Path; WORD = Path(__file__, '../../lib/shared.py').resolve().read_text()",
+)
+
+
+@pytest.mark.parametrize("line", OUTSIDE)
+def test_a_helper_outside_of_the_folders_is_not_there(
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    """No digest covers it, so it is in no run; the message says how it gets into both."""
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'lib'}:{tmp_path}")
+    monkeypatch.chdir(tmp_path)
+    for folder in ("lib", "checks", "."):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "__init__.py").touch()
+    (tmp_path / "lib" / "shared.py").write_text("WORD = 'a'\n")
+    report = check(f"{line}\ndef test_it(): assert WORD\n")
+    assert not report.ok
+    assert (
+        "Checks see a copy of checks, and nothing else of the project: list the folder of what is"
+        " missing under `checks` too."
+    ) in "\n".join(report.describe_failures())
+
+
+@pytest.mark.parametrize("line", ["from shared import WORD", "from lib.shared import WORD"])
+def test_a_listed_folder_of_helpers_is_found_and_digested(tmp_path: Path, line: str) -> None:
+    """A helper's folder under `checks` is found by its own name and by its place."""
+    checks, lib = tmp_path / "tests" / "servers", tmp_path / "lib"
+    for folder in (checks, lib):
+        folder.mkdir(parents=True)
+    (lib / "shared.py").write_text("WORD = 'a'\n")
+    (checks / "test_a.py").write_text(f"{line}\ndef test_it(): assert WORD == 'a'\n")
+    before = digest_checks([checks, lib])
+    report = run_checks(
+        [checks, lib],
+        [Login("web-0", "local://")],
+        {},
+        tmp_path / "report",
+        project=tmp_path,
+        planned=before,
+        deadline=60,
+        say=print,
+    )
+    assert report.ok, report
+    (lib / "shared.py").write_text("WORD = 'b'\n")
+    assert digest_checks([checks, lib]) != before
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    """Write files below the root, with their folders."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def run_folders(
+    root: Path, *folders: str, servers: tuple[str, ...] = ("web-0",), said: list[str] | None = None
+) -> Report:
+    """Run what lies in the folders, or files, on local servers."""
+    return run_checks(
+        [root / folder for folder in folders],
+        [Login(server, "local://") for server in servers],
+        {},
+        root / "report",
+        project=root,
+        deadline=60,
+        say=(said if said is not None else []).append,
+    )
+
+
+HELPED = "from helpers import WORD\ndef test_word(): assert WORD == {!r}\n"
+
+
+def test_each_folder_has_its_own_helpers(tmp_path: Path) -> None:
+    """Modules of one name in two folders, also when one lies in the other, are two modules."""
+    for folder in ("a", "b", "b/c"):
+        files = {"helpers.py": f"WORD = {folder!r}\n", "test_it.py": HELPED.format(folder)}
+        write(tmp_path / folder, files)
+    said: list[str] = []
+    report = run_folders(tmp_path, "a", "b", "b/c", said=said)
+    assert report.ok, report
+    assert report.servers[0].passed == 3
+    assert said[0] == "web-0: test_word passed, 33 % done"
+    cases = ET.parse(report.junit).getroot().iter("testcase")  # noqa: S314 - our own file
+    assert [case.get("classname") for case in cases] == ["a.test_it", "b.test_it", "b.c.test_it"]
+
+
+def test_every_folder_counts(tmp_path: Path) -> None:
+    """One folder's good checks do not make up for another's, whatever their order."""
+    good, bad = "def test_good(): pass\n", "def test_bad(): assert 0\n"
+    write(
+        tmp_path, {"a/test_a.py": good, "b/test_b.py": bad, "c/test_c.py": "import os; os._exit(0)"}
+    )
+    for folders in (("a", "b"), ("b", "a")):
+        report = run_folders(tmp_path, *folders, servers=("web-0", "web-1"))
+        assert report.reason == "2 checks failed on web-0, web-1"
+        assert [(one.passed, one.failed) for one in report.servers] == [(1, 1), (1, 1)]
+    report = run_folders(tmp_path, "a", "c")
+    assert not report.ok
+    assert "its results are not complete" in report.reason
+
+
+def test_files_and_folders_of_checks_run_once(tmp_path: Path) -> None:
+    """A file beside a folder, in it, or named twice; a conftest that is listed has its part."""
+    fixture = "import pytest\n@pytest.fixture\ndef word(): return 'a'\n"
+    files = {
+        "tests/conftest.py": fixture,
+        "tests/web/test_web.py": "def test_web(word): assert word == 'a'\n",
+        "tests/alone.py": "def test_alone(word): assert word == 'a'\n",
+        "tests/other.py": "def test_not_listed(): assert 0\n",
+    }
+    write(tmp_path, files)
+    places = ("tests/conftest.py", "tests/web", "tests/web/test_web.py", "tests/alone.py")
+    report = run_folders(tmp_path, *places, "tests/web")
+    assert report.ok, report
+    assert report.servers[0].passed == 2
+
+
+def test_nothing_above_the_folders_has_a_part(tmp_path: Path) -> None:
+    """Neither a conftest nor settings of pytest; the message says so where one is missed."""
+    ini = "[pytest]\nmarkers = smoke: quick\naddopts = --no-such-option\n"
+    write(tmp_path, {"conftest.py": "import django_not_here\n", "pytest.ini": ini})
+    write(tmp_path, {"tests/conftest.py": "import pytest\n@pytest.fixture\ndef get(): pass\n"})
+    write(tmp_path, {"tests/a/test_a.py": "def test_a(): pass\n"})
+    write(tmp_path, {"tests/b/test_b.py": "def test_b(): pass\n"})
+    assert run_folders(tmp_path, "tests/a", "tests/b").ok
+    write(tmp_path, {"tests/a/test_a.py": "def test_a(get): pass\n"})
+    (line,) = run_folders(tmp_path, "tests/a", "tests/b").describe_failures()
+    assert "fixture 'get' not found" in line
+    assert "list conftest.py or tests/conftest.py under `checks` too" in line
+    marked = "import pytest\n@pytest.mark.smoke\ndef test_a(): pass\n"
+    write(tmp_path, {"tests/a/test_a.py": marked})
+    (line,) = run_folders(tmp_path, "tests/a", "tests/b").describe_failures()
+    assert line.startswith("web-0: a.test_a: 'smoke' not found in `markers`")
+    assert "Declare others in a conftest.py beside the checks" in line
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["a[1]", "a::b", "a:b", "$HOME", "%41", "a b", "a\nb", "a'b\"c", "@a", "C#", "-k", "ü", "a\\b"],
+)
+def test_any_place(tmp_path: Path, place: str) -> None:
+    """A project may lie anywhere: pytest reads nothing of its path as its own words."""
+    write(tmp_path / place, {"tests/servers/helpers.py": "WORD = 'a'\n"})
+    write(tmp_path / place, {"tests/servers/test_it.py": HELPED.format("a")})
+    write(tmp_path / place, {"more/test_it.py": "def test_it(): pass\n"})
+    report = run_folders(tmp_path / place, "tests/servers", "more")
+    assert report.ok, report
+    assert report.servers[0].passed == 2
+
+
+def test_a_link_out_of_the_folders_is_refused(check: Check, tmp_path: Path) -> None:
+    """A link counts as a link: what it leads to could change under the digest."""
+    (tmp_path / "helpers.py").write_text("WORD = 1")
+    (tmp_path / "checks" / "helpers.py").symlink_to("../helpers.py")
+    with pytest.raises(VerificationError, match=r"checks/helpers\.py -> \.\./helpers\.py"):
+        check("import helpers\ndef test_it(): pass\n")
+    (tmp_path / "checks" / "helpers.py").unlink()
+    (tmp_path / "checks" / "real.py").write_text("WORD = 1")
+    (tmp_path / "checks" / "helpers.py").symlink_to("real.py")
+    assert check("import helpers\ndef test_it(): assert helpers.WORD == 1\n").ok
+
+
+def test_reports_name_the_users_own_files(check: Check, tmp_path: Path) -> None:
+    """Neither a message nor the JUnit file names the copy, which is gone by then."""
+    report = check("def test_it(): raise RuntimeError(__file__)\n")
+    message = report.describe_failures()[0]
+    assert f"RuntimeError: {tmp_path}/checks/test_promise.py" in message
+    (failure,) = ET.parse(report.junit).getroot().iter("failure")  # noqa: S314 - our own file
+    assert "checks/test_promise.py:1: in test_it" in (failure.text or "")
+    assert "/run/checks" not in (failure.text or "") + message
+    report = check("def test_it(:\n")
+    assert "/run/checks" not in "\n".join(report.describe_failures())
+
+
+def test_checks_see_nothing_of_the_users_environment(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No key, token or passphrase reaches a check, beside a variable that the settings name."""
+    names = ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "API_TOKEN")
+    for name in names:
+        monkeypatch.setenv(name, "hunter2")
+    text = f"import os\ndef test_it(): assert [n for n in {names} if n in os.environ] == "
+    report = check(f"{text}[]\n")
+    assert report.ok, report
+    report = check(f"{text}['API_TOKEN']\n", environment=("API_TOKEN",))
+    assert report.ok, report
+
+
 def test_connections_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command to a server goes through one master connection, with the login's settings."""
     ssh = tmp_path / "bin" / "ssh"
@@ -365,6 +580,7 @@ def test_connections_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         [Login("web-0", "ssh://web-0", str(tmp_path / "config"))],
         {},
         tmp_path / "report",
+        project=tmp_path,
         deadline=60,
         say=print,
     )
@@ -385,6 +601,7 @@ def test_missing_folder(tmp_path: Path) -> None:
             [Login("web-0", "local://")],
             {},
             tmp_path / "report",
+            project=tmp_path,
             deadline=5,
             say=print,
         )
@@ -409,6 +626,11 @@ def test_plain_and_back(check: Check) -> None:
     """A report survives the engine, which keeps every number as a float."""
     report = check("def test_it(): assert 0\n")
     plain = json.loads(json.dumps(report.to_plain()), parse_int=float)
+    assert Report.from_plain(plain) == report
+    used = Report.of_used(["somebody logged in to web-1", "somebody logged in to web-2"])
+    assert Report.from_plain(used.to_plain()) == used
+    assert not used.ok
+    del plain["used"]  # as an earlier program wrote it
     assert Report.from_plain(plain) == report
     assert Report.from_plain(Report.failed("no login").to_plain()).describe_failures() == [
         "no login"

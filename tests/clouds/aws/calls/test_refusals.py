@@ -10,7 +10,8 @@ import botocore.client
 import botocore.exceptions
 import pytest
 
-from harness.aws.aws_world import WEB, World, make_target, start_emulation
+from harness.aws.aws_world import World, make_target, start_emulation
+from harness.cloud_world import WEB
 from immutable_servers.contract.values import FleetSpec, Launch
 from immutable_servers.errors import LaunchError, SettingsError, SetupError
 from immutable_servers.system.places import data_dir
@@ -18,7 +19,7 @@ from immutable_servers.targets.aws import api, balancer, fleets
 from immutable_servers.targets.aws.faults import explain
 from immutable_servers.targets.aws.names import make_name
 from immutable_servers.targets.aws.network import find_network
-from immutable_servers.targets.cloud.access import find_own_address
+from immutable_servers.targets.cloud import calls
 from immutable_servers.targets.shared import ssh
 
 GENERATION = replace(WEB, generation="3f2a9c41")
@@ -26,7 +27,10 @@ LAUNCH = Launch("small", 80, "/healthz")
 
 
 class Refusals:
-    """Refuses calls of an operation with codes, each once, before it lets them through."""
+    """Refuses calls of an operation with codes, each once, before it lets them through.
+
+    A refusal is a code, or `code: message`.
+    """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.left: dict[str, list[str]] = {}
@@ -36,7 +40,8 @@ class Refusals:
         def call(client: Any, operation: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
             self.called.append((operation, json.loads(json.dumps(arguments, default=str))))
             if self.left.get(operation):
-                error = {"Code": self.left[operation].pop(0), "Message": "not now"}
+                code, _, words = self.left[operation].pop(0).partition(": ")
+                error = {"Code": code, "Message": words or "not now"}
                 raise botocore.exceptions.ClientError({"Error": error}, operation)
             return original(client, operation, arguments)
 
@@ -51,7 +56,7 @@ class Refusals:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Yield an emulated account with a balancer and a fleet; nothing waits for long."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(api, "AGAIN_PAUSE", 0.0)
+    monkeypatch.setattr(calls, "AGAIN_PAUSE", 0.0)
     monkeypatch.setattr(fleets, "POLL_SECONDS", 0.01)
     with start_emulation():
         made = World()
@@ -80,12 +85,39 @@ def test_a_deletion_waits_for_what_still_holds_it(world: World, refusals: Refusa
     assert [one["GroupName"] for one in left] == ["default"]
 
 
+def test_a_seal_waits_for_a_group_that_is_at_work(world: World, refusals: Refusals) -> None:
+    """A scaling activity that is just over holds the group: the seal does not fail by that."""
+    refusals.left = {
+        "UpdateAutoScalingGroup": ["ResourceContention", "ScalingActivityInProgress"],
+        "CreateOrUpdateTags": ["ResourceContention"],
+        "ResumeProcesses": ["ResourceInUse"],
+    }
+    groups = make_target().fleets.groups
+    groups.seal_template(GENERATION)
+    groups.resume(GENERATION)
+    groups.mark_sealed(GENERATION)
+    assert refusals.left == {key: [] for key in refusals.left}
+    (group,) = world.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert group["LaunchTemplate"]["Version"] == "2"
+
+
+@pytest.mark.usefixtures("world")
+def test_a_wrong_request_is_no_missing_group(refusals: Refusals) -> None:
+    """Auto Scaling has one code for both; by its words a missing group is told from a fault."""
+    groups = make_target().fleets.groups
+    gone = "ValidationError: AutoScalingGroup name not found - AutoScalingGroup 'x' not found"
+    refusals.left = {"ResumeProcesses": [gone, "ValidationError"]}
+    groups.resume(GENERATION)
+    with pytest.raises(LaunchError, match="ValidationError: not now"):
+        groups.resume(GENERATION)
+
+
 @pytest.mark.usefixtures("world")
 def test_what_holds_a_group_for_ever_is_an_error(
     refusals: Refusals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody uses it: when time is over AWS's own words are said."""
-    monkeypatch.setattr(api, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(calls, "AGAIN_SECONDS", 0.0)
     refusals.left = {"DeleteSecurityGroup": ["DependencyViolation"] * 9}
     with pytest.raises(Exception, match="DependencyViolation: not now"):
         make_target().fleets.delete(GENERATION)
@@ -140,17 +172,18 @@ def test_a_probe_starts_in_a_zone_that_has_room(
     world: World, refusals: Refusals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A zone without such instances is not the end; none with room is, and nothing is left."""
-    monkeypatch.setattr(ssh, "run_remote", lambda *_: "")
+    monkeypatch.setattr(ssh, "run_remote", lambda *_: ssh.Answer())
+    target = make_target(verify_through="private")
     ami = world.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     spec = FleetSpec(GENERATION, ami, LAUNCH, 1, {})
-    subnets = find_network(make_target().api).subnets
+    subnets = find_network(target.api).subnets
     refusals.left = {"RunInstances": ["Unsupported", "InsufficientInstanceCapacity"]}
-    with make_target().access.start_probe(spec, lambda _line: None):
+    with target.access.start_probe(spec, lambda _line: None):
         places = [one["NetworkInterfaces"][0]["SubnetId"] for one in refusals.find("RunInstances")]
-        assert tuple(places) == subnets[:3]
+        assert places == [*subnets][:3]
     before = world.client("ec2").describe_security_groups()["SecurityGroups"]
     refusals.left = {"RunInstances": ["Unsupported"] * len(subnets)}
-    probe = make_target().access.start_probe(spec, lambda _line: None)
+    probe = target.access.start_probe(spec, lambda _line: None)
     with pytest.raises(LaunchError, match="no room"):
         probe.__enter__()
     assert world.client("ec2").describe_security_groups()["SecurityGroups"] == before
@@ -181,12 +214,15 @@ def test_a_server_that_came_after_the_checks_is_ended(
     """Nobody has verified it: the group makes it again, from the template that is sealed."""
     sealed: set[str] = set()
 
-    def run_remote(_config: Path, name: str, command: str) -> str:
-        sealed.update({name} if "seal" in command else ())
-        return "sealed" if name in sealed else ""
+    def run_remote(_config: Path, name: str, command: str, _needed: object = ()) -> ssh.Answer:
+        if command == ssh.SEAL_COMMAND:
+            sealed.add(name)
+            return ssh.Answer(ssh.SEALED)
+        return ssh.Answer(failure=ssh.REFUSED if name in sealed else "")
 
     monkeypatch.setattr(ssh, "run_remote", run_remote)
-    target = make_target(verify_from=["203.0.113.7/32"])
+    target = make_target(verify_from=["203.0.113.7/32"], verify_through="private")
+    target.access.make_inspection_key(GENERATION)
     target.access.make_key(GENERATION)
     verified = {login.server for login in target.access.open_logins(GENERATION)}
     scaling, name = world.client("autoscaling"), make_name(GENERATION)
@@ -213,16 +249,3 @@ def test_a_security_group_may_have_any_services_name(name: str) -> None:
     made = make_name(replace(GENERATION, service=name))
     assert not made.startswith("sg-")
     assert set(made) <= {*"abcdefghijklmnopqrstuvwxyz0123456789-"}
-
-
-@pytest.mark.parametrize(
-    ("said", "found"), [("203.0.113.7\n", "203.0.113.7/32"), ("::1", "::1/128")]
-)
-def test_the_own_address_is_one(tmp_path: Path, said: str, found: str) -> None:
-    """What is no address, such as the page of a hotel's network, is no rule of a firewall."""
-    file = tmp_path / "address"
-    file.write_text(said)
-    assert find_own_address(file.as_uri(), "") == found
-    file.write_text("<html>Welcome to the hotel</html>")
-    with pytest.raises(LaunchError, match="cannot be found out"):
-        find_own_address(file.as_uri(), "")

@@ -6,22 +6,13 @@ from typing import Any
 
 import pytest
 
-from harness.aws.aws_world import (
-    REGION,
-    STACK,
-    WEB,
-    World,
-    find_client,
-    make_target,
-    start_emulation,
-)
-from immutable_servers.contract.ownership import Holdings, Leftover, Owner
+from clouds.shared_tests.sweep import Sweep, find, know, sweep
+from harness.aws.aws_world import REGION, World, find_client, make_target, start_emulation
+from immutable_servers.contract.ownership import Leftover
 from immutable_servers.contract.values import Scope
-from immutable_servers.errors import RetirementError
-from immutable_servers.targets.aws.names import PREFIX, list_tags, make_tags, name_image
+from immutable_servers.targets.aws.names import PREFIX, list_tags, make_tags, name_image, read_tags
 from immutable_servers.targets.cloud import ends
 
-OWNER = Owner("file:///state", "0a1b", "organization", STACK.project, STACK.stack, "/checkout")
 BAKE, BAKE_ENDS, PROBE_ENDS = (f"{PREFIX}{word}" for word in ("bake", ends.BAKE, ends.PROBE))
 OVER, ALIVE = str(int(time.time() - 60)), str(int(time.time() + 600))
 OTHER: Mapping[str, str] = {"immutable": "bake", "expires": OVER}
@@ -29,11 +20,13 @@ OTHER: Mapping[str, str] = {"immutable": "bake", "expires": OVER}
 
 
 @pytest.fixture(autouse=True)
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run on an emulated account, where a thing is old at once."""
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Run on an emulated account with a load balancer, where a thing is old at once."""
     monkeypatch.setattr(ends, "ONE_DAY", -1)
     with start_emulation():
-        yield
+        made = World()
+        made.make_balancer()
+        yield made
 
 
 def tag(kind: str, tags: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
@@ -58,20 +51,6 @@ def make_bake(tags: Mapping[str, str], name: str) -> tuple[str, str, str]:
     return instance, name, group
 
 
-def know(*names: str, exists: bool = True, run: Any = "none") -> Any:  # noqa: ANN401 - an Ask
-    """Return what asks a state that holds these names."""
-    return lambda _owner: Holdings(exists=exists, names=frozenset(names), run=run)
-
-
-def sweep(ask: Any) -> list[str]:  # noqa: ANN401 - an Ask
-    """Remove all that is surely left over; return its names."""
-    target = make_target()
-    sure = [one for one in target.ownership.find_leftovers(ask) if one.sure]
-    assert all(target.ownership.remove_leftover(one, ask) for one in sure)
-    assert not any(target.ownership.remove_leftover(one, ask) for one in sure)
-    return [one.name for one in sure]
-
-
 def list_left() -> set[str]:
     """Return the instances, key pairs and security groups that there are."""
     ec2 = find_client("ec2")
@@ -85,7 +64,7 @@ def list_left() -> set[str]:
     }
 
 
-def test_what_a_killed_bake_left_goes_and_all_else_stays() -> None:
+def test_what_a_killed_bake_left_goes_and_all_else_stays(world: World) -> None:
     """Instance, key and group of a bake or probe whose time is over go; no live one's, no other's.
 
     A thing of ours whose tag is damaged proves nothing, and stays too.
@@ -99,12 +78,12 @@ def test_what_a_killed_bake_left_goes_and_all_else_stays() -> None:
         *make_bake(OTHER, "other"),
         *make_bake({}, "untagged"),
     }
-    assert set(sweep(know())) == gone
+    assert {name.rpartition(" ")[2] for name in sweep(world, know())} == gone
     assert list_left() >= kept
     assert not list_left() & gone
 
 
-def test_the_way_of_a_killed_verification_is_closed() -> None:
+def test_the_way_of_a_killed_verification_is_closed(world: World) -> None:
     """A login rule of any of our stacks goes when its window is over; nothing else of the group."""
     ec2, scope = find_client("ec2"), Scope("project", "dev", "web", "aaaaaaaa")
     group = ec2.create_security_group(
@@ -116,97 +95,72 @@ def test_the_way_of_a_killed_verification_is_closed() -> None:
     ec2.authorize_security_group_ingress(
         GroupId=group, IpProtocol="tcp", FromPort=80, ToPort=80, CidrIp="10.0.0.0/8"
     )
-    assert len(sweep(know())) == 1
+    assert len(sweep(world, know())) == 1
     rules = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
     assert [rule["FromPort"] for rule in rules] == [80]
 
 
-def test_half_artifacts_go_only_by_name_and_orphaned_snapshots_go() -> None:
-    """An AMI that Packer did not tag is listed; a tagged snapshot without an AMI is removed.
+def test_what_a_killed_bake_left_of_an_image_goes(world: World) -> None:
+    """An AMI with a bake's tags that is not finished goes when its time is over, or a snapshot.
 
-    A finished AMI with its snapshot, and snapshots of others, are none of it.
+    An AMI of our name without any tag is only listed: nobody knows whose it is. A tagged snapshot
+    without an AMI goes. Finished AMIs, what a bake makes now and things of others are none of it.
     """
     ec2 = find_client("ec2")
-    (half, _), (whole, _) = (make_ami(name_image("app", one * 12)) for one in "ab")
-    ec2.create_tags(Resources=[whole], Tags=list_tags({f"{PREFIX}image": "app"}))
+    baked = {BAKE: "app", f"{PREFIX}version": "d" * 12}
+    dead, alive = {**baked, BAKE_ENDS: OVER}, {**baked, BAKE_ENDS: ALIVE}
+    half, nameless, pending, whole = (
+        make_ami(name_image("app", version * 12), tags)
+        for version, tags in (
+            ("a", dead),
+            ("b", {}),
+            ("c", alive),
+            ("d", {**dead, f"{PREFIX}image": "app"}),
+        )
+    )
     volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=8)["VolumeId"]
-    ours, others = (
+    ours, unfinished, making, others = (
         ec2.create_snapshot(VolumeId=volume, TagSpecifications=tag("snapshot", tags))["SnapshotId"]
-        for tags in ({f"{PREFIX}image": "app"}, OTHER)
+        for tags in ({**dead, f"{PREFIX}image": "app"}, dead, alive, OTHER)
     )
     target = make_target()
-    assert {one.name: one.sure for one in target.ownership.find_leftovers(know())} == {
-        half: False,
-        ours: True,
+    sure = {half: True, ours: True, unfinished: True}
+    assert find(world, know()) == {**sure, nameless: False}
+    assert {name.rpartition(" ")[2] for name in sweep(world, know())} == {*sure}
+    assert target.ownership.remove_leftover(Leftover("half artifact", nameless, ""), know())
+    for kept in (pending, whole):
+        assert not target.ownership.remove_leftover(Leftover("half artifact", kept, ""), know())
+    left = {one["ImageId"] for one in ec2.describe_images(Owners=["self"])["Images"]}
+    assert left == {pending, whole}
+    snapshots = {
+        one["SnapshotId"] for one in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
     }
-    assert sweep(know()) == [ours]
-    assert target.ownership.remove_leftover(Leftover("half artifact", half, ""), know())
-    assert not target.ownership.remove_leftover(Leftover("half artifact", whole, ""), know())
-    assert [one["ImageId"] for one in ec2.describe_images(Owners=["self"])["Images"]] == [whole]
-    left = {one["SnapshotId"] for one in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
-    assert others in left
-    assert ours not in left
+    assert {making, others} <= snapshots
+    assert not snapshots & {ours, unfinished}
 
 
-def make_ami(name: str) -> tuple[str, str]:
-    """Make an AMI of an instance; return it and its snapshot."""
+def make_ami(name: str, tags: Mapping[str, str]) -> str:
+    """Make an AMI of an instance."""
     ec2 = find_client("ec2")
     instance, *_ = make_bake({}, name.replace("/", "-"))
     made: str = ec2.create_image(InstanceId=instance, Name=name)["ImageId"]
-    (found,) = ec2.describe_images(ImageIds=[made])["Images"]
-    return made, found["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    if tags:
+        ec2.create_tags(Resources=[made], Tags=list_tags(tags))
+    return made
 
 
-def test_a_fleet_that_its_state_does_not_know_goes() -> None:
-    """It goes with its launch template; one that is known, serves, or cannot be asked about stays.
+class TestSweep(Sweep[World]):
+    """The owner is in the tags of the stack's load balancer."""
 
-    The state that is asked is the one that the stack's load balancer names.
-    """
-    world = World()
-    world.make_balancer()
-    known, lost, live = (
-        Scope(WEB.project, WEB.stack, WEB.service, one * 8) for one in ("a", "b", "c")
-    )
-    groups = {scope: world.make_fleet(scope, 1) for scope in (known, lost, live)}
-    world.client("elbv2").modify_listener(
-        ListenerArn=world.listener,
-        DefaultActions=[{"Type": "forward", "TargetGroupArn": groups[live]}],
-    )
-    target, asked = make_target(), []
-    target.ownership.begin_update(OWNER, [])
+    longest = 900
+    first_word = f"{PREFIX}owner-00"
 
-    def ask(owner: Owner | None) -> Holdings:
-        asked.append(owner)
-        return Holdings(exists=True, names=frozenset(("web-aaaaaaaa",)))
+    def put_word(self, world: World, key: str, value: str) -> None:
+        """Tag the load balancer."""
+        tags = list_tags({key: value})
+        world.client("elbv2").add_tags(ResourceArns=[world.balancer], Tags=tags)
 
-    found = {one.name: one.sure for one in target.ownership.find_leftovers(ask)}
-    assert found == {"project/dev/web-bbbbbbbb": True, "project/dev/web-cccccccc": False}
-    assert asked == [OWNER]
-    assert target.ownership.find_leftovers(know("web-aaaaaaaa", run="under way")) == []
-    unsure = target.ownership.find_leftovers(
-        lambda _owner: Holdings(unasked="its state is elsewhere")
-    )
-    assert [one.sure for one in unsure] == [False, False, False]
-    with pytest.raises(RetirementError, match="still serves"):
-        target.ownership.remove_leftover(Leftover("fleet", "project/dev/web-cccccccc", ""), ask)
-    assert target.fleets.find(WEB).keys() == {"aaaaaaaa", "bbbbbbbb", "cccccccc"}
-
-
-def test_the_owner_is_kept_with_the_load_balancer() -> None:
-    """It is what the last update wrote; none before the first, and none from damaged tags."""
-    world, target = World(), make_target()
-    target.ownership.begin_update(OWNER, [])
-    assert target.ownership.find_owner(STACK) is None
-    world.make_balancer()
-    target.ownership.begin_update(OWNER, [])
-    assert target.ownership.find_owner(STACK) == OWNER
-    moved = Owner("s3://state", "ffff", "organization", "project", "dev", "/é (new)/" + "x" * 900)
-    target.ownership.begin_update(moved, [])
-    assert target.ownership.find_owner(STACK) == moved
-    target.ownership.begin_update(OWNER, [])
-    assert target.ownership.find_owner(STACK) == OWNER
-    assert target.ownership.find_owner(Scope("other", "dev")) is None
-    world.client("elbv2").add_tags(
-        ResourceArns=[world.balancer], Tags=[{"Key": f"{PREFIX}owner-00", "Value": "damaged"}]
-    )
-    assert target.ownership.find_owner(STACK) is None
+    def find_words(self, world: World) -> Mapping[str, str]:
+        """Return its tags."""
+        found = world.client("elbv2").describe_tags(ResourceArns=[world.balancer])
+        return read_tags(found["TagDescriptions"][0]["Tags"])

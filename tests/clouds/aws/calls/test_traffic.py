@@ -1,16 +1,17 @@
 """The aws target's load balancer, on an emulated account: what it points to and how it is moved."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from harness.aws.aws_world import STACK, WEB, World, make_target, start_emulation
-from immutable_servers.contract.values import Scope
-from immutable_servers.errors import RetirementError, TrafficError
-from immutable_servers.targets.aws.names import list_tags, make_name, make_tags
-
-OLD, NEW = replace(WEB, generation="11111111"), replace(WEB, generation="22222222")
+from clouds.shared_tests.traffic import OLD, Traffic
+from harness.aws.aws_world import World, make_target, start_emulation
+from harness.cloud_world import STACK, WEB
+from immutable_servers.contract.values import Route, Scope
+from immutable_servers.errors import TrafficError
+from immutable_servers.targets.aws.names import list_tags, make_tags
 
 
 @pytest.fixture
@@ -22,20 +23,14 @@ def world() -> Iterator[World]:
         yield made
 
 
+class TestTraffic(Traffic):
+    """A fleet that goes takes group, rule, template and firewall with it."""
+
+
 def test_before_the_first_generation_nobody_serves(world: World) -> None:
     """A listener that answers 503 points nowhere, and the test rule is no traffic."""
     world.make_fleet(OLD)
     assert make_target().balancer.find_weights(WEB) == {}
-
-
-def test_traffic_is_moved_by_weights_and_read_back(world: World) -> None:
-    """All to one, a share to another, all to that one, none: each is what the balancer says."""
-    target = make_target()
-    world.make_fleet(OLD)
-    world.make_fleet(NEW)
-    for weights in ({"11111111": 100}, {"11111111": 90, "22222222": 10}, {"22222222": 100}, {}):
-        target.balancer.set_traffic(WEB, weights)
-        assert target.balancer.find_weights(WEB) == weights
 
 
 def test_one_move_is_one_change_of_the_listener(
@@ -56,17 +51,19 @@ def test_one_move_is_one_change_of_the_listener(
     assert [one for one in called if not one.startswith("describe_")] == ["modify_listener"]
 
 
-def test_a_group_without_a_healthy_server_gets_no_traffic(world: World) -> None:
-    """A missing group, an empty one and one whose servers are all sick are refused."""
-    target = make_target()
-    world.make_fleet(OLD)
-    target.balancer.set_traffic(WEB, {"11111111": 100})
-    with pytest.raises(TrafficError, match="missing or empty"):
-        target.balancer.set_traffic(WEB, {"22222222": 100})
-    world.make_fleet(NEW, servers=0)
-    with pytest.raises(TrafficError, match="no healthy server"):
-        target.balancer.set_traffic(WEB, {"22222222": 100})
-    assert target.balancer.find_weights(WEB) == {"11111111": 100}
+@pytest.mark.parametrize(
+    ("settings", "scheme", "port"),
+    [({}, "http", 80), ({"certificate": "arn:aws:acm:x"}, "https", 443)],
+)
+def test_its_nodes_are_asked_by_its_own_name(
+    world: World, settings: dict[str, str], scheme: str, port: int
+) -> None:
+    """A user's host name may lead elsewhere, or nowhere yet; a port is that of the route."""
+    (balancer,) = world.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    found, name = make_target(**settings).balancer, balancer["DNSName"]
+    assert found.find_front(Route("web", 0, "shop.example.com"), WEB) == f"{scheme}://{name}"
+    assert found.find_front(Route("web", port), WEB) == f"{scheme}://{name}"
+    assert found.find_front(Route("web", 8080), WEB) == f"{scheme}://{name}:8080"
 
 
 def test_a_strange_group_is_an_error(world: World) -> None:
@@ -80,19 +77,23 @@ def test_a_strange_group_is_an_error(world: World) -> None:
         make_target().balancer.find_weights(WEB)
 
 
-def test_services_by_host_name_have_rules(world: World) -> None:
-    """A service by host name is pointed by its rule on the shared listener, and only by that."""
-    api = replace(WEB, service="api")
+def make_host_rule(world: World, scope: Scope, host: str) -> None:
+    """Make a service's pointer by host name, on a shared listener, which points nowhere."""
     shared = world.make_listener(80, STACK)
-    host = {"Field": "host-header", "HostHeaderConfig": {"Values": ["api.example.com"]}}
     closed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
     world.client("elbv2").create_rule(
         ListenerArn=shared,
         Priority=40001,
-        Conditions=[host],
+        Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": [host]}}],
         Actions=[closed],
-        Tags=list_tags(make_tags(api)),
+        Tags=list_tags(make_tags(scope)),
     )
+
+
+def test_services_by_host_name_have_rules(world: World) -> None:
+    """A service by host name is pointed by its rule on the shared listener, and only by that."""
+    api = replace(WEB, service="api")
+    make_host_rule(world, api, "api.example.com")
     target = make_target()
     world.make_fleet(replace(api, generation="11111111"))
     assert target.balancer.find_weights(api) == {}
@@ -101,34 +102,28 @@ def test_services_by_host_name_have_rules(world: World) -> None:
     assert target.balancer.find_weights(WEB) == {}
 
 
-def test_another_stack_is_not_seen(world: World) -> None:
-    """The same service of another stack or project has no traffic, fleets and servers here."""
-    world.make_fleet(OLD)
-    make_target().balancer.set_traffic(WEB, {"11111111": 100})
-    for other in (replace(WEB, stack="prod"), replace(WEB, project="else")):
-        target = make_target()
-        assert target.balancer.find_weights(other) == {}
-        assert target.fleets.find(other) == {}
-        assert target.fleets.find_servers(replace(other, generation="11111111")) == []
-
-
-def test_what_serves_is_not_deleted(world: World) -> None:
-    """A fleet with traffic is refused; without it group, rule, template and firewall go."""
+def test_a_listener_that_is_gone_and_still_listed_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A route goes from a port to a host name, and AWS lists the removed listener for a while."""
+    make_host_rule(world, WEB, "web.example.com")
     target = make_target()
     world.make_fleet(OLD)
-    target.balancer.set_traffic(WEB, {"11111111": 100})
-    with pytest.raises(RetirementError, match="100 %"):
-        target.fleets.delete(OLD)
-    assert len(target.fleets.find_servers(OLD)) == 2
-    target.balancer.set_traffic(WEB, {})
-    target.fleets.delete(OLD)
-    assert target.fleets.find(WEB) == {}
-    elb, ec2 = world.client("elbv2"), world.client("ec2")
-    assert elb.describe_target_groups()["TargetGroups"] == []
-    assert len(elb.describe_rules(ListenerArn=world.listener)["Rules"]) == 1
-    assert ec2.describe_launch_templates()["LaunchTemplates"] == []
-    names = {one["GroupName"] for one in ec2.describe_security_groups()["SecurityGroups"]}
-    assert names == {"default"}
+    target.balancer.set_traffic(WEB, {OLD.generation: 100})
+    standing = target.balancer.standing
+    old_answers, now = [standing.find_listeners(WEB)], standing.find_listeners
+
+    def find_late(scope: Scope) -> Sequence[Mapping[str, Any]]:
+        return old_answers.pop() if old_answers else now(scope)
+
+    standing.find_pointers(WEB)
+    monkeypatch.setattr(standing, "find_listeners", find_late)
+    target.balancer.remove_pointer(WEB, Route("web", port=8080), stays=True)
+    assert not old_answers
+    monkeypatch.undo()
+    ports = [listener["Port"] for listener in standing.find_listeners(WEB)]
+    assert ports == [80]
+    assert make_target().balancer.find_weights(WEB) == {OLD.generation: 100}
 
 
 def test_a_drained_fleet_is_leaving(world: World) -> None:
@@ -143,34 +138,3 @@ def test_a_drained_fleet_is_leaving(world: World) -> None:
     assert {"Key": "deregistration_delay.timeout_seconds", "Value": "5"} in attributes
     assert target.fleets.find(WEB)["11111111"].leaving
     assert said == ["drained"]
-
-
-def test_a_scaled_fleet_keeps_its_count_as_a_standby(world: World) -> None:
-    """What AWS scaled up does not shrink when traffic leaves it, and the next one starts alike.
-
-    With traffic again it may shrink to the number that it was declared with.
-    """
-    target = make_target(scaling={"cpu": 50, "most": 8})
-    world.make_fleet(OLD, servers=2)
-    target.balancer.set_traffic(WEB, {"11111111": 100})
-    autoscaling = world.client("autoscaling")
-    name = make_name(OLD)
-    autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, MaxSize=8, DesiredCapacity=4)
-    assert target.fleets.count_live(NEW) == 4
-    world.make_fleet(NEW, servers=4)
-    target.balancer.set_traffic(WEB, {"22222222": 100})
-    assert find_counts(world, OLD) == (4, 4)
-    target.balancer.set_traffic(WEB, {"11111111": 50, "22222222": 50})
-    target.balancer.set_traffic(WEB, {"11111111": 100})
-    assert find_counts(world, OLD) == (2, 4)
-    autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, DesiredCapacity=3)
-    target.balancer.set_traffic(WEB, {"22222222": 100})
-    assert find_counts(world, OLD) == (3, 3)
-
-
-def find_counts(world: World, scope: Scope) -> tuple[int, int]:
-    """Return the least number of servers that a fleet may have, and what it should have."""
-    (group,) = world.client("autoscaling").describe_auto_scaling_groups(
-        AutoScalingGroupNames=[make_name(scope)]
-    )["AutoScalingGroups"]
-    return group["MinSize"], group["DesiredCapacity"]

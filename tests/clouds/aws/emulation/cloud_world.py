@@ -1,46 +1,39 @@
 """The emulated cloud behind its API: instances that run, balancers that answer, their health."""
 
-import asyncio
 import itertools
-import json
-import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.autoscaling.models import autoscaling_backends
-from moto.cloudwatch.models import cloudwatch_backends
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from clouds.aws.emulation.cloud_balancer import (
-    CHECK_SECONDS,
-    Front,
-    Health,
-    Key,
-    Target,
-    ask,
-    find_actions,
-    find_weights,
-)
-from clouds.aws.emulation.cloud_guest import Guest, keep_files
-from clouds.aws.emulation.cloud_journal import Journal
-from clouds.aws.emulation.cloud_machine import Machine, start_server, stop_server
+from clouds.aws.emulation.cloud_fronts import Fronts
+from clouds.aws.emulation.cloud_health import CHECK_SECONDS, Health, Key, Target, ask
+from clouds.aws.emulation.cloud_manners import AwsManners
+from clouds.aws.emulation.cloud_metrics import Metrics
+from clouds.aws.emulation.cloud_names import list_addresses
+from clouds.aws.emulation.cloud_node import Place
+from clouds.aws.emulation.cloud_rules import Rules, find_default, list_used, read_rules
+from clouds.shared.cloud_clock import NAME, Clock
+from clouds.shared.cloud_faults import take_fault
+from clouds.shared.cloud_guest import AMAZON, Guest, keep_files
+from clouds.shared.cloud_journal import Journal
+from clouds.shared.cloud_loopback import claim_network, start_loop
+from clouds.shared.cloud_machine import Boot, Machine, Surroundings
+from clouds.shared.etiquette import Etiquette
 
-if TYPE_CHECKING:
-    from http.server import ThreadingHTTPServer
-
-METRICS = "AWS/ApplicationELB"
-"""CloudWatch's name for what load balancers count."""
 SCALE_EVERY = 10
 """After so many health checks groups try to launch what they lack."""
-BALANCERS = 200
-"""Third number of the balancers' addresses, which no subnet holds."""
-CLAIMED = 10009
-"""A port that nothing of ours uses: who listens there has claimed the whole network."""
+IDLE = "idle_timeout.timeout_seconds"
+IDLE_SECONDS = 60
+"""A balancer's attribute, and its default."""
+
+NEW = Target()
+"""A target that was not checked yet."""
 
 
 class World:
@@ -57,29 +50,26 @@ class World:
         self.journal = Journal(folder / "journal.jsonl")
         self.network, self.claim = claim_network()
         self.lock = threading.RLock()
+        self.etiquette = Etiquette(folder, AwsManners)
+        self.clock = Clock(folder / NAME)
+        self.metrics = Metrics(self.etiquette.read, self.clock.now)
         self.health = Health()
         self.machines: dict[str, Machine | Guest] = {}
-        self.fronts: dict[tuple[str, int], ThreadingHTTPServer] = {}
         self.activities: dict[str, list[dict[str, Any]]] = {}
         self.pointers: dict[str, Mapping[str, int]] = {}
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.registered: dict[str, list[tuple[str, int]]] = {}
+        self.loop, self.traffic = start_loop(), start_loop()
+        self.fronts = Fronts(self.traffic, self)
         threading.Thread(target=self._check_for_ever, daemon=True).start()
 
-    def find_balancer_address(self, number: int) -> str:
-        """Return the address of a stack's balancer."""
-        return f"{self.network}.{BALANCERS}.{number}"
+    @property
+    def manners(self) -> AwsManners:
+        """How it behaves now."""
+        return self.etiquette.read()
 
     def take_fault(self, name: str) -> Mapping[str, Any] | None:
         """Return what a test wants to go wrong; each fault is counted down."""
-        file = self.folder / "faults.json"
-        faults = json.loads(file.read_text()) if file.exists() else {}
-        fault: dict[str, Any] | None = faults.get(name)
-        if not fault or fault.get("times", 1) < 1:
-            return None
-        fault["times"] = fault.get("times", 1) - 1
-        file.write_text(json.dumps(faults))
-        return fault
+        return take_fault(self.folder, name)
 
     # what is in moto
     def list_groups(self) -> Iterator[Any]:
@@ -94,64 +84,27 @@ class World:
                 for listener in balancer.listeners.values():
                     yield balancer, listener
 
-    def find_actions(
-        self, listener_arn: str, headers: Mapping[str, str], path: str
-    ) -> Sequence[Any]:
-        """Return what a listener does with a request."""
-        with self.lock:
-            for _, listener in self.list_listeners():
-                if listener.arn == listener_arn:
-                    return find_actions(listener, headers, path)
-        return []
+    def find_targets(self, group_arn: str) -> list[Place]:
+        """Return a group's targets that get requests; with none healthy all of them, as Amazon's.
 
-    def find_targets(self, group_arn: str) -> list[tuple[str, str, int, str]]:
-        """Return id, address, port and state of a group's targets that run."""
-        with self.lock:
-            for group in self.list_groups():
-                if group.arn == group_arn:
-                    return [
-                        (
-                            identity,
-                            machine.address,
-                            machine.find_port(port),
-                            self.find_target((group_arn, identity)).state,
-                        )
-                        for identity, port in _list_targets(group)
-                        if (machine := self.machines.get(identity))
-                    ]
-        return []
+        It is asked for each request, and takes no lock.
+        """
+        found = []
+        for identity, port in self.registered.get(group_arn, ()):
+            machine = self.machines.get(identity)
+            if machine:
+                found.append((identity, machine.address, machine.find_port(port)))
+        states = self.health.targets
+        healthy = [one for one in found if states.get((group_arn, one[0]), NEW).state == "healthy"]
+        return healthy or found
 
     def find_used(self) -> set[str]:
         """Return the target groups that a listener or a rule names."""
-        return {arn for _, listener in self.list_listeners() for arn in _list_used(listener)}
+        return {arn for _, listener in self.list_listeners() for arn in list_used(listener)}
 
     def find_target(self, key: Key) -> Target:
         """Return what the health checks know of a target."""
         return self.health.targets.setdefault(key, Target())
-
-    def count(self, group_arn: str, metrics: Sequence[str]) -> None:
-        """Have CloudWatch count a request that a load balancer passed on."""
-        with self.lock:
-            for balancer, listener in self.list_listeners():
-                if group_arn not in _list_used(listener):
-                    continue
-                names = {
-                    "TargetGroup": group_arn.rpartition(":")[2],
-                    "LoadBalancer": balancer.arn.rpartition(":loadbalancer/")[2],
-                }
-                dimensions = [{"Name": name, "Value": value} for name, value in names.items()]
-                data = [
-                    {
-                        "MetricName": metric,
-                        "Dimensions": dimensions,
-                        "Value": 1,
-                        "Timestamp": datetime.now(UTC).replace(tzinfo=None),
-                    }
-                    for metric in metrics
-                ]
-                _, _, _, region, account, _ = group_arn.split(":", 5)
-                cloudwatch_backends[account][region].put_metric_data(METRICS, data)
-                return
 
     # what follows from it
     def settle(self) -> None:
@@ -199,14 +152,17 @@ class World:
         image = self.find_disk(instance.image_id)
         if not image.exists():
             return Machine(
-                instance.id, address, user_data, key, self.folder, self.journal, self.loop
+                Boot(instance.id, address, user_data, key),
+                Surroundings(
+                    self.folder, self.journal, self.loop, self.traffic, self.clock.now, self.manners
+                ),
             )
         metadata = {
             "user-data": user_data,
             "meta-data/instance-id": instance.id,
             "meta-data/public-keys/0/openssh-key": key,
         }
-        return Guest(metadata, address, image, self._find_place(instance.id), self.loop)
+        return Guest(AMAZON, metadata, address, image, self._find_place(instance.id), self.loop)
 
     # disks, of AMIs that have one
     def find_disk(self, image: str) -> Path:
@@ -233,24 +189,19 @@ class World:
                 machine.end()
 
     def _settle_fronts(self) -> None:
-        wanted = {
-            (balancer.dns_name, int(listener.port)): listener.arn
-            for balancer, listener in self.list_listeners()
-            if listener.protocol == "HTTP"
-        }
-        for place in [*self.fronts]:
-            if place not in wanted:
-                stop_server(self.fronts.pop(place))
-        for place, arn in wanted.items():
-            if place not in self.fronts:
-                handler = type("Handler", (Front,), {"world": self, "listener_arn": arn})
-                self.fronts[place] = start_server(*place, handler)
+        self.registered = {group.arn: _list_targets(group) for group in self.list_groups()}
+        wanted: dict[tuple[str, int], tuple[str, str, Rules]] = {}
+        for balancer, listener in self.list_listeners():
+            rules = read_rules(listener, float(balancer.attrs.get(IDLE, IDLE_SECONDS)))
+            for address in list_addresses(balancer.dns_name):
+                wanted[address, int(listener.port)] = (balancer.arn, listener.arn, rules)
+        self.fronts.settle(wanted)
 
     def _note_pointers(self) -> None:
         """Note each change of a listener's default action, and how its groups are right then."""
         groups = {group.arn: group for group in self.list_groups()}
         for _, listener in self.list_listeners():
-            weights = find_weights(listener.default_actions)
+            weights = find_default(listener)
             if self.pointers.get(listener.arn, {}) == weights:
                 continue
             self.pointers[listener.arn] = weights
@@ -307,14 +258,6 @@ def _list_backends(backends: Any) -> Iterator[Any]:  # noqa: ANN401 - moto's tab
         yield from [*account.values()]
 
 
-def _list_used(listener: Any) -> set[str]:  # noqa: ANN401 - moto's listener
-    """Return the target groups that a listener can lead to."""
-    used = {*find_weights(listener.default_actions)}
-    for rule in listener.rules.values():
-        used |= {*find_weights(rule.actions)}
-    return used
-
-
 def _find_key_pair(instance: Any) -> str:  # noqa: ANN401 - moto's instance
     """Return the public key that an instance was launched with, empty without."""
     pair = instance.ec2_backend.key_pairs.get(instance.key_name)
@@ -323,18 +266,3 @@ def _find_key_pair(instance: Any) -> str:  # noqa: ANN401 - moto's instance
 
 def _list_targets(group: Any) -> list[tuple[str, int]]:  # noqa: ANN401 - moto's target group
     return [(target["Id"], int(target["Port"])) for target in group.targets.values()]
-
-
-def claim_network() -> tuple[str, socket.socket]:
-    """Return `127.N` that no other emulated cloud on this machine has, and what holds it."""
-    for number in range(16, 250):
-        claim = socket.socket()
-        try:
-            claim.bind((f"127.{number}.255.254", CLAIMED))
-            claim.listen(1)
-        except OSError:
-            claim.close()
-            continue
-        return f"127.{number}", claim
-    message = "every network of the loopback is taken"
-    raise OSError(message)

@@ -1,22 +1,38 @@
 """AMIs of the emulated cloud."""
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from moto.ec2.exceptions import InvalidAMIIdError
-from moto.ec2.models import EC2Backend, ec2_backends
+from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError
+from moto.ec2.models import EC2Backend, amis, ec2_backends
 from moto.ec2.models.amis import Ami
-from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.instances import InstanceResponse
 
 from clouds.aws.emulation.cloud_world import World
+from clouds.aws.emulation.patched_network import DISK
+
+ROOT_DEVICE = {"root_device_type": "ebs", "root_device_name": "/dev/xvda"}
+"""Of Debian's AMIs: https://wiki.debian.org/Cloud/AmazonEC2Image."""
+
+ARCHITECTURES = ("x86_64", "arm64")
 
 
 def patch_images(world: World) -> None:
     """Show shared AMIs, and keep what Packer writes, disks of instances that have one too."""
+    _keep_few()
     _patch_sharing()
     _patch_bakes()
+    _patch_mappings()
     _patch_disks(world)
+
+
+def _keep_few() -> None:
+    """Have Amazon offer one AMI of each architecture: each write copies all that there are."""
+    first = {one.get("architecture"): one for one in reversed(amis.AMIS)}
+    amis.AMIS = [first[architecture] for architecture in ARCHITECTURES]
+    os.environ["MOTO_AMIS_PATH"] = "read already"  # moto then looks for no others
 
 
 def _patch_sharing() -> None:
@@ -43,37 +59,69 @@ def _patch_sharing() -> None:
 
 
 def _patch_bakes() -> None:
-    """Have each AMI's root disk on EBS, tag its snapshot, and take descriptions."""
-    modify = AmisResponse.modify_image_attribute
+    """Have each AMI's name once, and its root disk on EBS with a snapshot like the disk.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html
+    """
     create, make = EC2Backend.create_image, Ami.__init__
+    disks = Ami.block_device_mappings.fget
 
     def make_ami(ami: Any, *args: Any, **named: Any) -> None:  # noqa: ANN401 - moto's class
-        make(ami, *args, **{"root_device_type": "ebs", **named})
+        make(ami, *args, **{**ROOT_DEVICE, **named})
+        ami.ebs_snapshot.volume.size = DISK
 
     def create_image(
         backend: Any,  # noqa: ANN401 - moto's class
         *args: Any,  # noqa: ANN401 - the call's own
         tag_specifications: Sequence[Mapping[str, Any]],
     ) -> Any:  # noqa: ANN401 - moto's class
+        name = args[1]
+        if any(
+            ami.name == name and ami.owner_id == backend.account_id for ami in backend.amis.values()
+        ):
+            raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use")
         kinds = {one["ResourceType"]: one["Tags"] for one in tag_specifications}
         tags = kinds.pop("snapshot", [])
         rest = [{"ResourceType": kind, "Tags": of} for kind, of in kinds.items()]
         ami = create(backend, *args, tag_specifications=rest)
         for tag in tags:
             ami.ebs_snapshot.add_tag(tag["Key"], tag["Value"])
+        ((ami.root_device_name, disk),) = backend.get_instance(args[0]).get_block_device_mapping
+        snapshot, volume = ami.ebs_snapshot, backend.get_volume(disk.volume_id)
+        snapshot.volume, snapshot.encrypted = volume, volume.encrypted
+        snapshot.kms_key_id = volume.kms_key_id
         return ami
 
-    def modify_image(response: Any) -> Any:  # noqa: ANN401 - moto's class
-        answer, said = modify(response), response._get_param("Description")
-        text = said.get("Value") if isinstance(said, Mapping) else said
-        if text is not None:
-            backend = response.ec2_backend
-            backend.amis[response._get_param("ImageId")].description = text
-        return answer
+    def describe_disks(ami: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - moto's class
+        (disk,) = disks(ami)
+        snapshot = ami.ebs_snapshot
+        size = {"VolumeSize": snapshot.volume.size, "Encrypted": snapshot.encrypted}
+        return [{**disk, "Ebs": {**disk["Ebs"], **size}}]
 
     Ami.__init__ = make_ami
-    AmisResponse.modify_image_attribute = modify_image
+    Ami.block_device_mappings = property(describe_disks)
     EC2Backend.create_image = create_image
+
+
+def _patch_mappings() -> None:
+    """Have a launch change an AMI's root disk: what it does not say is as in the AMI.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configure-root-volume-delete-on-termination.html
+    """
+    parse = InstanceResponse._parse_block_device_mapping
+
+    def parse_mappings(response: Any) -> Any:  # noqa: ANN401 - moto's class
+        (ami,) = response.ec2_backend.describe_images(ami_ids=[response._get_param("ImageId")])
+        least = ami.ebs_snapshot.volume.size
+        for disk in response._get_param("BlockDeviceMappings", []):
+            if disk["DeviceName"] == ami.root_device_name:
+                size = int(disk["Ebs"].setdefault("VolumeSize", least))
+                if size < least:
+                    said = f"Volume of size {size}GB is smaller than snapshot, expect >= {least}GB"
+                    raise EC2ClientError("InvalidBlockDeviceMapping", said)
+        return parse(response)
+
+    InstanceResponse._parse_block_device_mapping = parse_mappings
 
 
 def _patch_disks(world: World) -> None:
@@ -83,6 +131,7 @@ def _patch_disks(world: World) -> None:
     def create_image(backend: Any, instance: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401
         ami = create(backend, instance, *args, **named)
         world.keep_disk(instance, ami.id)
+        world.clock.pass_by(world.manners.bake)
         return ami
 
     def copy_image(backend: Any, source: str, *args: Any, **named: Any) -> Any:  # noqa: ANN401

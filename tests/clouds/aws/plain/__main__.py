@@ -1,4 +1,4 @@
-"""Uses every type and function of the stand-in, in the ways that the aws target does.
+"""Uses every type of the stand-in, in the ways that the aws target does.
 
 Its configuration says what differs from one run to the next.
 """
@@ -12,11 +12,10 @@ import pulumi_aws as aws
 
 options: dict[str, Any] = pulumi.Config().get_object("options") or {}
 tags = {"owner": "plain", **options.get("tags", {})}
-vpc = aws.ec2.get_vpc(default=True)
-subnets = aws.ec2.get_subnets(filters=[{"name": "vpc-id", "values": [vpc.id]}]).ids[:2]
+vpc, subnets = options["vpc"], options["subnets"]
 
 group = aws.ec2.SecurityGroup(
-    "servers", description=options.get("about", "servers"), vpc_id=vpc.id, tags=tags
+    "servers", description=options.get("about", "servers"), vpc_id=vpc, tags=tags
 )
 aws.vpc.SecurityGroupIngressRule(
     "web",
@@ -47,7 +46,7 @@ target_group = aws.lb.TargetGroup(
     "servers",
     port=options.get("port", 8000),
     protocol="HTTP",
-    vpc_id=vpc.id,
+    vpc_id=vpc,
     deregistration_delay=1,
     health_check={
         "path": options.get("health", "/healthz"),
@@ -89,7 +88,7 @@ rule = aws.lb.ListenerRule(
         }
     ],
 )
-servers = aws.autoscaling.Group(
+aws.autoscaling.Group(
     "servers",
     min_size=options.get("servers", 1),
     max_size=4,
@@ -102,21 +101,10 @@ servers = aws.autoscaling.Group(
     health_check_type="ELB",
     health_check_grace_period=60,
     suspended_processes=options.get("suspended", ["ReplaceUnhealthy"]),
-    wait_for_elb_capacity=1,
-    wait_for_capacity_timeout="1m",
+    wait_for_capacity_timeout="0",
     force_delete=True,
     tags=[{"key": "owner", "value": "plain", "propagate_at_launch": True}],
     opts=pulumi.ResourceOptions(depends_on=[rule]),
 )
-aws.autoscaling.Policy(
-    "cpu",
-    autoscaling_group_name=servers.name,
-    policy_type="TargetTrackingScaling",
-    target_tracking_configuration={
-        "predefined_metric_specification": {"predefined_metric_type": "ASGAverageCPUUtilization"},
-        "target_value": options.get("cpu", 60),
-    },
-)
 pulumi.export("address", balancer.dns_name)
 pulumi.export("version", template.latest_version)
-pulumi.export("account", aws.get_caller_identity().account_id)

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aws_kinds import Kind, compare_tags, delete_unless_gone, get_one, read_code
-from aws_wire import Names, Values, render, render_tags, unrender
+from aws_wire import Names, render, render_tags, unrender
 from botocore.exceptions import ClientError
+from shared_wire import Values
 
 ACTIONS: Names = {
     "ForwardConfig": "forward",
@@ -108,16 +109,12 @@ class LoadBalancer(BalancingKind):
     """A load balancer."""
 
     urn_type = "aws:lb/loadBalancer:LoadBalancer"
+    operation = ("elbv2", "CreateLoadBalancer")
     computed = ("arn", "arnSuffix", "dnsName", "vpcId", "zoneId")
     settings = ("internal", "namePrefix", *LOAD_BALANCER_ATTRIBUTES, "region")
     names: ClassVar[Names] = {"Type": "loadBalancerType"}
     defaults: ClassVar[Values] = {"loadBalancerType": "application"}
     longest_name = 32
-
-    @property
-    def shape(self) -> Any:  # noqa: ANN401 - a botocore shape
-        """The operation's input."""
-        return self.find_input_shape("elbv2", "CreateLoadBalancer")
 
     def create(self, inputs: Values) -> str:
         """Create it and set its attributes."""
@@ -203,15 +200,11 @@ class TargetGroup(BalancingKind):
     """A target group."""
 
     urn_type = "aws:lb/targetGroup:TargetGroup"
+    operation = ("elbv2", "CreateTargetGroup")
     computed = ("arn", "arnSuffix", "loadBalancerArns")
-    settings = ("healthCheck", "namePrefix", "stickiness", *TARGET_GROUP_ATTRIBUTES, "region")
+    settings = ("healthCheck", "namePrefix", *TARGET_GROUP_ATTRIBUTES, "region")
     defaults: ClassVar[Values] = {"targetType": "instance"}
     longest_name = 32
-
-    @property
-    def shape(self) -> Any:  # noqa: ANN401 - a botocore shape
-        """The operation's input."""
-        return self.find_input_shape("elbv2", "CreateTargetGroup")
 
     def create(self, inputs: Values) -> str:
         """Create it and set its attributes."""
@@ -234,13 +227,6 @@ class TargetGroup(BalancingKind):
 
     def _write_attributes(self, identity: str, inputs: Values) -> None:
         attributes = render_attributes(TARGET_GROUP_ATTRIBUTES, inputs)
-        stickiness = inputs.get("stickiness") or {}
-        table = {
-            "enabled": "stickiness.enabled",
-            "type": "stickiness.type",
-            "cookieDuration": "stickiness.lb_cookie.duration_seconds",
-        }
-        attributes += render_attributes(table, stickiness)
         if attributes:
             self.elb.modify_target_group_attributes(TargetGroupArn=identity, Attributes=attributes)
 
@@ -309,15 +295,11 @@ class Listener(BalancingKind):
     """A listener; its default action is where traffic goes."""
 
     urn_type = "aws:lb/listener:Listener"
+    operation = ("elbv2", "CreateListener")
     computed = ("arn",)
     settings = ("certificateArn", "region")
     names: ClassVar[Names] = ACTIONS
     defaults: ClassVar[Values] = {"protocol": "HTTP"}
-
-    @property
-    def shape(self) -> Any:  # noqa: ANN401 - a botocore shape
-        """The operation's input."""
-        return self.find_input_shape("elbv2", "CreateListener")
 
     def _render_certificates(self, inputs: Values) -> Values:
         arn = inputs.get("certificateArn")
@@ -372,14 +354,10 @@ class ListenerRule(BalancingKind):
     """A rule that comes before the listener's default action."""
 
     urn_type = "aws:lb/listenerRule:ListenerRule"
+    operation = ("elbv2", "CreateRule")
     computed = ("arn",)
     settings = ("region",)
     names: ClassVar[Names] = ACTIONS
-
-    @property
-    def shape(self) -> Any:  # noqa: ANN401 - a botocore shape
-        """The operation's input."""
-        return self.find_input_shape("elbv2", "CreateRule")
 
     def create(self, inputs: Values) -> str:
         """Create it, after all others where no priority is said."""
@@ -391,7 +369,8 @@ class ListenerRule(BalancingKind):
         return str(made["Rules"][0]["RuleArn"])
 
     def _find_priority(self, listener: str) -> int:
-        rules = self.elb.describe_rules(ListenerArn=listener)["Rules"]
+        pages = self.elb.get_paginator("describe_rules").paginate(ListenerArn=listener)
+        rules = [rule for page in pages for rule in page["Rules"]]
         taken = [int(rule["Priority"]) for rule in rules if rule["Priority"] != "default"]
         return max(taken, default=0) + 1
 

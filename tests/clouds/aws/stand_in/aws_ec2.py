@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from aws_kinds import Kind, compare_tags, delete_unless_gone, get_one
-from aws_wire import Names, Values, read_tags, render_tags
+from aws_wire import Names, read_tags, render_tags
+from shared_wire import Values
 
 SOURCES = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
 """What a rule may be about; it cannot change from one of them to another."""
@@ -139,15 +140,11 @@ class SecurityGroup(Ec2Kind):
     """A group without any rule: the official plugin takes away the one that Amazon adds."""
 
     urn_type = "aws:ec2/securityGroup:SecurityGroup"
+    operation = ("ec2", "CreateSecurityGroup")
     computed = ("arn", "ownerId", "vpcId")
     settings = ("name", "namePrefix", "revokeRulesOnDelete", "tags", "region")
     defaults: ClassVar[Values] = {"description": "Managed by Pulumi"}
     longest_name = 255
-
-    @property
-    def shape(self) -> Any:  # noqa: ANN401 - a botocore shape
-        """The operation's input."""
-        return self.find_input_shape("ec2", "CreateSecurityGroup")
 
     def create(self, inputs: Values) -> str:
         """Create it, and take its rule away."""

@@ -1,94 +1,57 @@
-"""What each resource type of the stand-in is: the operations that the engine asks for, on the API.
+"""What each resource type of Amazon's is: its inputs are the members of the API's shapes.
 
-Which change replaces a resource is data, `replacements.json`, each line with its source. A property
-that a type does not know fails its check, so that nothing is ever left out without a word.
+Each line of `replacements.json` has its source.
 """
 
-import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import shared_kinds
 import tenacity
-from aws_wire import Names, Values, is_unknown, refresh, render, unrender
+from aws_wire import Names, refresh, render, unrender
 from botocore.exceptions import ClientError
-
-Clients = Callable[[str], Any]
-"""Gives the SDK's client of a service by its name."""
+from shared_wire import IMPORTED, Values, covers, is_unknown, read_meant
 
 DELETE_SECONDS = 60.0
 """How long a delete is tried again while something still uses the resource."""
 
 
-@cache
-def read_replacements() -> Mapping[str, Mapping[str, str]]:
-    """Return for each type the properties whose change replaces the resource, with their source."""
-    found: Mapping[str, Mapping[str, str]] = json.loads(
-        Path(__file__).with_name("replacements.json").read_text()
-    )
-    return found
-
-
-class Kind(ABC):
-    """One resource type.
+class Kind(shared_kinds.Kind):
+    """One resource type of Amazon's.
 
     Attributes:
-        urn_type: Its name in the engine, such as `aws:lb/listener:Listener`.
-        computed: Outputs that are known only once it exists.
         settings: Properties that no API shape names.
         names: What Pulumi calls otherwise than the API.
-        defaults: What the official plugin fills in before it compares.
-        longest_name: How long an automatic name may get; 0 where it has none.
+        operation: The service, and its operation whose input holds the inputs.
     """
 
-    urn_type: ClassVar[str]
-    computed: ClassVar[Sequence[str]] = ()
+    replacements = Path(__file__).with_name("replacements.json")
     settings: ClassVar[Sequence[str]] = ()
     names: ClassVar[Names] = {}
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    longest_name: ClassVar[int] = 0
-
-    def __init__(self, clients: Clients) -> None:
-        """Take the clients; nothing is asked yet."""
-        self.clients = clients
+    operation: ClassVar[tuple[str, str]]
 
     @property
-    @abstractmethod
     def shape(self) -> Any:  # noqa: ANN401 - botocore's shapes
         """The API's shape that holds the inputs."""
-
-    @abstractmethod
-    def create(self, inputs: Values) -> str:
-        """Create it and return its id."""
-
-    @abstractmethod
-    def describe(self, identity: str) -> Values | None:
-        """Return what the API says of it, in the shape of the inputs; None when it is gone."""
+        return self.find_input_shape(*self.operation)
 
     @abstractmethod
     def read_outputs(self, identity: str, found: Values) -> Values:
         """Return its computed outputs."""
 
-    @abstractmethod
-    def update(self, identity: str, olds: Values, news: Values) -> None:
-        """Change it in place."""
+    def render_state(self, identity: str, inputs: Values, found: Values) -> Values:
+        """Return inputs and outputs, and all tags."""
+        tags = {"tagsAll": inputs["tags"]} if isinstance(inputs.get("tags"), dict) else {}
+        return {**inputs, **tags, **self.read_outputs(identity, found)}
 
-    @abstractmethod
-    def delete(self, identity: str, inputs: Values) -> None:
-        """Delete it to the end; what is gone is no error."""
-
-    def find_replaced(self, olds: Values, news: Values) -> list[str]:
-        """Return the changed properties that make a new resource."""
-        return [
-            name for name in read_replacements()[self.urn_type] if olds.get(name) != news.get(name)
-        ]
-
-    def find_unsettled(self, olds: Values, news: Values) -> Sequence[str]:
-        """Return the outputs that an update in place changes."""
-        del olds, news
-        return ()
+    def find_changed(self, olds: Values, news: Values) -> list[str]:
+        """Compare inputs; an imported resource has more than a program asks for."""
+        if olds.get(IMPORTED):
+            return sorted(key for key in news if not covers(olds.get(key), news[key]))
+        old = read_meant(olds)
+        return sorted(key for key in {*old, *news} if old.get(key) != news.get(key))
 
     def find_unknown(self, inputs: Values) -> list[str]:
         """Return the properties that this stand-in does not carry out."""

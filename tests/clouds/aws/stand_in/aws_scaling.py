@@ -1,12 +1,11 @@
-"""Auto Scaling groups and their policies."""
+"""Auto Scaling groups."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, ClassVar
 
-import tenacity
 from aws_kinds import Kind, delete_unless_gone, get_one
-from aws_wire import Names, Values
+from aws_wire import Names
+from shared_wire import Values
 
 UPDATED = (
     "MinSize",
@@ -50,6 +49,7 @@ class Group(ScalingKind):
     """A group of instances from a launch template."""
 
     urn_type = "aws:autoscaling/group:Group"
+    operation = ("autoscaling", "CreateAutoScalingGroup")
     computed = ("arn", "desiredCapacity")
     settings = (
         "namePrefix",
@@ -57,9 +57,6 @@ class Group(ScalingKind):
         "suspendedProcesses",
         "forceDelete",
         "waitForCapacityTimeout",
-        "waitForElbCapacity",
-        "minElbCapacity",
-        "ignoreFailedScalingActivities",
         "region",
     )
     names: ClassVar[Names] = {
@@ -76,58 +73,22 @@ class Group(ScalingKind):
     }
     longest_name = 255
 
-    @property
-    def shape(self) -> Any:  # noqa: ANN401 - a botocore shape
-        """The operation's input."""
-        return self.find_input_shape("autoscaling", "CreateAutoScalingGroup")
-
     def create(self, inputs: Values) -> str:
-        """Create it, wait for its instances as it is told, and suspend processes last."""
+        """Create it, and suspend processes last.
+
+        Raises:
+            NotImplementedError: It is told to wait for instances: the target does that itself.
+        """
+        if inputs["waitForCapacityTimeout"] != "0":
+            raise NotImplementedError("waitForCapacityTimeout")
         name = str(inputs["name"])
         subnets = {"VPCZoneIdentifier": ",".join(inputs["vpcZoneIdentifiers"])}
         self.scaling.create_auto_scaling_group(**self.render(inputs), **subnets)
-        self._wait_for_capacity(name, inputs)
         if inputs.get("suspendedProcesses"):
             self.scaling.suspend_processes(
                 AutoScalingGroupName=name, ScalingProcesses=inputs["suspendedProcesses"]
             )
         return name
-
-    def _wait_for_capacity(self, name: str, inputs: Values) -> None:
-        seconds = read_seconds(str(inputs["waitForCapacityTimeout"]))
-        if not seconds:
-            return
-        wanted = int(inputs.get("desiredCapacity") or inputs["minSize"])
-        healthy = int(inputs.get("waitForElbCapacity") or inputs.get("minElbCapacity") or 0)
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_result(bool),
-            wait=tenacity.wait_fixed(0.2),
-            stop=tenacity.stop_after_delay(seconds),
-        )
-        try:
-            attempts(self._find_missing, name, wanted, healthy)
-        except tenacity.RetryError as error:
-            said = f"waiting for Auto Scaling Group ({name}) capacity satisfied: timeout: "
-            raise TimeoutError(said + str(error.last_attempt.result())) from error
-
-    def _find_missing(self, name: str, wanted: int, healthy: int) -> str:
-        """Say what the group lacks, or nothing."""
-        group = self.describe(name) or {"Instances": [], "TargetGroupARNs": []}
-        serving = [i for i in group["Instances"] if i["LifecycleState"] == "InService"]
-        if len(serving) < wanted:
-            return f"want at least {wanted} healthy instance(s), have {len(serving)}"
-        balancing = self.clients("elbv2")
-        states = {
-            target["Target"]["Id"]: target["TargetHealth"]["State"]
-            for arn in group["TargetGroupARNs"]
-            if healthy
-            for target in balancing.describe_target_health(TargetGroupArn=arn)[
-                "TargetHealthDescriptions"
-            ]
-        }
-        found = sum(1 for state in states.values() if state == "healthy")
-        short = f"want at least {healthy} healthy instance(s) registered to Load Balancer"
-        return f"{short}, have {found}" if found < healthy else ""
 
     def describe(self, identity: str) -> Values | None:
         """Return the group."""
@@ -180,8 +141,6 @@ class Group(ScalingKind):
         if changes:
             self.scaling.update_auto_scaling_group(**name, **changes)
         self._update_lists(name, olds, news)
-        if {"MinSize", "DesiredCapacity"} & {*changes}:
-            self._wait_for_capacity(identity, {**news, "minElbCapacity": 0})
 
     def _update_lists(self, name: dict[str, str], olds: Values, news: Values) -> None:
         """Change tags, target groups and suspended processes."""
@@ -238,58 +197,4 @@ def _read_group_tags(found: Values) -> dict[str, Values]:
     }
 
 
-def read_seconds(duration: str) -> float:
-    """Return the seconds of a duration in Go's words, such as `10m` or `1m30s`."""
-    units = {"h": "hours", "m": "minutes", "s": "seconds"}
-    total, number = timedelta(), ""
-    for letter in duration:
-        if letter in units:
-            total += timedelta(**{units[letter]: float(number)})
-            number = ""
-        else:
-            number += letter
-    return total.total_seconds()
-
-
-class Policy(ScalingKind):
-    """How a group scales by itself."""
-
-    urn_type = "aws:autoscaling/policy:Policy"
-    computed = ("arn",)
-    settings = ("region",)
-    names: ClassVar[Names] = {"PolicyName": "name", "AutoScalingGroupName": "autoscalingGroupName"}
-    defaults: ClassVar[Values] = {"policyType": "SimpleScaling"}
-    longest_name = 255
-
-    @property
-    def shape(self) -> Any:  # noqa: ANN401 - a botocore shape
-        """The operation's input."""
-        return self.find_input_shape("autoscaling", "PutScalingPolicy")
-
-    def create(self, inputs: Values) -> str:
-        """Write it."""
-        self.scaling.put_scaling_policy(**self.render(inputs))
-        return str(inputs["name"])
-
-    def describe(self, identity: str) -> Values | None:
-        """Return the policy; its name is unique for a group, and ours hold the group's."""
-        return get_one(self.scaling.describe_policies, "ScalingPolicies", PolicyNames=[identity])
-
-    def read_outputs(self, identity: str, found: Values) -> Values:
-        """Return its ARN."""
-        del identity
-        return {"arn": found["PolicyARN"]}
-
-    def update(self, identity: str, olds: Values, news: Values) -> None:
-        """Write it again."""
-        del identity, olds
-        self.scaling.put_scaling_policy(**self.render(news))
-
-    def delete(self, identity: str, inputs: Values) -> None:
-        """Delete it; it goes with its group too."""
-        group = inputs["autoscalingGroupName"]
-        if self.describe(identity):
-            self.scaling.delete_policy(AutoScalingGroupName=group, PolicyName=identity)
-
-
-KINDS: Sequence[type[Kind]] = (Group, Policy)
+KINDS: Sequence[type[Kind]] = (Group,)

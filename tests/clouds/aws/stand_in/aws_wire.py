@@ -1,4 +1,4 @@
-"""Values between the engine's protocol, Pulumi's names and Amazon's.
+"""Values between Pulumi's names and Amazon's.
 
 Pulumi writes `httpTokens` where the API says `HttpTokens`, and tags as a mapping where the API has
 a list. Which members an operation takes, and of which type, is read from botocore's own model of
@@ -8,41 +8,8 @@ the API, so that only what differs in its name is written down (`Names`).
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from google.protobuf import json_format  # type: ignore[import-untyped]
-from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
-from pulumi.runtime.rpc import UNKNOWN
-
 Names = Mapping[str, str]
 """Member of an API shape, as `Shape.Member` or `Member`, to the name of Pulumi's property."""
-Values = dict[str, Any]
-
-
-def read_struct(struct: Struct) -> Values:
-    """Return plain values; whole numbers are integers again, what is not known stays `UNKNOWN`."""
-    found: Values = _restore(json_format.MessageToDict(struct))
-    return found
-
-
-def _restore(value: Any) -> Any:  # noqa: ANN401 - any value of the protocol
-    if isinstance(value, dict):
-        return {key: _restore(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_restore(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def write_struct(values: Mapping[str, Any]) -> Struct:
-    """Return the values as the protocol holds them, without those that are None."""
-    return json_format.ParseDict({k: v for k, v in values.items() if v is not None}, Struct())
-
-
-def is_unknown(value: Any) -> bool:  # noqa: ANN401 - any value of the protocol
-    """Tell whether a value, or a part of it, is only known after the run."""
-    if isinstance(value, Mapping):
-        return any(is_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(is_unknown(item) for item in value)
-    return bool(value == UNKNOWN)
 
 
 def render(shape: Any, value: Any, names: Names) -> Any:  # noqa: ANN401 - botocore's shapes
@@ -109,21 +76,6 @@ def unrender(shape: Any, found: Any, names: Names) -> Any:  # noqa: ANN401 - bot
             return read_tags(found)
         return [unrender(shape.member, item, names) for item in found]
     return found
-
-
-def covers(old: Any, new: Any) -> bool:  # noqa: ANN401 - any input
-    """Tell whether an imported value is what a program asks for, which may ask for less."""
-    if isinstance(new, Mapping):
-        return isinstance(old, Mapping) and all(
-            key in old and covers(old[key], value) for key, value in new.items()
-        )
-    if isinstance(new, list):
-        if not isinstance(old, list) or len(old) != len(new):
-            return False
-        if any(isinstance(item, Mapping) for item in new):
-            return all(covers(*pair) for pair in zip(old, new, strict=True))
-        return sorted(map(str, old)) == sorted(map(str, new))
-    return str(old).lower() == str(new).lower()
 
 
 def refresh(shape: Any, old: Any, found: Any, names: Names) -> Any:  # noqa: ANN401 - the same

@@ -8,6 +8,7 @@ from pathlib import Path
 
 IMAGE = json.loads(Path("/etc/immutable/image.json").read_text())
 LAUNCH = json.loads(Path("/run/immutable/launch.json").read_text())
+NAME = f"{LAUNCH['service']}-{LAUNCH['generation']}"
 HEALTH = int(os.environ.get("HEALTH", "200"))
 PROMISE = os.environ.get("PROMISE", "kept")
 FAULTY = os.environ.get("FAULTY")
@@ -38,6 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, text: str) -> None:
         self.send_response(status)
+        self.send_header("X-Immutable-Generation", NAME)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text.encode())

@@ -1,15 +1,21 @@
 """`doctor`: what it says of each part, and when it says that one is missing."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from immutable_servers.driver.commands import doctor
+from harness.checkout import ROOT
+from immutable_servers.contract.readiness import Demand, Finding, Status
+from immutable_servers.driver.commands.doctor import command as doctor
+from immutable_servers.driver.commands.doctor.models import SCHEMA_FILE, render_schema
+from immutable_servers.driver.commands.doctor.readiness import find_readiness
 from immutable_servers.driver.opened import Opened
 from immutable_servers.driver.setup import debian
 from immutable_servers.driver.setup.parts import Found, Part
 from immutable_servers.errors import SettingsError
+from immutable_servers.targets.local.readiness import LocalReadiness
 
 
 @pytest.fixture
@@ -21,6 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
     monkeypatch.delenv("PULUMI_ACCESS_TOKEN", raising=False)
+    monkeypatch.setattr(doctor, "find_gaps", lambda _root: ["A wall does not hold."])
     return tmp_path
 
 
@@ -53,7 +60,10 @@ def test_each_part_has_version_and_place_or_a_fix(
     assert rows["haproxy"][1:] == ["2.6.12-1", "/usr/sbin/haproxy"]
     assert rows["mmdebstrap"][1:] == ["missing", *parts[2].fix.split()]
     assert rows["state"][1:] == ["file", "backend", str(project / ".immutable" / "state")]
-    assert said.err == "Missing: mmdebstrap. `./immutable up` installs them.\n"
+    assert said.err.splitlines() == [
+        "Missing: mmdebstrap. `./immutable up` installs them.",
+        "A wall does not hold.",
+    ]
 
 
 def test_a_backend_of_one_s_own_is_named_without_its_login(
@@ -80,3 +90,69 @@ def test_other_systems_have_no_packages(monkeypatch: pytest.MonkeyPatch, tmp_pat
     """Without dpkg nothing is known, and nothing fails."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert debian.find_package_versions(["haproxy"]) == {}
+
+
+STACK = """config:
+  shop:target: local
+  shop:images:
+    base: {}
+  shop:services:
+    web: {image: base, checks: [checks], servers: 2, size: medium, port: 80, keep: 2,
+          route: {port: 8080}}
+"""
+
+
+def test_what_a_stack_wants(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target is asked for services with standbys; a lock without its entry is a line."""
+    (project / "Pulumi.prod.yaml").write_text(STACK)
+    for folder in ("packer/base", "checks"):
+        (project / folder).mkdir(parents=True)
+    asked: list[Demand] = []
+
+    def find(_self: LocalReadiness, demand: Demand) -> list[Finding]:
+        asked.append(demand)
+        return [Finding("memory", "ok", "enough")]
+
+    monkeypatch.setattr(LocalReadiness, "find_readiness", find)
+    memory, lock = find_readiness(Opened(project, "prod"))
+    (demand,) = asked
+    web = demand.services["web"]
+    assert (web.first, web.most, web.launch.size) == (4, 8, "medium")
+    assert [route.port for route in demand.routes] == [8080]
+    assert demand.scope.name == "shop-prod"
+    assert demand.starts == {}
+    assert (memory.status, lock.what, lock.status) == ("ok", "lock of base", "not ok")
+    assert lock.todo == "Run ./immutable update base --stack prod."
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [("ok", 0), ("note", 0), ("not known", 0), ("not ok", 3)]
+)
+def test_a_named_stack_s_target_is_asked(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: Status,
+    code: int,
+) -> None:
+    """Its lines are a second table, and only one that is not ok fails; without a name none is."""
+    monkeypatch.setattr(doctor, "list_parts", lambda *_, **__: [])
+    line = Finding("memory", status, "64 MB free", "buy some")
+    monkeypatch.setattr(doctor, "find_readiness", lambda _stack: [line])
+    assert doctor.show_doctor(Opened(project, "prod")) == 0
+    assert "64 MB" not in capsys.readouterr().out
+    file = project / "doctor.json"
+    assert doctor.show_doctor(Opened(project, "prod"), asks=True, json=str(file)) == code
+    shown = capsys.readouterr().out
+    assert "For the stack prod, asked now: nothing was made" in shown
+    assert " ".join(shown.splitlines()[-1].split()) == f"{status} memory 64 MB free buy some"
+    found = json.loads(file.read_text())
+    expected = {"status": status, "what": "memory", "found": "64 MB free", "todo": "buy some"}
+    assert found["readiness"] == [expected]
+    assert doctor.show_doctor(Opened(project, "prod"), json="-") == 0
+    assert json.loads(capsys.readouterr().out)["stack"] == ""
+
+
+def test_the_schema_is_the_models() -> None:
+    """docs/reference/doctor.schema.json is written by `python -m` of the package."""
+    assert json.loads((ROOT / SCHEMA_FILE).read_text()) == render_schema()

@@ -9,11 +9,14 @@ import pytest
 import yaml
 
 from harness.checkout import ROOT
+from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Scope
 from immutable_servers.driver.commands.logs import Reader, choose_generation, run_logs
 from immutable_servers.driver.opened import Opened
 from immutable_servers.errors import SettingsError
-from immutable_servers.targets.local import consoles, layout
+from immutable_servers.targets.aws import AwsTarget
+from immutable_servers.targets.gcp import GcpTarget
+from immutable_servers.targets.local import LocalTarget, consoles, layout
 
 SAMPLE = ROOT / "tests/engine/sample"
 SCOPE = Scope("immutable-servers", "dev", "web", "aaaaaaaa")
@@ -57,6 +60,26 @@ def test_a_console_outlives_its_server(project: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == expected
 
 
+def test_a_console_is_data(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server prints moves no cursor, hides no text and is no command of GitHub's runner."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    write_console(SCOPE, 0, "a\x9b2J\u202eb\rc##[error]d\n")
+    assert run_logs(Opened(project, "dev"), "web", "", follow=False) == 0
+    assert capsys.readouterr().out == "web-aaaaaaaa-0 | a\\x9b2J\\u202ebc# #[error]d\n"
+
+
+def test_a_line_without_end_is_shown_as_it_comes(tmp_path: Path) -> None:
+    """It is not kept until it ends, which may be never."""
+    file = tmp_path / "console.log"
+    file.write_text("x" * 100_000)
+    reader = Reader("web-0", file)
+    assert reader.read_lines() == [f"web-0 | {'x' * 100_000}"]
+    file.write_text("x" * 100_000 + "y\n")
+    assert reader.read_lines() == ["web-0 | y"]
+
+
 @pytest.mark.usefixtures("project")
 def test_consoles_are_kept_for_a_week() -> None:
     """An older one goes when the next server does; nobody else's is found."""
@@ -92,6 +115,24 @@ def test_a_follower_reads_on_when_the_log_moves(tmp_path: Path) -> None:
     reader.file = file.rename(tmp_path / "kept.log")
     assert reader.read_lines() == ["web | two"]
     assert reader.read_lines() == []
+
+
+@pytest.mark.parametrize(
+    ("target", "tool"),
+    [
+        (GcpTarget, "`gcloud compute instances get-serial-port-"),
+        (AwsTarget, "`aws ec2 get-console-"),
+    ],
+)
+def test_where_no_log_is_kept_the_clouds_tool_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, target: type[Target], tool: str
+) -> None:
+    """A server's console is at the cloud alone, and only while the server lives."""
+    monkeypatch.setattr(LocalTarget, "consoles_hint", "")
+    monkeypatch.setattr(LocalTarget, "consoles_command", target.consoles_command)
+    with pytest.raises(SettingsError) as raised:
+        run_logs(Opened(project, "dev"), "web", "cccccccc", follow=False)
+    assert tool in raised.value.todo
 
 
 def test_what_has_no_log_is_told_what_has(project: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import sys
 from dataclasses import replace
 from io import StringIO
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from harness.builders import LAUNCH, know, make_record, make_wish
 from harness.checkout import ROOT
@@ -25,14 +28,18 @@ from immutable_servers.driver.commands.preview.models import (
     Money,
     StackPreview,
     make_document,
+    make_problem,
     render_schema,
 )
 from immutable_servers.driver.commands.preview.money import count_money
 from immutable_servers.driver.commands.preview.text import render_text
 from immutable_servers.driver.engine.outputs import read_state_outputs
+from immutable_servers.errors import SettingsError
+from immutable_servers.ledger.pin import Pinned
 from immutable_servers.ledger.records import Record, State
 from immutable_servers.planning.service import decide
 from immutable_servers.settings.models import PricesSettings
+from immutable_servers.text.printable import make_printable
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -126,7 +133,42 @@ def test_a_comment_shows_what_it_is_given_and_nothing_more() -> None:
     """Text cannot become a link, a tag, a column or a mention, and a fence cannot be ended."""
     assert escape("a|b <i> [x](y) `c`") == r"a\|b \<i\> \[x\](y) \`c\`"
     assert "@all" not in escape("@all")
+    assert escape("&commat;all") == r"\&commat;all"
+    assert escape("a\x1b[2J\u202eb\n::error::") == r"a\\x1b\[2J\\u202eb ::error::"
     assert "````text\n" in render_markdown([PREVIEW], "dev")
+
+
+@given(
+    st.text(), st.sampled_from(["@all", "&commat;all", "<b>", "```", "\x1b[2J", "`x`", "\u202e"])
+)
+def test_no_text_of_a_branch_leaves_its_place_in_the_comment(text: str, piece: str) -> None:
+    """Names of files, reasons, pins and notes are data: no mention, no tag, no control character.
+
+    Code is shown as it is, so it is taken out before the rest is looked at.
+    """
+    bad = f"{text}{piece}"
+    (base, app) = PREVIEW.images
+    assert isinstance(SERVICE.pin, Pinned)
+    service = SERVICE.model_copy(
+        update={"why": (bad,), "notes": (bad,), "name": bad, "pin": replace(SERVICE.pin, why=bad)}
+    )
+    preview = PREVIEW.model_copy(
+        update={
+            "stack": bad,
+            "notes": (bad,),
+            "services": (service,),
+            "images": (base, app.model_copy(update={"name": bad, "why": (bad,)})),
+            "problems": (make_problem(SettingsError(bad, facts=[bad])),),
+        }
+    )
+    comment = render_markdown([preview], "dev")
+    plain = comment.replace("@\u200b", "@")
+    assert make_printable(plain) == plain
+    code = r"^(`{3,})text\n.*?^\1$|^### Stack `[^`\n]*`"
+    outside = re.sub(code, "", comment, flags=re.MULTILINE | re.DOTALL)
+    assert not re.search("@(?!\u200b)", outside)
+    assert not re.search(r"(?<!\\)&(?!amp;|lt;|gt;|quot;|#x27;)", outside)
+    assert not re.search(r"(?<!\\)<b", outside)
 
 
 # the data

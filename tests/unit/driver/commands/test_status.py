@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from harness.checkout import ROOT
 from immutable_servers.contract.values import Drift, Fleet, Health, Launch, Scope
@@ -65,6 +65,11 @@ class Shelf:
         )
 
     @property
+    def access(self) -> SimpleNamespace:
+        """Know of no login."""
+        return SimpleNamespace(find_inspection=lambda _scope: "")
+
+    @property
     def balancer(self) -> SimpleNamespace:
         """Return what was put here."""
         return SimpleNamespace(find_weights=lambda _scope: self.traffic)
@@ -72,7 +77,7 @@ class Shelf:
     @property
     def images(self) -> SimpleNamespace:
         """Return what was put here."""
-        return SimpleNamespace(find_upstream=lambda _settings, _say: self.upstream)
+        return SimpleNamespace(find_upstream=lambda _settings, _known, _say: self.upstream)
 
 
 def make_record(generation: str, order: int, state: State) -> dict[str, Any]:

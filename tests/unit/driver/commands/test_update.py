@@ -30,3 +30,14 @@ def test_update_sets_up_first_what_it_looks_with(
     monkeypatch.setattr("sys.stdin", StringIO("n\n"))
     assert cli.run(["update"]) == 3
     assert "mmdebstrap: sudo apt-get install mmdebstrap" in capsys.readouterr().err
+
+
+def test_what_changed_of_a_lock_is_said_line_by_line() -> None:
+    """Also below the first level, each line with what was and what is."""
+    before = {"suite": "trixie", "signed": {"trixie": {"date": "1"}}}
+    after = {"suite": "trixie", "signed": {"trixie": {"date": "2"}, "extra": {"date": "3"}}}
+    assert list(update.compare(before, after)) == [
+        "signed extra date not set -> 3",
+        "signed trixie date 1 -> 2",
+    ]
+    assert list(update.compare({"suite": "trixie"}, {})) == ["suite trixie -> not set"]

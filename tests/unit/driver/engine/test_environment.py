@@ -69,3 +69,20 @@ def test_env_is_read_by_a_shell(project: Path, capsys: pytest.CaptureFixture[str
     shell = f'{quoted}\nprintf %s "$ODD"'
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
     assert done.stdout == 'it\'s a "path"'
+
+
+def test_a_relative_backend_of_the_users_stays_in_the_project(project: Path) -> None:
+    """Its whole path is set, with the URL's own characters quoted."""
+    (project / "Pulumi.yaml").write_text("name: shop\nbackend: {url: 'file://states'}\n")
+    made = environment.compute_environment(project)
+    assert made["PULUMI_BACKEND_URL"] == f"file://{project}/states"
+
+
+def test_a_command_closes_what_an_earlier_version_left_open(project: Path) -> None:
+    """State, passphrase and settings are in a folder that nobody else enters, from then on."""
+    folder = project / ".immutable"
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    assert cli.run(["env"]) == 0
+    for place in (folder, project / "cache" / "immutable-servers"):
+        assert place.stat().st_mode & 0o7777 == 0o700

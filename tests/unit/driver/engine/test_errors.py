@@ -64,9 +64,9 @@ def test_a_locked_stack_says_who_holds_it_since_when_and_how_to_go_on() -> None:
         assert runs.stdout
         runs.stdout.readline()  # before that its words are not to be seen
         for holder, fact, todo in (
-            (f"me@{here} (pid {runs.pid})", "; that process still runs", "Wait for it to end."),
+            (f"me@{here} (pid {runs.pid})", "; that process still runs", "Wait for it to end,"),
             (f"me@{here} (pid {ended.pid})", "; that process does not run any more", "Nobody"),
-            ("me@elsewhere (pid 12)", ", on another machine", "Wait for it to end."),
+            ("me@elsewhere (pid 12)", ", on another machine", "Wait for it to end,"),
         ):
             found = find_error(
                 "error: the stack is currently locked by 1 lock(s). Either wait for the other"
@@ -111,6 +111,11 @@ def test_a_locked_stack_says_who_holds_it_since_when_and_how_to_go_on() -> None:
             "error: failed to save snapshot: write /x/dev.json: no space left on device",
             errors.ImmutableError,
             "Free some space",
+        ),
+        (
+            "error: [Errno 7] Argument list too long: '/x/python3'",
+            SettingsError,
+            "make `env` smaller",
         ),
         ("error: error reading from server: EOF", errors.ImmutableError, "out-of-memory"),
         (

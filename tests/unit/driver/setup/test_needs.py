@@ -38,7 +38,7 @@ def test_a_run_is_asked_for_no_more_than_it_needs() -> None:
     def name(parts: Sequence[Part]) -> list[str]:
         return [part.name for part in parts]
 
-    engine = ["pulumi", "python language host"]
+    engine = ["pulumi", "python language host", "git"]
     assert name(list_asking_parts("local")) == engine
     assert name(list_asking_parts("aws")) == [*engine, "python packages aws"]
     assert name(list_upstream_parts("aws")) == ["python packages aws"]

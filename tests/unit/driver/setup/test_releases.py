@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from immutable_servers.contract.needs import PackerPlugin
 from immutable_servers.driver.setup import (
     go,
     packer,
@@ -21,17 +22,21 @@ from immutable_servers.driver.setup import versions as pinned
 from immutable_servers.errors import SetupError
 
 
-def serve(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> None:
+def serve(monkeypatch: pytest.MonkeyPatch, files: dict[str, io.BytesIO]) -> None:
     """Answer downloads from a table; what is not in it cannot be reached."""
 
-    def answer(url: str, timeout: float) -> io.BytesIO:
-        assert url.startswith("https://")
-        assert timeout > 0
+    def answer(url: str, seconds: float) -> io.BytesIO:
+        assert seconds > 0
         if url not in files:
             raise OSError("no route to host")
-        return io.BytesIO(files[url])
+        return files[url]
 
-    monkeypatch.setattr("urllib.request.urlopen", answer)
+    monkeypatch.setattr(releases, "open_https", answer)
+
+
+def know(monkeypatch: pytest.MonkeyPatch, release: releases.Release, content: bytes) -> None:
+    """Have the checkout know a release's checksum."""
+    monkeypatch.setattr(pinned, "ARCHIVES", {release.file: hashlib.sha256(content).hexdigest()})
 
 
 def pack_tar(name: str) -> bytes:
@@ -66,10 +71,10 @@ def test_an_official_release_is_checked_and_unpacked(
     pack: Callable[[str], bytes],
     name: str,
 ) -> None:
-    """What has the published sum is unpacked with its tool executable at the top."""
+    """What has the known sum is unpacked with its tool executable at the top."""
     release, content = find(), pack(name)
-    sums = f"{hashlib.sha256(content).hexdigest()}  {release.file}\n"
-    serve(monkeypatch, {release.archive: content, release.sums: sums.encode()})
+    know(monkeypatch, release, content)
+    serve(monkeypatch, {release.archive: io.BytesIO(content)})
     releases.fetch_release(release, tmp_path, lambda _line: None)
     assert (tmp_path / name).read_bytes() == b"tool"
     assert os.access(tmp_path / name, os.X_OK)
@@ -79,19 +84,39 @@ def test_an_official_release_is_checked_and_unpacked(
 def test_a_release_with_another_sum_stops_the_set_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A changed download is an error, and no reason to take another way."""
+    """A changed download is an error, and no reason to take another way.
+
+    The maker's own list of sums is not asked: who changes the archive there changes that too.
+    """
     release = releases.find_packer_release()
-    sums = f"{'0' * 64}  {release.file}\n".encode()
-    serve(monkeypatch, {release.archive: pack_zip("packer"), release.sums: sums})
-    with pytest.raises(SetupError, match="another checksum"):
+    know(monkeypatch, release, pack_zip("packer"))
+    serve(monkeypatch, {release.archive: io.BytesIO(pack_zip("evil"))})
+    with pytest.raises(SetupError, match="is not what its maker published"):
         releases.fetch_release(release, tmp_path, lambda _line: None)
-    assert not (tmp_path / "packer").exists()
+    assert list(tmp_path.glob("*packer*")) == list(tmp_path.glob("evil")) == []
+
+
+def test_an_archive_whose_checksum_is_not_known_is_not_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is asked for it; the tool is built from its Go module, which go.sum pins."""
+    monkeypatch.setattr(pinned, "ARCHIVES", {})
+    monkeypatch.setattr(releases, "open_https", lambda *_: pytest.fail("it was downloaded"))
+    for release in (
+        releases.find_pulumi_release(),
+        releases.find_packer_release(),
+        releases.find_plugin_release(PackerPlugin("qemu", "1.0.9")),
+    ):
+        with pytest.raises(releases.NotServedError, match=f"no checksum of {release.file}"):
+            releases.fetch_release(release, tmp_path, lambda _line: None)
 
 
 def test_an_unreachable_maker_leads_to_a_build_that_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No release, so the Go module is built, with the version the Automation API reads."""
+    known = (releases.find_pulumi_release(), releases.find_packer_release())
+    monkeypatch.setattr(pinned, "ARCHIVES", {release.file: "0" * 64 for release in known})
     serve(monkeypatch, {})
     built: list[tuple[str, str]] = []
 
@@ -105,7 +130,9 @@ def test_an_unreachable_maker_leads_to_a_build_that_says_why(
     packer.TOOL.install(said.append)
     assert [module for module, _ in built] == ["pulumi", "packer"]
     assert built[0][1].endswith(f"version.Version=v{pinned.PULUMI}")
-    assert all("no route to host" in line and "Go module" in line for line in said)
+    reasons = [line for line in said if "Go module" in line]
+    assert len(reasons) == 2
+    assert all("no route to host" in line for line in reasons)
     assert packer.TOOL.find()
 
 
@@ -119,19 +146,45 @@ def test_a_download_that_breaks_off_leaves_nothing(
             raise http.client.IncompleteRead(b"half")
 
     release = releases.find_packer_release()
-    sums = io.BytesIO(f"{'0' * 64}  {release.file}\n".encode())
-    answers = {release.sums: sums, release.archive: Breaking()}
-    monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: answers[url])  # noqa: ARG005 - as it is called
+    know(monkeypatch, release, b"half")
+    serve(monkeypatch, {release.archive: Breaking()})
     with pytest.raises(releases.NotServedError, match="IncompleteRead"):
         releases.fetch_release(release, tmp_path, lambda _line: None)
     assert not (tmp_path / release.file).exists()
 
 
-def test_a_list_without_the_archive_is_not_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("owner", ["hashicorp", "digitalocean"])
+def test_a_plugin_is_fetched_or_built_and_handed_to_packer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str
 ) -> None:
-    """A page that a proxy puts in place of the sums is no list of sums."""
-    release = releases.find_packer_release()
-    serve(monkeypatch, {release.sums: b"<html>please log in</html>"})
-    with pytest.raises(releases.NotServedError, match="does not list"):
-        releases.fetch_release(release, tmp_path, lambda _line: None)
+    """Packer itself looks for nothing; a plugin whose checksum is known needs no Go.
+
+    Release, Go module and Packer's folder are those of the plugin's owner.
+    """
+    tools = tmp_path / "bin"
+    (tools / "packer").write_text(
+        f'#!/bin/sh\n[ "$1" = version ] && echo 1.15.0 && exit\necho "$*" >> {tmp_path}/asked\n'
+    )
+    (tools / "packer").chmod(0o755)
+    plugin = PackerPlugin("some", "1.0.9", owner)
+
+    def build(module: str, package: str, out: Path, _say: object, linking: str) -> None:
+        assert package == f"github.com/{owner}/{module}"
+        assert linking == f"-X {package}/version.VersionPrerelease="
+        out.write_text("built")
+
+    monkeypatch.setattr(go, "build", build)
+    packer.install_plugin(plugin, lambda _line: None)
+    release = releases.find_plugin_release(plugin)
+    assert release.archive.startswith(f"https://github.com/{owner}/packer-plugin-some/")
+    content = pack_zip(release.file.removesuffix(".zip"))
+    know(monkeypatch, release, content)
+    serve(monkeypatch, {release.archive: io.BytesIO(content)})
+    packer.install_plugin(plugin, lambda _line: None)
+    asked = [line.split() for line in (tmp_path / "asked").read_text().splitlines()]
+    assert [words[:3] for words in asked] == [["plugins", "install", "--path"]] * 2
+    assert [Path(words[3]).name for words in asked] == [
+        "packer-plugin-some",
+        release.file.removesuffix(".zip"),
+    ]
+    assert [words[4] for words in asked] == [f"github.com/{owner}/some"] * 2

@@ -1,13 +1,17 @@
 """Which tool counts: the machine's own, ours in the cache, and what lies beside it."""
 
+import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from immutable_servers.contract.needs import PackerPlugin
 from immutable_servers.driver.setup import (
     cache,
     go,
+    intact,
     packer,
     pulumi,
 )
@@ -83,8 +87,7 @@ def test_our_host_our_scripts_and_our_pulumi_lie_side_by_side(
     """The engine warns of plugins that do not lie beside its own file."""
     make_tool(cache.toolchain_dir() / f"pulumi-{pinned.PULUMI}", "pulumi", "")
     sdk = tmp_path / "sdk"
-    for script in pulumi.SCRIPTS:
-        make_tool((sdk / script).parent, Path(script).name, "")
+    script = make_tool((sdk / pulumi.SCRIPT).parent, Path(pulumi.SCRIPT).name, "")
     monkeypatch.setattr(go, "find_module_folder", lambda *_: sdk)
     pulumi.install_host(lambda _line: None)
     found, host = pulumi.find_pulumi(), pulumi.find_host()
@@ -93,14 +96,40 @@ def test_our_host_our_scripts_and_our_pulumi_lie_side_by_side(
     assert Path(found.place).parent == Path(host.place).parent
     assert host.version == "ours"
     names = {file.name for file in Path(host.place).parent.iterdir()}
-    assert names == {"pulumi", pulumi.HOST, *(Path(script).name for script in pulumi.SCRIPTS)}
+    assert names == {"pulumi", script.name, *pulumi.OWN_FILES, intact.RECORD}
     assert os.access(host.place, os.X_OK)
 
 
-def test_a_plugin_without_its_checksum_is_not_there(tmp_path: Path) -> None:
-    """Packer writes the checksum last, so an interrupted installation does not count."""
-    folder = tmp_path / "cache/immutable-servers/packer-plugins/github.com/hashicorp/qemu"
-    binary = make_tool(folder, "packer-plugin-qemu_v1.0.9_x5.0_linux_amd64", "")
-    assert packer.find_plugin("qemu") is None
+def test_a_new_host_takes_the_script_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No Go is needed for it, when it is the pinned one; another one is not taken."""
+    make_tool(cache.toolchain_dir() / f"pulumi-{pinned.PULUMI}", "pulumi", "")
+    earlier = cache.toolchain_dir() / f"pulumi-{pinned.PULUMI}-python-0"
+    script = make_tool(earlier, Path(pulumi.SCRIPT).name, "earlier")
+    fetched = make_tool((tmp_path / "sdk" / pulumi.SCRIPT).parent, script.name, "fetched")
+    monkeypatch.setattr(go, "find_module_folder", lambda *_: tmp_path / "sdk")
+    content = script.read_bytes()
+    monkeypatch.setattr(pinned, "PULUMI_SCRIPT", hashlib.sha256(content).hexdigest())
+    for wanted in (content, fetched.read_bytes()):
+        pulumi.install_host(lambda _line: None)
+        host = pulumi.find_host()
+        assert host
+        assert Path(host.place).with_name(script.name).read_bytes() == wanted
+        shutil.rmtree(Path(host.place).parent)
+        script.write_text("planted")
+
+
+@pytest.mark.parametrize("owner", ["hashicorp", "digitalocean"])
+def test_a_plugin_without_its_checksum_is_not_there(tmp_path: Path, owner: str) -> None:
+    """Packer writes the checksum last, so an interrupted installation does not count.
+
+    One of the same name by another owner does not count either.
+    """
+    plugin = PackerPlugin("some", "1.0.9", owner)
+    folder = tmp_path / "cache/immutable-servers/packer-plugins/github.com" / owner / "some"
+    binary = make_tool(folder, "packer-plugin-some_v1.0.9_x5.0_linux_amd64", "")
+    assert packer.find_plugin(plugin) is None
     binary.with_name(f"{binary.name}_SHA256SUM").touch()
-    assert packer.find_plugin("qemu") == Found("1.0.9", str(binary))
+    assert packer.find_plugin(plugin) == Found("1.0.9", str(binary))
+    assert packer.find_plugin(PackerPlugin("some", "1.0.9", "another")) is None

@@ -1,5 +1,6 @@
 """Which versions the toolchain is made of."""
 
+import re
 import tomllib
 
 from immutable_servers.contract.needs import PackerPlugin
@@ -10,12 +11,12 @@ from immutable_servers.driver.setup.needs import (
 )
 from immutable_servers.targets import TARGETS
 
-PINNED = {
-    need.name: need.version
+PLUGINS = [
+    need
     for target in TARGETS
     for need in find_needs(target).acting
     if isinstance(need, PackerPlugin)
-}
+]
 
 
 def test_the_pinned_versions_are_those_of_the_go_modules() -> None:
@@ -25,13 +26,23 @@ def test_the_pinned_versions_are_those_of_the_go_modules() -> None:
         ("pulumi", "github.com/pulumi/pulumi/pkg/v3", pinned.PULUMI),
         ("pulumi", "github.com/pulumi/pulumi/sdk/v3", pinned.PULUMI),
         ("packer", "github.com/hashicorp/packer", pinned.PACKER),
-        (
-            "packer-plugin-amazon",
-            "github.com/hashicorp/packer-plugin-amazon",
-            PINNED["amazon"],
-        ),
-        ("packer-plugin-qemu", "github.com/hashicorp/packer-plugin-qemu", PINNED["qemu"]),
+        *((plugin.module, plugin.package, plugin.version) for plugin in PLUGINS),
     ):
         assert f"{module} v{version} " in (modules / folder / "go.mod").read_text()
     assert f"pulumi=={pinned.PULUMI} " in (CHECKOUT / "requirements.in").read_text()
     tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+
+
+def test_the_known_archives_are_those_of_the_pinned_versions() -> None:
+    """No checksum of an earlier version is left behind, and each is a SHA-256."""
+    plugins = "|".join(f"{plugin.module}_v{plugin.version}_" for plugin in PLUGINS)
+    names = rf"pulumi-v{pinned.PULUMI}-|packer_{pinned.PACKER}_|{plugins}"
+    for file, digest in pinned.ARCHIVES.items():
+        assert re.match(names, file), file
+        assert re.fullmatch("[0-9a-f]{64}", digest), file
+
+
+def test_each_plugin_can_be_built() -> None:
+    """A plugin whose checksum is not known has its Go module in the checkout."""
+    for plugin in PLUGINS:
+        assert (CHECKOUT / "toolchain" / "go" / plugin.module / "go.sum").exists()

@@ -14,7 +14,7 @@ from immutable_servers.driver.engine.past_runs import find_expected
 from immutable_servers.driver.engine.reporter import Reporter
 from immutable_servers.driver.engine.results import find_serving, make_outcome
 from immutable_servers.driver.engine.updates import LEFT, describe_interrupt
-from immutable_servers.driver.phases import PHASES, Work, find_work
+from immutable_servers.driver.phases import PHASES, Timeline, Work, find_work
 from immutable_servers.driver.terminal import display
 from immutable_servers.driver.terminal.groups import GITHUB, GITLAB, Groups, Marks
 from immutable_servers.driver.terminal.live import Live
@@ -169,7 +169,36 @@ def test_the_outputs_of_the_run_are_kept_and_shown(capsys: pytest.CaptureFixture
     assert find_serving("the engine's unknown value") == ()
 
 
+def test_what_is_forgotten_is_told_once() -> None:
+    """After failed runs the state holds several old entries of an image, and of a release."""
+    shown = Lines()
+    reporter = Reporter(shown)
+    for _ in range(3):
+        for kind in ("resourcePreEvent", "resOutputsEvent"):
+            reporter.take(make_event(kind, "delete-replaced"))
+            reporter.take(make_event(kind, "delete-replaced", "Release", "web"))
+    assert len(shown.lines) == 2
+    assert "Image app forgotten, it stays in the catalog" in shown.lines[0]
+    assert "Release web deleted, as it was replaced" in shown.lines[1]
+
+
 # how long it takes
+
+
+def test_a_phase_takes_the_sum_of_its_services() -> None:
+    """What waited between two verifications, and what ran twice at once, is not counted."""
+    timeline = Timeline()
+    for kind, name, at, end in (
+        ("Verification", "web-3f2a9c41", 0, 14),
+        ("Verification", "api-0f0f0f0f", 111, 186),
+        ("LocalFleet", "web-3f2a9c41", 100, 110),
+        ("Other", "web-3f2a9c41", 102, 112),
+    ):
+        metadata = make_event("resourcePreEvent", "create", kind, name, PARENTS)
+        timeline.begin(metadata["resourcePreEvent"]["metadata"], at)
+        timeline.end(metadata["resourcePreEvent"]["metadata"], end)
+    assert timeline.find_seconds() == {"launch": 12, "verify": 14 + 75}
+    assert timeline.find_phases() == {"launch": (100, 112), "verify": (0, 186)}
 
 
 def write_run(root: Path, number: int, *events: dict[str, Any]) -> None:
@@ -221,9 +250,9 @@ def test_a_row_tells_elapsed_and_expected_time_and_the_last_line() -> None:
         reporter.take(make_diagnostic("info#err", f"bake app-0123456789ab: {line}\n"))
     reporter.take(make_event("resourcePreEvent", "create", "Verification", VERIFY.name, PARENTS))
     (bake, verify) = terminal.show()
-    row = r"\s+bake app  0:00 of about 45 s  nginx is set up"
+    row = r"\s+bake app  0 s of about 45 s  nginx is set up"
     assert re.fullmatch(row, bake.rstrip())
-    assert "verify web  0:00 of about 26 s" in verify
+    assert "verify web  0 s of about 26 s" in verify
     reporter.take(make_event("resOutputsEvent", "create"))
     assert len(terminal.show()) == 1
     (line,) = terminal.out.getvalue().splitlines()
@@ -237,10 +266,45 @@ def test_a_narrow_terminal_cuts_only_the_last_line() -> None:
     terminal.say_of(VERIFY, "verify web-3f2a9c41: web-3f2a9c41-0: test_the_whole_long_name passed")
     (row,) = terminal.show()
     assert len(row) <= 40
-    assert row.startswith("     verify web  0:00 of about 26 s")
+    assert row.startswith("     verify web  0 s of about 26 s")
     terminal.drop(VERIFY)
     assert terminal.show() == []
     assert "test_the_whole_long_name" in terminal.out.getvalue().replace("\n", "")
+
+
+def test_what_takes_longer_than_before_says_so() -> None:
+    """Both times are written alike, and what was not timed before names only its own."""
+    shown = Lines({VERIFY.key: 26, BAKE.key: 65})
+    assert shown.word_elapsed(VERIFY, 12) == "12 s of about 26 s"
+    assert shown.word_elapsed(VERIFY, 65) == "1 min 5 s, longer than the 26 s before"
+    assert shown.word_elapsed(BAKE, 3) == "3 s of about 1 min 5 s"
+    assert shown.word_elapsed(Work("seal", "web", "web-3f2a9c41"), 3) == "3 s"
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_no_color_leaves_no_style_in_a_row(no_color: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bold is no colour to rich, and an escape all the same."""
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal(100)
+    terminal.console = Console(file=terminal.out, width=100, force_terminal=True)
+    terminal.begin(VERIFY)
+    (row,) = terminal.show()
+    assert ("\x1b" in row) is (not no_color)
+
+
+def test_a_line_that_stays_keeps_its_words_whole() -> None:
+    """In a narrow terminal it goes on below, indented."""
+    terminal = Terminal(40)
+    terminal.line("  verify web-3f2a9c41: web-3f2a9c41-0: test_only_the_declared_ports failed")
+    first, *rest = terminal.out.getvalue().splitlines()
+    assert first.endswith("verify web-3f2a9c41:")
+    assert [line[:10] for line in rest] == [" " * 10] * 3
+    assert [line[10:] for line in rest] == [
+        "web-3f2a9c41-0:",
+        "test_only_the_declared_ports",
+        "failed",
+    ]
 
 
 # in CI

@@ -13,8 +13,9 @@ from immutable_servers.contract.values import Health, Login, Scope
 from immutable_servers.errors import StoppedError
 from immutable_servers.system import stopping
 from immutable_servers.targets.aws import AwsTarget
-from immutable_servers.targets.aws.api import Api, forget_clients
+from immutable_servers.targets.aws.api import Api
 from immutable_servers.targets.aws.balancer import AwsBalancer
+from immutable_servers.targets.aws.clients import forget_clients
 from immutable_servers.targets.aws.fleets import AwsFleets
 from immutable_servers.targets.aws.groups import Groups
 from immutable_servers.targets.shared import ssh

@@ -6,7 +6,7 @@ import pytest
 
 from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.values import Scope
-from immutable_servers.errors import LaunchError, LedgerError
+from immutable_servers.errors import LaunchError, LedgerError, SettingsError
 from immutable_servers.targets.cloud.tags import (
     Records,
     Tagging,
@@ -64,6 +64,13 @@ def test_a_record_fits_or_is_refused_and_damaged_is_never_empty() -> None:
         Records(WIDE, most=1).render(VALUES)
     with pytest.raises(LedgerError, match="of the group web-1 cannot be read"):
         records.parse({}, "web-1")
+
+
+def test_an_env_leaves_room_for_the_rest_of_its_record() -> None:
+    """It is refused by itself, before anything is launched with it."""
+    Records(WIDE, most=40).check_env(VALUES["env"])
+    with pytest.raises(SettingsError, match="cannot carry this env"):
+        Records(WIDE, most=9).check_env(VALUES["env"])
 
 
 def test_an_owner_is_kept_where_it_fits() -> None:

@@ -24,11 +24,13 @@ SHA256:
 {signature}
 -----END PGP SIGNATURE-----
 """
+SATURDAY = "Sat, 21 Nov 2026 09:15:44 UTC"
+SUNDAY = "Sun, 22 Nov 2026 09:15:44 UTC"
 LOCK = {"suite": "trixie", "release": "sha256:00"}
 
 
 def write_release(folder: Path, codename: str, **fields: str) -> None:
-    filled = {"codename": codename, "date": "Sat", "digest": "aa", "signature": "x", **fields}
+    filled = {"codename": codename, "date": SATURDAY, "digest": "aa", "signature": "x", **fields}
     file = folder / f"mirror_dists_{codename}_InRelease"
     file.write_text(RELEASE.format(**filled))
 
@@ -48,13 +50,14 @@ def test_codename_is_the_main_archives(tmp_path: Path) -> None:
     assert archives.release.startswith("sha256:")
 
 
-@pytest.mark.parametrize("fields", [{"date": "Sun"}, {"signature": "y"}])
+@pytest.mark.parametrize("fields", [{"date": SUNDAY}, {"signature": "y"}])
 def test_signing_anew_is_no_change(tmp_path: Path, fields: dict[str, str]) -> None:
     """An archive that was only signed again has the same digest."""
     write_archive(tmp_path)
     before = read_archives(tmp_path)
     write_archive(tmp_path, **fields)
-    assert read_archives(tmp_path) == before
+    after = read_archives(tmp_path)
+    assert (after.release, after.parts) == (before.release, before.parts)
 
 
 def test_new_content_is_a_change(tmp_path: Path) -> None:
@@ -65,6 +68,20 @@ def test_new_content_is_a_change(tmp_path: Path) -> None:
     after = read_archives(tmp_path)
     assert after.release != before.release
     assert after.parts["trixie-updates"] == before.parts["trixie-updates"]
+
+
+def test_each_part_has_the_date_of_its_signature(tmp_path: Path) -> None:
+    """In UTC, as the lock has it; a release file without a date is no release file."""
+    write_archive(tmp_path, date="Sat, 21 Nov 2026 09:15:44 +0200")
+    archives = read_archives(tmp_path)
+    assert archives.dates["trixie"] == "2026-11-21T07:15:44+00:00"
+    assert archives.to_lock()["signed"]["trixie"] == {
+        "date": archives.dates["trixie"],
+        "digest": archives.parts["trixie"],
+    }
+    write_archive(tmp_path, date="soon")
+    with pytest.raises(ImageError, match="of trixie does not say when it was signed"):
+        read_archives(tmp_path)
 
 
 def test_mirror_does_not_count(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Fleets, with an emulator that only pretends: it listens where QEMU would and runs no guest."""
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -9,21 +10,34 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.haproxy_world import find_free_port
+from harness.haproxy_world import ask, find_free_port, start_server
 from immutable_servers.contract.values import FleetSpec, Launch, Route, Scope
 from immutable_servers.errors import ImageError, LaunchError, RetirementError
 from immutable_servers.system.files import write_json
+from immutable_servers.system.machine import find_machine
+from immutable_servers.system.priority import FULL, LESS
 from immutable_servers.system.processes import end_process
-from immutable_servers.targets.local import LocalTarget, fleet_records, layout, machines
+from immutable_servers.targets.local import (
+    LocalTarget,
+    consoles,
+    fleet_records,
+    held_ports,
+    layout,
+    machines,
+)
 from immutable_servers.targets.local.checksums import write_checksums
-from immutable_servers.targets.local.machines import find_machine_process, read_launch
+from immutable_servers.targets.local.machine_parts import read_launch
+from immutable_servers.targets.local.machines import find_machine_process, read_command
 from immutable_servers.targets.local.resources import LocalFleetProvider
+from immutable_servers.targets.place import Place
+from immutable_servers.targets.questions import wait_until_healthy
 
 TOOLS = ("haproxy", "qemu-img", "ssh-keygen")
 pytestmark = pytest.mark.skipif(
@@ -33,9 +47,8 @@ pytestmark = pytest.mark.skipif(
 STACK, SCOPE = Scope("demo", "dev"), Scope("demo", "dev", "web", "aaaaaaaa")
 FIRST_PORT = 20000 + os.getpid() % 100 * 100
 """Tests run side by side, each with a table of ports of its own."""
-TARGET = LocalTarget(
-    {"accelerator": "tcg", "boot_deadline": 20, "port_range": [FIRST_PORT, FIRST_PORT + 99]}
-)
+SETTINGS = {"accelerator": "tcg", "boot_deadline": 20, "port_range": [FIRST_PORT, FIRST_PORT + 99]}
+TARGET = LocalTarget(SETTINGS)
 ARTIFACT = "app/000000000001"
 
 EMULATOR = """\
@@ -45,32 +58,34 @@ value = lambda name: sys.argv[sys.argv.index(name) + 1]
 fault = open(os.path.join(os.path.dirname(value("-kernel")), "fault")).read()
 console = re.search(r"path=([^,]*)", value("-chardev"))[1]
 with open(console, "w") as log:
-    log.write("booting\\n" + ("Kernel panic - not syncing: no root\\n" if fault == "panic" else ""))
+    log.write("booting\\n" + {{"panic": {panic!r}, "unit": {unit!r}}}.get(fault, ""))
 if fault == "refuse":
     sys.exit("the accelerator is not there")
 port = int(re.search(r"hostfwd=tcp:127.0.0.1:(\\d+)-:80", value("-netdev"))[1])
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(500 if fault == "panic" else 200)
+        self.send_response(500 if fault else 200)
         self.end_headers()
     def log_message(self, *args): pass
 server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-child = os.fork()
-if child:
-    with open(value("-pidfile"), "w") as file:
-        file.write(str(child))
-    os._exit(0)
-os.setsid()
-for number in range(3):
-    os.dup2(os.open(os.devnull, os.O_RDWR), number)
+with open(value("-pidfile"), "w") as file:
+    file.write(str(os.getpid()))
+control = next(word for word in sys.argv if word.startswith("socket,id=boot,fd="))
+os.write(int(control.rpartition("=")[2]), b"greeting\\nanswer\\n")
 server.serve_forever()
+"""
+PANIC = "Kernel panic - not syncing: no root\n"
+UNIT = """\
+[    8.434195] immutable-seal[139]: own units: app.service=no
+[    9.434195] app[150]: cannot read its settings
+[    9.500000] systemd[1]: app.service: Failed with result 'exit-code'.
 """
 
 
 def _write_emulator(folder: Path) -> None:
-    """Write the pretender; like QEMU's own `-daemonize` it returns once it listens."""
+    """Write the pretender; it answers as QEMU does on its control socket once it listens."""
     file = folder / "qemu-system-x86_64"
-    file.write_text(EMULATOR.format(python=sys.executable))
+    file.write_text(EMULATOR.format(python=sys.executable, panic=PANIC, unit=UNIT))
     file.chmod(file.stat().st_mode | stat.S_IXUSR)
 
 
@@ -101,7 +116,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def _spec(servers: int = 1, *, window_ends: int = 0) -> FleetSpec:
     launch = Launch("small", 80, "/healthz", {"GREETING": "hello"})
     key = "ssh-ed25519 AAAA test" if window_ends else ""
-    return FleetSpec(SCOPE, ARTIFACT, launch, servers, {"order": 1}, key, window_ends)
+    people = key and f"{key} of people"
+    return FleetSpec(SCOPE, ARTIFACT, launch, servers, {"order": 1}, key, window_ends, people)
 
 
 def _launch(spec: FleetSpec) -> list[str]:
@@ -165,8 +181,8 @@ def test_a_half_launch_of_an_ended_window_is_made_anew() -> None:
     assert read_launch(folder)["window_ends"] == ends
 
 
-def test_a_dead_server_is_started_again_where_it_was() -> None:
-    """It has its disk and its port again; the balancer's group is as before."""
+def test_a_dead_server_is_started_again_on_its_disk() -> None:
+    """Its port is another, since nobody may get in between; the other server is not touched."""
     _launch(_spec(2))
     before = fleet_records.find_machines(SCOPE)
     folder = _kill(0)
@@ -174,8 +190,136 @@ def test_a_dead_server_is_started_again_where_it_was() -> None:
     assert fleet_records.find_missing(SCOPE, 2) == ["web-aaaaaaaa-0"]
     TARGET.fleets.resize(SCOPE, 2, lambda _line: None)
     assert fleet_records.find_missing(SCOPE, 2) == []
-    assert fleet_records.find_machines(SCOPE) == before
+    port = before[folder].http_port
+    after = fleet_records.find_machines(SCOPE)
+    moved = replace(before[folder], http_port=after[folder].http_port)
+    assert after == {**before, folder: moved}
+    assert moved.http_port != port
+    assert [*held_ports.find_holders(folder)] == [moved.http_port]
     assert (folder / "overlay.qcow2").stat().st_ino == disk
+
+
+def _listen(port: int, *options: int) -> socket.socket:
+    """Listen in the place of a server, as any user of this machine may try."""
+    listener = socket.socket()
+    for option in options:
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _serve_one(port: int) -> int:
+    """Have the balancer send all requests to a fleet of one server; return the route's port."""
+    TARGET.balancer.start(STACK, [Route("web", port)])
+    _launch(_spec(1))
+    TARGET.balancer.set_traffic(SCOPE, {"aaaaaaaa": 100})
+    assert ask(port, "/")[0] == 200
+    (machine,) = fleet_records.find_machines(SCOPE).values()
+    return machine.http_port
+
+
+def test_nobody_takes_the_port_of_a_dead_server() -> None:
+    """A server that died is answered for by nobody, until it runs again or is removed."""
+    route = find_free_port()
+    port = _serve_one(route)
+    early = socket.socket()
+    early.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reuse, share = socket.SO_REUSEADDR, socket.SO_REUSEPORT
+    with pytest.raises(OSError, match="Address already in use"):
+        early.bind(("127.0.0.1", port))
+    folder = _kill(0)
+    for options in ((), (reuse,), (share,), (reuse, share)):
+        with pytest.raises(OSError, match="Address already in use"):
+            _listen(port, *options)
+    assert ask(route, "/")[0] == 503
+    # The holder outlives runs that fail, and those that were killed as they started the server.
+    assert [*held_ports.find_holders(folder)] == [port]
+    TARGET.fleets.resize(SCOPE, 1, lambda _line: None)
+    assert ask(route, "/")[0] == 200
+    assert port not in held_ports.find_holders(folder)
+    _listen(port, reuse).close()
+
+
+def test_a_port_that_was_bound_before_is_of_no_use() -> None:
+    """Whoever binds a port while a server starts, without listening, cannot listen later."""
+    folder, port = layout.generation_dir(SCOPE), FIRST_PORT + 98
+    folder.mkdir(parents=True)
+    early, server = socket.socket(), socket.socket()
+    with early, server:
+        for each in (early, server):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with held_ports.hold_port(folder, port):
+            early.bind(("127.0.0.1", port))
+            server.bind(("127.0.0.1", port))
+            server.listen()
+        server.close()
+        with pytest.raises(OSError, match="Address already in use"):
+            early.listen()
+    held_ports.release_ports(folder)
+    _listen(port).close()
+
+
+def test_a_start_that_fails_holds_no_port(world: Path) -> None:
+    """QEMU did not start: its port is anybody's again, and so is no process left."""
+    (world / "fault").write_text("refuse")
+    with pytest.raises(LaunchError):
+        _launch(_spec(1))
+    folder = layout.generation_dir(SCOPE) / "servers/0"
+    assert held_ports.find_holders(folder) == {}
+
+
+def test_after_a_restart_of_this_machine_nobody_is_taken_for_a_server() -> None:
+    """What listens where servers were is neither healthy for us, nor asked by the balancer."""
+    route = find_free_port()
+    port = _serve_one(route)
+    folder = _kill(0)
+    held_ports.release_ports(folder)
+    end_process(TARGET.balancer.find_process(STACK), 10)
+    with start_server("a stranger", port=port):
+        assert ask(port, "/") == (200, "a stranger")
+        (health,) = TARGET.fleets.find_health(SCOPE)
+        assert (health.ok, health.detail) == (False, "its QEMU process does not run")
+        TARGET.balancer.start(STACK, [Route("web", route)])
+        assert ask(route, "/")[0] == 503
+        TARGET.fleets.resize(SCOPE, 1, lambda _line: None)
+        assert ask(route, "/") == (200, "")
+
+
+def test_a_fleet_keeps_what_it_can_connect_to() -> None:
+    """Its servers reach nothing, also those that are made when the settings say otherwise by then.
+
+    A fleet that an earlier version made has a network, as it had, but within walls.
+    """
+    _launch(_spec(1))
+    later = LocalTarget({**TARGET.settings.model_dump(), "servers_reach": "network"})
+    later.fleets.resize(SCOPE, 2, lambda _line: None)
+    assert find_walls() == ["closed", "closed"]
+    folders = [_kill(number) for number in (0, 1)]
+    for file in (
+        *(folder / "machine.json" for folder in folders),
+        folders[0].parents[1] / "record.json",
+    ):
+        plain = json.loads(file.read_text())
+        del plain["reach"]
+        write_json(file, plain)
+    TARGET.fleets.resize(SCOPE, 3, lambda _line: None)
+    assert find_walls() == ["relayed", "relayed", "relayed"]
+
+
+def find_walls() -> list[str]:
+    """Return how the network of each server that runs is walled off."""
+    commands = [
+        " ".join(read_command(process))
+        for folder in fleet_records.find_machines(SCOPE)
+        if (process := find_machine_process(folder))
+    ]
+    kinds = {"id=net0,restrict=on,": "closed", "virtio-net-pci,netdev=net0.card,": "relayed"}
+    return [kind for line in commands for word, kind in kinds.items() if word in line]
 
 
 def test_a_start_that_was_killed_before_it_noted_its_process_is_found(
@@ -198,6 +342,47 @@ def test_a_start_that_was_killed_before_it_noted_its_process_is_found(
     assert find_machine_process(folder)
 
 
+def _bake_again(artifact: Path) -> None:
+    """Replace an artifact by another bake of the same version."""
+    shutil.rmtree(artifact)
+    artifact.mkdir()
+    disk = str(artifact / "disk.qcow2")
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "1M"], check=True)
+    subprocess.run(["qemu-io", "-c", "write -P 0x22 0 64k", disk], check=True, capture_output=True)
+    for name, text in (("vmlinuz", ""), ("initrd.img", ""), ("image.json", "{}"), ("fault", "")):
+        (artifact / name).write_text(text)
+    write_checksums(artifact, ["disk.qcow2", "vmlinuz", "initrd.img", "image.json"])
+
+
+def test_an_image_that_is_baked_again_does_not_slide_under_a_server(world: Path) -> None:
+    """A verified server never starts from other bytes: its fleet is not whole, and says so."""
+    _launch(_spec(1))
+    shutil.move(world, world.with_name("beside"))
+    fleet = fleet_records.find_fleets(SCOPE)["aaaaaaaa"]
+    assert (fleet.whole, fleet.rebaked) == (True, False)  # gone is no other: its servers go on
+    shutil.move(world.with_name("beside"), world)
+    _bake_again(world)
+    fleet = fleet_records.find_fleets(SCOPE)["aaaaaaaa"]
+    assert (fleet.whole, fleet.rebaked, fleet.running) == (False, True, 1)
+    details = [drift.detail for drift in TARGET.fleets.find_drift(SCOPE)]
+    assert details == ["its image was baked again under its disk"]
+    _kill(0)
+    with pytest.raises(LaunchError, match="its image was baked again since"):
+        TARGET.fleets.resize(SCOPE, 1, lambda _line: None)
+    assert _find_pids() == []
+
+
+def test_a_machine_of_an_earlier_program_is_taken_as_it_is(world: Path) -> None:
+    """Its file does not say on which bake its disk lies; from its next start on it does."""
+    _launch(_spec(1))
+    file = _kill(0) / "machine.json"
+    write_json(file, {k: v for k, v in json.loads(file.read_text()).items() if k != "base"})
+    assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].whole
+    TARGET.fleets.resize(SCOPE, 1, lambda _line: None)
+    _bake_again(world)
+    assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].rebaked
+
+
 def test_a_removed_server_is_made_again() -> None:
     """A folder that is gone is a server that is missing; a new one takes its name."""
     _launch(_spec(2))
@@ -205,31 +390,42 @@ def test_a_removed_server_is_made_again() -> None:
     assert not fleet_records.find_fleets(SCOPE)["aaaaaaaa"].whole
     TARGET.fleets.resize(SCOPE, 2, lambda _line: None)
     assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].whole
+    for folder, machine in fleet_records.find_machines(SCOPE).items():
+        assert [*held_ports.find_holders(folder)] == [machine.http_port]
 
 
 def test_servers_of_a_closed_window_boot_sealed() -> None:
     """New ones and old ones: no key is handed over and no port forwarded, before its time too."""
     _launch(_spec(1, window_ends=int(time.time()) + 1800))
-    (machine,) = fleet_records.find_machines(SCOPE).values()
+    ((folder, machine),) = fleet_records.find_machines(SCOPE).items()
     assert machine.ssh_port
+    assert read_launch(folder)["inspection_key"]
     _kill(0)
     TARGET.access.close_window(SCOPE, lambda _line: None)
     TARGET.fleets.resize(SCOPE, 2, lambda _line: None)
     for folder, machine in fleet_records.find_machines(SCOPE).items():
         assert machine.ssh_port == 0
         assert read_launch(folder)["login_key"] == ""
+        assert "inspection_key" not in read_launch(folder)
         assert read_launch(folder)["window_ends"] == 0
         assert read_launch(folder)["env"] == {"GREETING": "hello"}
+
+
+def test_machines_that_are_not_here_are_not_sealed() -> None:
+    """A run on another machine that shares the state asks nobody, and says so."""
+    with pytest.raises(LaunchError, match="cannot be sealed from here"):
+        TARGET.access.close_window(SCOPE, lambda _line: None)
 
 
 def test_how_to_log_in_is_said_while_the_window_is_open() -> None:
     """The command names the settings that the target keeps; a sealed fleet has none."""
     _launch(_spec(1, window_ends=int(time.time()) + 1800))
+    TARGET.access.make_inspection_key(SCOPE)
     TARGET.access.make_key(SCOPE)
     (login,) = TARGET.access.describe_logins(SCOPE)
-    config = layout.generation_dir(SCOPE) / "ssh_config"
+    config = layout.generation_dir(SCOPE) / "inspection" / "ssh_config"
     assert login.command == f"ssh -F {config} web-aaaaaaaa-0"
-    assert "Host web-aaaaaaaa-0\n" in config.read_text()
+    assert "Match originalhost web-aaaaaaaa-0 exec" in config.read_text()
     TARGET.access.delete_key(SCOPE)
     assert TARGET.access.describe_logins(SCOPE) == []
 
@@ -282,6 +478,21 @@ def test_a_resource_deletes_no_fleet_that_another_has_adopted() -> None:
     assert fleet_records.find_fleets(SCOPE) == {}
 
 
+def test_a_fleet_of_another_machine_is_not_deleted_from_here() -> None:
+    """A state that two machines share: nothing is here, and there it goes on running.
+
+    A fleet that an earlier program made does not say where it is.
+    """
+    props: dict[str, object] = {"scope": SCOPE.to_plain(), "handle": "one"}
+    there = {"machine": "0123456789ab", "host": "anna"}
+    with pytest.raises(RetirementError, match="runs on another machine") as refused:
+        LocalFleetProvider().delete("id", {**props, **there})
+    assert "Run the same command on anna." in str(refused.value)
+    here = find_machine()
+    for known in ({}, {"machine": here.id, "host": here.host}, {"machine": "", "host": "anna"}):
+        LocalFleetProvider().delete("id", {**props, **known})
+
+
 def test_a_half_deletion_is_seen_and_finished() -> None:
     """A fleet marked as leaving is reported so, is not resized, and is deleted to the end."""
     _launch(_spec(2))
@@ -312,11 +523,66 @@ def test_a_server_that_does_not_serve_stays_for_inspection(world: Path) -> None:
     TARGET.fleets.launch(_spec(1), said.append)
     assert "its kernel panicked; it stays for inspection" in said[-1]
     trouble = TARGET.fleets.find_trouble(SCOPE)
-    assert trouble[0] == "web-aaaaaaaa-0: its console ends:"
-    assert "panic" in trouble[-1]
+    assert trouble[0] == "web-aaaaaaaa-0: its console says, by unit:"
+    assert trouble[-1] == f"kernel: {PANIC.strip()}"
     assert fleet_records.find_fleets(SCOPE)["aaaaaaaa"].running == 1
     with pytest.raises(LaunchError, match="its kernel panicked"):
         TARGET.fleets.resize(SCOPE, 2, said.append)
+
+
+def test_a_unit_that_failed_for_good_ends_the_wait(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before the deadlines of launch and verification, with the unit's own words, once."""
+    monkeypatch.setattr(consoles, "_SURE_SECONDS", 0.5)
+    (world / "fault").write_text("unit")
+    said: list[str] = []
+    TARGET.fleets.launch(_spec(2), said.append)
+    failed = "app.service failed with result 'exit-code'"
+    assert f"does not serve: {failed}; it stays for inspection" in said[-1]
+    names = ["web-aaaaaaaa-0", "web-aaaaaaaa-1"]
+    assert TARGET.fleets.find_given_up(SCOPE) == dict.fromkeys(names, failed)
+    assert TARGET.fleets.find_trouble(SCOPE) == [
+        f"{', '.join(names)}: its console says, by unit:",
+        "app: cannot read its settings",
+        "app.service: Failed with result 'exit-code'.",
+    ]
+    sick = wait_until_healthy(Place("local", SETTINGS, SCOPE), math.inf)
+    assert {one.server for one in sick} == {*names}
+
+
+def test_a_probe_that_does_not_serve_leaves_its_console(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is removed at once; what it printed can be read under its generation."""
+    monkeypatch.setattr(consoles, "_SURE_SECONDS", 0.5)
+    (world / "fault").write_text("unit")
+    with (
+        pytest.raises(LaunchError, match="app: cannot read its settings"),
+        TARGET.access.start_probe(_spec(1), lambda _line: None),
+    ):
+        pass
+    (console,) = TARGET.fleets.find_consoles(SCOPE).items()
+    assert console[0] == "web-aaaaaaaa-probe"
+    assert "cannot read its settings" in console[1].read_text()
+
+
+def _find_shares(pids: Sequence[int]) -> set[str]:
+    """Return the nice values of the sessions of processes."""
+    return {Path(f"/proc/{pid}/autogroup").read_text().split()[-1] for pid in pids}
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the kernel has no autogroup")
+def test_what_serves_has_more_of_the_processor(world: Path) -> None:
+    """A server that boots has less than those that serve, until it serves itself."""
+    (world / "fault").write_text("panic")
+    _launch(_spec(1))
+    assert _find_shares(_find_pids()) == {str(LESS)}
+    TARGET.fleets.delete(SCOPE)
+    (world / "fault").write_text("")
+    _launch(_spec(2))
+    assert len(_find_pids()) == 2
+    assert _find_shares(_find_pids()) == {str(FULL)}
 
 
 def test_a_corrupted_artifact_starts_nothing(world: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.haproxy_world import find_free_port
 from harness.local_world import STACK, make_fleet, start_process
 from immutable_servers.contract.ownership import Holdings, Leftover, Owner
 from immutable_servers.contract.values import Scope
@@ -19,7 +20,9 @@ from immutable_servers.system.file_locks import hold_lock
 from immutable_servers.system.files import write_json
 from immutable_servers.system.processes import identify_process, write_process
 from immutable_servers.system.supervisor import read_stat
-from immutable_servers.targets.local import LocalTarget, consoles, layout
+from immutable_servers.targets.local import LocalTarget, consoles, layout, relay
+from immutable_servers.targets.local.held_ports import find_holders, hold_port
+from immutable_servers.targets.local.ports import is_free
 from immutable_servers.targets.local.qemu import EMULATOR
 
 OWNER = Owner("file:///shop/state", "0123456789ab", "organization", "shop", "dev", "/shop")
@@ -183,6 +186,21 @@ def test_a_machine_whose_folder_is_gone_is_ended() -> None:
         assert [other.poll() for other in (machine, foreign, reader)] == [None, None, None]
 
 
+def test_a_port_that_is_held_for_nobody_is_given_back() -> None:
+    """The process that keeps the port of a machine whose folder is gone by hand ends."""
+    own()
+    folder, port = make_fleet("web-aaaaaaaa") / "servers/0", find_free_port()
+    with hold_port(folder, port):
+        pass
+    (holder,) = find_holders(folder).values()
+    assert find(ALIVE) == []
+    shutil.rmtree(folder)
+    assert find(ALIVE) == [("machine", str(holder.pid), True)]
+    assert remove("machine", str(holder.pid), ALIVE)
+    assert find(ALIVE) == []
+    assert is_free(port)
+
+
 def test_a_machine_that_serves_without_its_folder_is_not_ended() -> None:
     """A fleet's folder was deleted by hand: until `up` has made another, its servers answer."""
     own()
@@ -298,9 +316,9 @@ def test_an_update_tidies_what_dead_runs_left_and_asks_nobody() -> None:
 
 
 def test_a_console_that_grows_is_cut_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """QEMU appends: it goes on behind the cut. Another stack's console is left alone."""
+    """What wrote to it goes on behind the cut. Another stack's console is left alone."""
     monkeypatch.setattr(consoles, "MOST_BYTES", 4000)
-    monkeypatch.setattr(consoles, "KEPT_BYTES", 1000)
+    monkeypatch.setattr(relay, "KEPT_BYTES", 1000)
     logs = [
         make_fleet("web-aaaaaaaa", stack) / "servers/0/console.log"
         for stack in (STACK, Scope("shop", "prod"))
@@ -328,3 +346,17 @@ def test_the_owner_goes_with_the_last_of_the_stack() -> None:
     assert not layout.stacks_dir().exists()
     write_json(layout.owner_file(STACK), {"backend": "x"})
     assert TARGET.ownership.find_owner(STACK) is None
+
+
+def test_a_planted_folder_for_sockets_is_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody else has put under our name is neither listed nor removed."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(places, "SHARED", tmp_path)
+    planted = tmp_path / f"immutable-{os.getuid()}" / "0a1b2c3d"
+    planted.mkdir(parents=True)
+    os.utime(planted, (0, 0))
+    assert find(ALIVE) == []
+    planted.parent.chmod(0o700)
+    assert find(ALIVE) == [("sockets", planted.name, True)]

@@ -3,20 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from immutable_servers.targets.local.qemu import MachineSpec, render_command
+from harness.builders import MACHINE
+from immutable_servers.targets.local.qemu import render_command
 
-SPEC = MachineSpec(
-    name="web-3f2a9c41-0",
-    folder=Path("/data/servers/0"),
-    disk=Path("/data/servers/0/overlay.qcow2"),
-    kernel=Path("/data/images/app/1/vmlinuz"),
-    initrd=Path("/data/images/app/1/initrd.img"),
-    qmp=Path("/run/x/qmp"),
-    memory=512,
+SPEC = replace(
+    MACHINE,
     cpus=2,
-    accelerator="tcg",
     http_port=20001,
-    guest_port=80,
     ssh_port=20002,
     credentials=[Path("/data/servers/0/launch.cred"), Path("/data/servers/0/host-key.cred")],
     kernel_args="root=/dev/vda",
@@ -33,20 +26,19 @@ qemu-system-x86_64
 -accel tcg,thread=multi
 -kernel /data/images/app/1/vmlinuz
 -initrd /data/images/app/1/initrd.img
--append root=/dev/vda mitigations=off tsc=reliable no_timer_check
+-append root=/dev/vda mitigations=off no_timer_check
 -drive if=none,id=root,format=qcow2,file=/data/servers/0/overlay.qcow2,discard=unmap
 -device virtio-blk-pci,drive=root
--netdev user,id=net0,hostfwd=tcp:127.0.0.1:20001-:80,hostfwd=tcp:127.0.0.1:20002-:22
+-netdev user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:20001-:80,hostfwd=tcp:127.0.0.1:20002-:22
 -device virtio-net-pci,netdev=net0,romfile=
 -device virtio-rng-pci
 -smbios type=11,path=/data/servers/0/launch.cred
 -smbios type=11,path=/data/servers/0/host-key.cred
--chardev file,id=console,path=/data/servers/0/console.log,append=on
+-chardev file,id=console,path=/dev/fd/99
 -serial chardev:console
 -qmp unix:/run/x/qmp,server=on,wait=off
 -display none
 -pidfile /data/servers/0/pid
--daemonize
 """
 
 
@@ -64,7 +56,13 @@ def test_a_sealed_machine_has_no_route_to_ssh() -> None:
     """Without an SSH port only the service's port is forwarded."""
     command = render_command(replace(SPEC, ssh_port=0))
     network = command[command.index("-netdev") + 1]
-    assert network == "user,id=net0,hostfwd=tcp:127.0.0.1:20001-:80"
+    assert network == "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:20001-:80"
+
+
+def test_a_machine_that_reaches_out_is_not_restricted() -> None:
+    """Then `walled_qemu.py` puts the relay into its network."""
+    command = render_command(replace(SPEC, reaches_out=True))
+    assert command[command.index("-netdev") + 1].startswith("user,id=net0,hostfwd=")
 
 
 def test_kvm_takes_the_hosts_processor() -> None:

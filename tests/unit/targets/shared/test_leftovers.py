@@ -1,6 +1,7 @@
 """Which fleets are left over, by what their stacks' states and the balancer say."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +10,13 @@ import pytest
 from immutable_servers.contract.ownership import Holdings, Kind, Leftover, Owner, Ownership
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import TrafficError
-from immutable_servers.targets.shared.leftovers import make_fleet_kind, read_name, write_name
+from immutable_servers.targets.shared.leftovers import (
+    Part,
+    make_fleet_kind,
+    make_stack_kind,
+    read_name,
+    write_name,
+)
 
 WEB = Scope("shop", "dev", "web-admin", "3f2a9c41")
 API = Scope("shop", "dev", "api", "0badcafe")
@@ -93,3 +100,62 @@ def test_a_fleet_is_removed_by_its_name() -> None:
     assert world.kind.remove(NAME, lambda _owner: KNOWS_API)
     assert world.deleted == [WEB]
     assert read_name(write_name(API)) == API
+
+
+OTHER = Scope("shop", "prod")
+UNKNOWN = "a run may be under way"
+
+
+@pytest.mark.parametrize(
+    ("held", "left"),
+    [
+        (Holdings(), ("no state holds it", True)),
+        (Holdings(exists=True), ("no state holds it", True)),
+        (Holdings(exists=True, run="unknown"), (UNKNOWN, False)),
+        (Holdings(unasked="it is elsewhere"), ("not asked: it is elsewhere", False)),
+        (Holdings(exists=True, names=frozenset({"balancer"})), None),
+        (Holdings(run="under way"), None),
+    ],
+)
+def test_a_stack_is_left_over_when_no_state_holds_it(
+    held: Holdings, left: tuple[str, bool] | None
+) -> None:
+    """It is one thing with all its parts; what cannot be asked, or may be made now, is unsure."""
+    kind = Stacks([OTHER], []).kind
+    found = [(one.name, one.why, one.sure) for one in kind.find(lambda _owner: held)]
+    why, sure = left or ("", False)
+    assert found == ([("shop/prod", f"address, rule; {why}", sure)] if left else [])
+
+
+class Stacks:
+    """Stacks that have two parts beside their fleets."""
+
+    def __init__(self, stacks: Sequence[Scope], fleets: Sequence[Scope]) -> None:
+        self.stacks, self.fleets = stacks, fleets
+        self.removed: list[str] = []
+
+    def find_parts(self) -> Sequence[Part]:
+        """Return the parts, each of which notes its removal."""
+        return [
+            Part(stack, name, partial(self.removed.append, f"{stack.stack} {name}"))
+            for stack in self.stacks
+            for name in ("address", "rule")
+        ]
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of these stacks."""
+        return make_stack_kind(self.find_parts, lambda: self.fleets, Ownership())
+
+
+def test_a_stack_with_a_fleet_is_not_left_over() -> None:
+    """Its fleets go first: what leads to one that serves stays."""
+    kind = Stacks([WEB.of_stack, OTHER], [WEB]).kind
+    assert [one.name for one in kind.find(lambda _owner: Holdings())] == ["shop/prod"]
+
+
+def test_a_stack_goes_in_order_and_alone() -> None:
+    """Its parts are removed as they are listed; those of another stack stay."""
+    stacks = Stacks([WEB.of_stack, OTHER], [])
+    assert stacks.kind.remove("shop/prod", lambda _owner: Holdings())
+    assert stacks.removed == ["prod address", "prod rule"]

@@ -10,7 +10,7 @@ packer {
 variable "image" { type = string }
 variable "version" { type = string }
 variable "lineage" { type = string }
-variable "sources" { type = string }
+variable "inputs" { type = string }
 variable "manifest_path" { type = string }
 variable "disk" { type = string }
 variable "kernel" { type = string }
@@ -25,6 +25,16 @@ variable "token" {
   type      = string
   sensitive = true
   default   = ""
+}
+
+variable "bake" {
+  type      = string
+  sensitive = true
+  default   = ""
+}
+local "execute" {
+  expression = "chmod +x {{ .Path }}; ${var.bake == "" ? "env" : "sh -c \"$(echo ${var.bake} | base64 -d)\" sh"} {{ .Vars }} {{ .Path }}"
+  sensitive  = true
 }
 
 source "qemu" "local" {
@@ -72,10 +82,11 @@ build {
   sources = ["source.qemu.local"]
 
   provisioner "file" {
-    source      = var.sources
-    destination = "/var/tmp"
+    source      = var.inputs
+    destination = "/var/tmp/inputs.tar"
   }
   provisioner "shell" {
+    execute_command  = local.execute
     environment_vars = ["LINEAGE=${var.lineage}", "TOKEN=${var.token}"]
     script           = "${path.root}/provision.sh"
   }

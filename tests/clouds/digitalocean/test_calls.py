@@ -1,0 +1,7 @@
+"""How often our code asks DigitalOcean in a run that changes nothing."""
+
+from clouds.shared_tests.calls import Calls
+
+
+class TestCalls(Calls):
+    """The budget of every cloud."""

@@ -1,0 +1,7 @@
+source "null" "image" {
+  communicator = "none"
+}
+
+build {
+  sources = ["source.null.image"]
+}
