@@ -37,10 +37,6 @@ class Api(CloudApi[GcpSettings]):
     reads = ("get", "list", "aggregatedList", "testIamPermissions", "wait")
     pages: ClassVar[Mapping[str, str]] = {"nextPageToken": "pageToken"}
 
-    def with_zones(self, *zones: str) -> "Api":
-        """Return the same for servers in other zones."""
-        return self._copy(settings=self.settings.model_copy(update={"zones": zones}))
-
     def call(
         self,
         collection: str,
@@ -73,15 +69,9 @@ class Api(CloudApi[GcpSettings]):
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - only for Google
         from httplib2 import HttpLib2Error  # noqa: PLC0415
 
+        ask = partial(self._ask, service, collection, method, arguments)
         try:
-            return ask_again(
-                action,
-                partial(self._ask, service, collection, method, arguments),
-                GoogleError,
-                GoogleError.is_one_of,
-                missing,
-                again,
-            )
+            return ask_again(action, ask, GoogleError, GoogleError.is_one_of, missing, again)
         except (GoogleError, GoogleAuthError, HttpLib2Error, HTTPException, OSError) as error:
             where = f"{self.settings.project}, {arguments.get('zone', self.settings.region)}"
             raise explain(error, action, where, self.kind) from error
@@ -148,21 +138,13 @@ class Api(CloudApi[GcpSettings]):
         except HttpError as error:
             raise read_answer(error.status_code, error.content) from error
 
-    def list(
-        self,
-        collection: str,
-        method: str = "list",
-        *,
-        service: str = "compute",
-        missing: Sequence[str] = (),
-        **arguments: Any,  # noqa: ANN401 - the method's own
-    ) -> list[Any]:
+    def list(self, collection: str, method: str = "list", **arguments: Any) -> list[Any]:  # noqa: ANN401 - those of `call`
         """Call a method until its last page, and return what all pages list."""
-        ask = partial(self.call, collection, method, service=service, missing=missing, **arguments)
-        question = (service, collection, method, repr(sorted(arguments.items())))
+        ask = partial(self.call, collection, method, **arguments)
+        question = (collection, method, repr(sorted(arguments.items())))
         return self.find_pages(ask, partial(_read_items, collection), *question)
 
-    def find(self, collection: str, **arguments: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - the method's own
+    def find(self, collection: str, **arguments: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - those of `call`
         """Return a thing, None when it is not there."""
         ask = partial(self.call, collection, "get", missing=MISSING, **arguments)
         question = (collection, "get", repr(sorted(arguments.items())))

@@ -132,8 +132,7 @@ def render_login(launch: str) -> dict[str, str]:
 
 def find_bake_zones(api: Api) -> Sequence[str]:
     """Return where a bake may stand, in the order in which zones are tried."""
-    named = api.settings.build_zone
-    return find_zones(api.with_zones(named) if named else api, api.settings.bake_type)
+    return find_zones(api, api.settings.bake_type, api.settings.build_zone)
 
 
 @contextmanager

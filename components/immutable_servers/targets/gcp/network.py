@@ -33,28 +33,32 @@ def find_subnetwork(api: Api) -> Mapping[str, Any]:
     )
 
 
-def find_zones(api: Api, machine_type: str) -> Sequence[str]:
-    """Return the zones of the settings, or of the region, that have a machine type.
+def find_zones(api: Api, machine_type: str, zone: str = "") -> Sequence[str]:
+    """Return the zones that have a machine type, as `find_machines` looks for it.
 
     Raises:
         SettingsError: None has.
     """
-    return [last_part(one["zone"]) for one in find_machines(api, machine_type)]
+    return [last_part(one["zone"]) for one in find_machines(api, machine_type, zone)]
 
 
-def find_machines(api: Api, machine_type: str) -> Sequence[Mapping[str, Any]]:
-    """Return a machine type as each zone of the servers has it.
+def find_machines(api: Api, machine_type: str, zone: str = "") -> Sequence[Mapping[str, Any]]:
+    """Return a machine type as each zone of the settings, or of the region, has it.
+
+    Args:
+        api: Google.
+        machine_type: Its name.
+        zone: The only one that is looked at, in place of those.
 
     Raises:
         SettingsError: None has.
     """
-    settings = api.settings
-    listed = api.raising(SettingsError).list(
-        "machineTypes", "aggregatedList", filter=f'name = "{machine_type}"'
-    )
+    api, settings = api.raising(SettingsError), api.settings
+    listed = api.list("machineTypes", "aggregatedList", filter=f'name = "{machine_type}"')
+    wanted = (zone,) if zone else settings.zones
     named = {last_part(one["zone"]): one for one in listed if one["name"] == machine_type}
-    there = sorted(zone for zone in named if zone.startswith(f"{settings.region}-"))
-    found = [named[zone] for zone in there if zone in settings.zones or not settings.zones]
+    there = sorted(one for one in named if one.startswith(f"{settings.region}-"))
+    found = [named[one] for one in there if one in wanted or not wanted]
     if not found:
         raise SettingsError(
             f"No zone of the servers has machines of the type {machine_type}",
