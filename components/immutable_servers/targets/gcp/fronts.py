@@ -25,19 +25,18 @@ class Front:
     Attributes:
         scope: The service's, or the stack's own for a redirect to HTTPS.
         port: The route's, or the one that services by host name share.
-        map: The URL map's name, which the proxy has too.
     """
 
     scope: Scope
     route: Route
     port: int
-    map: str
 
-    @classmethod
-    def make(cls, scope: Scope, route: Route, port: int) -> "Front":
-        """Return the front of a route."""
-        redirect = f"{make_name(scope)}-redirect"
-        return cls(scope, route, port, name_map(scope, route) if scope.service else redirect)
+    @property
+    def map(self) -> str:
+        """The URL map's name, which the proxy has too."""
+        if self.scope.service:
+            return name_map(self.scope, self.route)
+        return f"{make_name(self.scope)}-redirect"
 
     @property
     def host(self) -> str:
@@ -54,16 +53,11 @@ class Front:
     @property
     def rule(self) -> str:
         """The forwarding rule's name."""
-        return name_rule(self.scope, self.port)
+        return f"{make_name(self.scope.of_stack)}-{self.port}"
 
     def leads_as(self, other: "Front") -> bool:
         """Return whether another front leads to the same part of the same map."""
         return (self.map, self.host) == (other.map, other.host)
-
-
-def name_rule(scope: Scope, port: int) -> str:
-    """Return the name of the forwarding rule for a port."""
-    return f"{make_name(scope.of_stack)}-{port}"
 
 
 def name_proxies(front: Front, *, secure: bool) -> str:

@@ -115,9 +115,9 @@ class BalancerGraph(CloudGraph):
     def _make_fronts(self, routes: Sequence[Route]) -> Iterator[Front]:
         for route in routes:
             scope = replace(self.scope, service=route.service)
-            yield Front.make(scope, route, route.port or self.settings.host_port)
+            yield Front(scope, route, route.port or self.settings.host_port)
         if port := self.settings.redirect:
-            yield Front.make(self.scope, Route("", port), port)
+            yield Front(self.scope, Route("", port), port)
 
     def _refuse_taken(self, front: Front) -> None:
         """Refuse a route that leads to another service until the end of this run.

@@ -99,14 +99,14 @@ class GcpPointerProvider(PointerProvider):
         """Give the service its part of the URL map, where nobody is served before Traffic says."""
         if scope.service:  # a redirect needs no more than its map
             target.balancer.add_service(scope, route)
-        front = Front.make(scope, route, int(props["port"]))
+        front = Front(scope, route, int(props["port"]))
         free_port(target.balancer.api, front, secure=bool(props["secure"]))
 
     def _end(self, props: Mapping[str, Any], target: GcpTarget, scope: Scope, route: Route) -> None:
         """Remove the route, and with the last map of a stack the service without servers."""
-        front, services = Front.make(scope, route, int(props["port"])), find_declared().services
+        front, services = Front(scope, route, int(props["port"])), find_declared().services
         declared = services.get(scope.service)
-        stays = Front.make(scope, Route.from_plain(declared["route"]), 0) if declared else None
+        stays = Front(scope, Route.from_plain(declared["route"]), 0) if declared else None
         if scope.service and not (stays and stays.leads_as(front)):
             target.balancer.remove_service(scope, route, stays=bool(stays))
         remove_front(target.balancer.api, front)

@@ -47,7 +47,7 @@ def test_the_service_without_servers_goes_after_the_last_map(world: World) -> No
     target.balancer.remove_closed(STACK)
     assert target.api.find("backendServices", named=name_closed(STACK))
     target.balancer.remove_service(WEB, ROUTE, stays=False)
-    remove_front(target.api, Front.make(WEB, ROUTE, ROUTE.port))
+    remove_front(target.api, Front(WEB, ROUTE, ROUTE.port))
     target.balancer.remove_closed(STACK)
     assert target.api.find("backendServices", named=name_closed(STACK)) is None
 
