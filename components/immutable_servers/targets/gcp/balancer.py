@@ -203,18 +203,16 @@ class GcpBalancer(CloudBalancer):
         service = self.api.find("backendServices", named=name) or {}
         states: dict[str, list[str]] = {}
         for backend in service.get("backends", ()):
-            group = {"group": backend["group"]}
-            found = self.api.list(
-                "backendServices", "getHealth", missing=MISSING, named=name, body=group
-            )
+            which = {"named": name, "body": {"group": backend["group"]}}
+            found = self.api.list("backendServices", "getHealth", missing=MISSING, **which)
             for one in found:  # one group spans zones, and a machine may have several addresses
                 instance = last_part(one.get("instance", "")) or one.get("ipAddress", "unknown")
-                states.setdefault(instance, []).append(one.get("healthState", "not known yet"))
+                is_ours = instance.startswith(f"{name}-")
+                server = name_server(scope, instance) if is_ours else instance
+                states.setdefault(server, []).append(one.get("healthState", "not known yet"))
         return {
-            name_server(scope, instance) if instance.startswith(f"{name}-") else instance: Member(
-                {*said} == {"HEALTHY"}, " ".join(dict.fromkeys(said)).lower()
-            )
-            for instance, said in states.items()
+            server: Member({*said} == {"HEALTHY"}, " ".join(dict.fromkeys(said)).lower())
+            for server, said in states.items()
         }
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:

@@ -28,6 +28,8 @@ from immutable_servers.targets.shared.health import ANSWER_SECONDS
 BALANCER = ("35.191.0.0/16", "130.211.0.0/22")
 """Where requests and health checks come from.
 https://docs.cloud.google.com/load-balancing/docs/https#firewall-rules"""
+SHARE = {"balancing_mode": "UTILIZATION", "capacity_scaler": 1.0}
+"""How the room of a group is measured, and that all of it is used."""
 DRAIN_SECONDS = 30
 """How long the balancer goes on with open requests when it loses a server; the usual 300 s would
 delay each deletion. https://docs.cloud.google.com/load-balancing/docs/enabling-connection-draining"""
@@ -52,7 +54,8 @@ class GcpMaker(CloudMaker):
 
     def prepare(self) -> Sequence[pulumi.CustomResource]:
         """Declare what takes its time before a server can be launched; return what it waits for."""
-        self.title, self.words = make_name(self.scope), describe(self.scope)
+        self.title = make_name(self.scope)
+        self.named = {"name": self.title, "description": describe(self.scope)}
         self.limits = self.settings.scaling.get(self.scope.service)
         inputs = {
             "settings": self.graph.plain,
@@ -67,6 +70,7 @@ class GcpMaker(CloudMaker):
         return [*self.depends, self.check, self._declare_firewall()]
 
     def _declare_servers(self) -> Mapping[str, Input[Any]]:
+        self.servers: Any = self.spec["servers"]  # a plain number, which the plan knows
         group = self._declare_group(self._declare_template())
         ids = {"group": group.id, "service": self._declare_service(group).id}
         if not self.limits:
@@ -93,8 +97,7 @@ class GcpMaker(CloudMaker):
     def _declare_check(self) -> gcp.compute.HealthCheck:
         """Declare how health is asked: Google takes a 200, and no other answer, for healthy."""
         arguments: dict[str, Any] = {
-            "name": self.title,
-            "description": self.words,
+            **self.named,
             "check_interval_sec": ANSWER_SECONDS + 1,
             "timeout_sec": ANSWER_SECONDS,
             "healthy_threshold": 2,
@@ -122,8 +125,7 @@ class GcpMaker(CloudMaker):
         arguments: dict[str, Any] = {
             **shape,
             **overrides,
-            "name": self.title,
-            "description": self.words,
+            **self.named,
             "labels": labels,
             "metadata": metadata.apply(lambda own: {**shape["metadata"], **own}),
             "disks": [disk, *overrides.get("disks", ())],
@@ -181,8 +183,7 @@ class GcpMaker(CloudMaker):
     ) -> gcp.compute.RegionAutoscaler:
         """Declare what scales the group, turned off; all changes of it are ours."""
         arguments: dict[str, Any] = {
-            "name": self.title,
-            "description": self.words,
+            **self.named,
             "region": self.settings.region,
             "target": group.id,
             "autoscaling_policy": {
@@ -195,11 +196,6 @@ class GcpMaker(CloudMaker):
         found = self.found.find_autoscaler(self.title)
         return self.make(gcp.compute.RegionAutoscaler, found, arguments)
 
-    @property
-    def servers(self) -> Any:  # noqa: ANN401 - a plain number, which the plan knows
-        """How many servers the settings want at least."""
-        return self.spec["servers"]
-
     def _declare_service(
         self, group: gcp.compute.RegionInstanceGroupManager
     ) -> gcp.compute.BackendService:
@@ -209,8 +205,7 @@ class GcpMaker(CloudMaker):
         """
         header = [f"{HEADER}: {self.name}"] if self.launch.generation_header else []
         arguments: dict[str, Any] = {
-            "name": self.title,
-            "description": self.words,
+            **self.named,
             "load_balancing_scheme": SCHEME,
             "protocol": "HTTP",
             "port_name": PORT,
@@ -219,13 +214,7 @@ class GcpMaker(CloudMaker):
             "connection_draining_timeout_sec": DRAIN_SECONDS,
             "session_affinity": "NONE",
             "custom_response_headers": header,
-            "backends": [
-                {
-                    "group": group.instance_group,
-                    "balancing_mode": "UTILIZATION",
-                    "capacity_scaler": 1.0,
-                }
-            ],
+            "backends": [{"group": group.instance_group, **SHARE}],
         }
         policy = self.settings.security_policy
         place = self.found.make_id("securityPolicies", policy)

@@ -16,6 +16,7 @@ from immutable_servers.targets.cloud.ends import Thing
 from immutable_servers.targets.cloud.ownership import HALF, CloudOwnership, Ended
 from immutable_servers.targets.cloud.tags import OWNER, SCOPE, pack_owner, unpack_owner
 from immutable_servers.targets.gcp.access import GcpAccess, remove_in_zones
+from immutable_servers.targets.gcp.api import MISSING
 from immutable_servers.targets.gcp.bake import find_bakes
 from immutable_servers.targets.gcp.names import LABELS, describe, last_part, make_name, read_words
 from immutable_servers.targets.shared.leftovers import STACK, Part, make_stack_kind
@@ -75,7 +76,7 @@ class GcpOwnership(CloudOwnership):
     def write_owner(self, owner: Owner) -> None:
         """Write an owner into the labels of its stack's address; without one there is no place."""
         name, packed = make_name(Scope(owner.project, owner.stack)), pack_owner(LABELS, owner)
-        found = self.api.call("globalAddresses", "get", missing=("notFound",), address=name)
+        found = self.api.call("globalAddresses", "get", missing=MISSING, address=name)
         if found and packed:
             labels = found.get("labels", {})
             others = {key: labels[key] for key in labels if not key.startswith(OWNERS)}

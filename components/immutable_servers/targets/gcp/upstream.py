@@ -5,7 +5,7 @@ from typing import Any
 
 from immutable_servers.contract.values import Say
 from immutable_servers.targets.cloud.debian import make_dead_lock, make_without_upstream
-from immutable_servers.targets.gcp.api import Api
+from immutable_servers.targets.gcp.api import MISSING, Api
 from immutable_servers.targets.gcp.names import last_part
 
 PROJECT = "debian-cloud"
@@ -29,9 +29,7 @@ def find_newest(api: Api, release: str, say: Say) -> dict[str, Any]:
     """
     family = f"debian-{release}{SUFFIXES[api.settings.architecture]}"
     say(f"looks for Google's newest image of {family}")
-    found = api.call(
-        "images", "getFromFamily", missing=("notFound",), project=PROJECT, family=family
-    )
+    found = api.call("images", "getFromFamily", missing=MISSING, project=PROJECT, family=family)
     if not found:
         what = f"Google has no image of {family}"
         raise make_without_upstream(what, f"project {PROJECT}, family {family}")
@@ -47,7 +45,7 @@ def find_locked(api: Api, lock: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     image, known = str(lock["image"]), str(lock["id"])
     which = {"project": image.split("/")[1], "image": last_part(image)}
-    found = api.call("images", "get", missing=("notFound",), **which)
+    found = api.call("images", "get", missing=MISSING, **which)
     state = found.get("deprecated", {}).get("state", "") if found else "deleted"
     if found and found["id"] != known:
         state = "another image of that name"

@@ -6,7 +6,7 @@ from typing import Any
 from immutable_servers.contract.readiness import Finding, Status
 from immutable_servers.targets.cloud.readiness import judge, note_plain
 from immutable_servers.targets.cloud.verifier import describe_way
-from immutable_servers.targets.gcp.api import Api
+from immutable_servers.targets.gcp.api import MISSING, Api
 from immutable_servers.targets.gcp.names import last_part, make_name
 from immutable_servers.targets.gcp.network import find_subnetwork, refuse_cut_off
 from immutable_servers.targets.gcp.readiness.asked import Asked
@@ -51,7 +51,7 @@ def check_way(asked: Asked, what: str) -> Iterator[Finding]:
 def look(api: Api, entry: Mapping[str, Any]) -> tuple[Status, str]:
     """Judge the image that an entry of the lock names."""
     _, project, _, _, name = entry["image"].split("/")
-    found = api.call("images", "get", missing=("notFound",), project=project, image=name)
+    found = api.call("images", "get", missing=MISSING, project=project, image=name)
     state = found.get("deprecated", {}).get("state", "ACTIVE") if found else "gone"
     return STATES.get(state, "not ok"), f"{name} is {state}"
 
