@@ -75,7 +75,10 @@ def start(
         things = account.get(kind, ())
         return [one for one in things if not tag_name or tag_name in one["tags"]]
 
-    api = SimpleNamespace(settings=words, list=look, asked=Asked())
+    def list_tags() -> list[str]:
+        return [one["name"] for one in look("tags")]
+
+    api = SimpleNamespace(settings=words, list=look, list_tags=list_tags, asked=Asked())
     ownership = SimpleNamespace(write_owner=[].append if owned is None else owned.append)
     return DoGraph(STACK, owner, SimpleNamespace(api=api, balancer=Balancer()), ownership)
 

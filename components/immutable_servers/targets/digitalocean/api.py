@@ -27,8 +27,14 @@ LISTINGS = 20
 RESET = "ratelimit-reset"
 """The header that says when the oldest call that counts does not count any more.
 https://docs.digitalocean.com/reference/api/reference/limits-and-quotas/"""
-KEYS: Mapping[str, str] = {"list_snapshots": "snapshots", "droplet_actions": "actions"}
-"""What an answer lists under, where that is not pydo's collection, by that or by the method."""
+KEYS: Mapping[str, str] = {"droplet_actions": "actions"}
+"""What an answer lists under, where that is not pydo's collection."""
+OURS: Mapping[str, Mapping[str, Any]] = {"images": {"private": True}}
+"""What has a list be of the account alone: DigitalOcean has images for everybody, too."""
+
+
+Thing = Mapping[str, Any]
+"""What DigitalOcean says of a thing."""
 
 
 class Api(CloudApi[DoSettings]):
@@ -95,20 +101,21 @@ class Api(CloudApi[DoSettings]):
             raise _read_refusal(status, json.dumps(body))
         return body or {}
 
-    def list(self, collection: str, method: str = "list", **words: Any) -> list[Any]:  # noqa: ANN401 - the method's own
-        """Return what all pages list; kept while a run only looks.
+    def list(self, collection: str, **words: Any) -> list[Any]:  # noqa: ANN401 - the method's own
+        """Return what all pages list that is the account's; kept while a run only looks.
 
         Pages are parts of what there is when each is asked for: where a thing has gone meanwhile,
         another one is on no page, and all are asked for again.
         """
-        key, totals = KEYS.get(method) or KEYS.get(collection, collection), set[object]()
+        key, totals = KEYS.get(collection, collection), set[object]()
+        words = {**OURS.get(collection, {}), **words}
 
         def ask(**page: Any) -> Mapping[str, Any]:  # noqa: ANN401 - a page's number
-            answer = self.call(f"{collection}.{method}", per_page=200, **words, **page)
+            answer = self.call(f"{collection}.list", per_page=200, **words, **page)
             totals.add((answer.get("meta") or {}).get("total"))
             return {**answer, "page": _find_page(answer)}
 
-        question = (collection, method, repr(sorted(words.items())))
+        question = (collection, "list", repr(sorted(words.items())))
         for _ in range(LISTINGS):
             totals.clear()
             found = self.find_pages(ask, lambda answer: answer.get(key) or (), *question)
@@ -136,7 +143,16 @@ class Api(CloudApi[DoSettings]):
                 self._lately[question] = (time.monotonic(), found)
         return found
 
-    def find(self, collection: str, **which: Any) -> Mapping[str, Any] | None:  # noqa: ANN401 - the method's own
+    def list_tags(self) -> Sequence[str]:
+        """Return the names of the account's tags."""
+        return [str(one["name"]) for one in self.list("tags")]
+
+    def find_named(self, collection: str, name: str, *, lately: bool = False) -> Thing | None:
+        """Return the first thing of a name; as it was some seconds ago at most, if that will do."""
+        look = self.list_lately if lately else self.list
+        return next((one for one in look(collection) if one["name"] == name), None)
+
+    def find(self, collection: str, **which: Any) -> Thing | None:  # noqa: ANN401 - the method's own
         """Return a thing, such as `find("droplets", droplet_id=1)`; None when it is not there."""
         ask = partial(self.call, f"{collection}.get", missing=MISSING, **which)
         question = (collection, "get", repr(sorted(which.items())))

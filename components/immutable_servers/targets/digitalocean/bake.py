@@ -53,8 +53,7 @@ https://github.com/digitalocean/terraform-provider-digitalocean/issues/1486"""
 
 def find_bakes(api: Api, collection: str) -> Sequence[Mapping[str, Any]]:
     """Return what bakes have made of a kind of `IDS`."""
-    own: dict[str, Any] = {"private": True} if collection == "images" else {}
-    return [one for one in api.list(collection, **own) if bakes.read_bake(one["name"])]
+    return [one for one in api.list(collection) if bakes.read_bake(one["name"])]
 
 
 def remove_thing(api: Api, collection: str, thing: Mapping[str, Any]) -> None:

@@ -10,13 +10,12 @@ https://docs.digitalocean.com/products/networking/load-balancers/details/limits/
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from immutable_servers.contract.values import ALL, Answers, Member, Route, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.cloud.balancer import PORTS, CloudBalancer, make_nowhere
 from immutable_servers.targets.cloud.pool import Pace, find_failure
-from immutable_servers.targets.digitalocean.api import Api
+from immutable_servers.targets.digitalocean.api import Api, Thing
 from immutable_servers.targets.digitalocean.names import (
     ACTIVE,
     find_generation,
@@ -32,8 +31,6 @@ from immutable_servers.targets.digitalocean.reserved import (
     lead,
     list_holders,
 )
-
-Thing = Mapping[str, Any]
 
 
 class DoBalancer(CloudBalancer):
@@ -68,8 +65,7 @@ class DoBalancer(CloudBalancer):
         return str(found.get("ip") or "") if found else ""
 
     def _find_balancer(self, scope: Scope, *, lately: bool = False) -> Thing | None:
-        name, look = make_name(of_service(scope)), self.api.list_lately if lately else self.api.list
-        return next((one for one in look("load_balancers") if one["name"] == name), None)
+        return self.api.find_named("load_balancers", make_name(of_service(scope)), lately=lately)
 
     def _find_generation(self, scope: Scope, name: str) -> str:
         return find_generation(scope, [name])

@@ -1,15 +1,14 @@
 """Reads a service's droplets, whose tags say all that is known of their generations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 from immutable_servers.contract.values import Fleet, Scope
 from immutable_servers.targets.cloud import ends
 from immutable_servers.targets.cloud.tags import OWNER
-from immutable_servers.targets.digitalocean.api import Api
+from immutable_servers.targets.digitalocean.api import Api, Thing
 from immutable_servers.targets.digitalocean.names import (
     ACTIVE,
     COUNT,
@@ -24,7 +23,6 @@ from immutable_servers.targets.digitalocean.names import (
     unpack_record,
 )
 
-Thing = Mapping[str, Any]
 PENDING = ("new", ACTIVE)
 """States of a droplet that serves, or still may."""
 
@@ -106,8 +104,7 @@ class Droplets:
 
     def remove_tags(self, scope: Scope) -> None:
         """Delete all tags about a scope; the last ones are those that say whose it was."""
-        tags = {str(one["name"]) for one in self.api.list("tags")}
-        ours = [one for one in tags if read_words(scope, [one])]
+        ours = [one for one in self.api.list_tags() if read_words(scope, [one])]
         last = tuple(f"{PREFIX}{word}" for word in (SCOPE, OWNER))
         for tag in sorted(ours, key=lambda one: (one.startswith(last), one)):
             self.api.delete("tags", tag_id=tag)

@@ -41,11 +41,6 @@ class Firewalls:
             if end in (words := read_ours(one["tags"], scope, whose))
         ]
 
-    def find(self, name: str, *, lately: bool = False) -> Mapping[str, Any] | None:
-        """Return the firewall of a name, which is unique in the account."""
-        look = self.api.list_lately if lately else self.api.list
-        return next((one for one in look("firewalls") if one["name"] == name), None)
-
     def open(self, name: str, tags: Sequence[str], sources: Sequence[str], *ports: int) -> None:
         """Let sources in to TCP ports of droplets with one of some tags, and no others as before.
 
@@ -56,7 +51,7 @@ class Firewalls:
             for port in ports
         ]
         body = {"name": name, "tags": [*tags], "inbound_rules": rules, "outbound_rules": OUTWARD}
-        found = self.find(name)
+        found = self.api.find_named("firewalls", name)
         if found is None:
             for tag in tags:
                 self.api.call("tags.create", body={"name": tag})
@@ -66,7 +61,7 @@ class Firewalls:
 
     def remove(self, name: str) -> None:
         """Remove a firewall by its name; a missing one is no error."""
-        if found := self.find(name):
+        if found := self.api.find_named("firewalls", name):
             self.api.delete("firewalls", firewall_id=found["id"])
 
 

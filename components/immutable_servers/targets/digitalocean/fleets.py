@@ -8,12 +8,11 @@ from immutable_servers.contract.values import Fleet, Health, Launch, Member, Say
 from immutable_servers.errors import RetirementError
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.cloud.fleets import CloudFleets
-from immutable_servers.targets.digitalocean.api import Api
+from immutable_servers.targets.digitalocean.api import Api, Thing
 from immutable_servers.targets.digitalocean.balancer import DoBalancer
 from immutable_servers.targets.digitalocean.droplets import (
     PENDING,
     Droplets,
-    Thing,
     find_address,
 )
 from immutable_servers.targets.digitalocean.firewalls import Firewalls
@@ -83,7 +82,7 @@ class DoFleets(CloudFleets):
         """Return whether droplets answer this machine; a host of the user's answers ssh alone."""
         if self.api.settings.reach == "ssh_config":
             return False
-        return self.firewalls.find(name_way(scope), lately=True) is not None
+        return self.api.find_named("firewalls", name_way(scope), lately=True) is not None
 
     def _ask(self, droplet: Thing, *, launch: Launch) -> Health:
         # What most processes never do needs modules that take their time to be imported.

@@ -76,7 +76,7 @@ class BalancerGraph(CloudGraph):
     @cached_property
     def found(self) -> Found:
         """What DigitalOcean has already."""
-        return Found(self.scope, self.api)
+        return Found(self.api)
 
     def declare_balancer(
         self, routes: Sequence[Route], sizes: Collection[str], opts: ResourceOptions
@@ -90,7 +90,7 @@ class BalancerGraph(CloudGraph):
         self.ends = {}
         self.provider = digitalocean.Provider("digitalocean")
         name = make_tag("stack", self.scope.of_stack)
-        found = self.found.find_tag(name)
+        found = self.found.find("tags", name)
         own = self.options(opts, found, depends=[self._declare_end("stack.end", self.scope, "")])
         self.tag = digitalocean.Tag("balancer", name=name, opts=own)
         if not found:  # as the update began there was no place for the owner yet
@@ -139,7 +139,7 @@ class BalancerGraph(CloudGraph):
 
     def _declare_way(self, scope: Scope, port: int, path: str) -> Way:
         all_of_it = self._declare_tag(f"{scope.service}.servers", tag_service(scope))
-        balanced = self.found.find_balancer(make_name(scope))
+        balanced = self.found.find("load_balancers", make_name(scope))
         reserved = self.found.find_reserved(scope)
         if self.routes[scope.service].reserved_ip:
             refuse_another_way(scope.service, "a load balancer", balanced)
@@ -172,13 +172,13 @@ class BalancerGraph(CloudGraph):
         region = self.settings.region
         address = digitalocean.ReservedIp(scope.service, region=region, opts=opts).ip_address
         own = self.options(
-            ResourceOptions(), found and self.found.find_tag(tag_reserved(scope, found))
+            ResourceOptions(), found and self.found.find("tags", tag_reserved(scope, found))
         )
         name = address.apply(lambda ip: tag_reserved(scope, ip))
         return digitalocean.Tag(f"{scope.service}.reserved", name=name, opts=own), address
 
     def _declare_tag(self, title: str, name: str) -> digitalocean.Tag:
-        opts = self.options(ResourceOptions(), self.found.find_tag(name))
+        opts = self.options(ResourceOptions(), self.found.find("tags", name))
         return digitalocean.Tag(title, name=name, opts=opts)
 
     def _declare_balancer(
@@ -212,7 +212,7 @@ class BalancerGraph(CloudGraph):
             sticky_sessions={"type": "none"},
             enable_proxy_protocol=False,
             **own,
-            opts=self.options(ResourceOptions(), self.found.find_balancer(name)),
+            opts=self.options(ResourceOptions(), self.found.find("load_balancers", name)),
         )
 
     def _render_rules(self, route: Route, port: int) -> list[dict[str, Any]]:
@@ -250,7 +250,7 @@ class BalancerGraph(CloudGraph):
                 {"protocol": "udp", "port_range": "1-65535", **everywhere},
                 {"protocol": "icmp", **everywhere},
             ],
-            opts=self.options(ResourceOptions(), self.found.find_firewall(name)),
+            opts=self.options(ResourceOptions(), self.found.find("firewalls", name)),
         )
 
 

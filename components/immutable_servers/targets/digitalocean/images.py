@@ -43,8 +43,7 @@ class DoImages(CloudImages):
     stranger_todo = "See whose it is, and delete it in the account."
 
     def _find_all(self) -> Sequence[Mapping[str, Any]]:
-        found = self.api.list("images", private=True)
-        return [one for one in found if NAME.fullmatch(one["name"])]
+        return [one for one in self.api.list("images") if NAME.fullmatch(one["name"])]
 
     def _find(self, image: str, version: str) -> Artifact | None:
         """Return the oldest of this version that the region has: names are not unique."""

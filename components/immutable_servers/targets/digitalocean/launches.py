@@ -62,7 +62,7 @@ def _find_limit_faults(api: Api) -> Iterator[str]:
 def _refuse_another_way(api: Api, scope: Scope, launch: Launch) -> None:
     """Refuse what would change the load balancer under the servers that it leads to."""
     name, service = make_name(of_service(scope)), scope.service
-    found = next((one for one in api.list("load_balancers") if one["name"] == name), None)
+    found = api.find_named("load_balancers", name)
     if found is None or not api.list("droplets", tag_name=tag_service(scope)):
         return
     check = found["health_check"]

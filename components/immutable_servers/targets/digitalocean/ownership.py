@@ -71,7 +71,7 @@ class DoOwnership(CloudOwnership):
 
     def write_owner(self, owner: Owner) -> None:
         """Write an owner's tags beside the stack's own one; without that there is no place."""
-        stack, packed, tags = _find_stack(owner), pack_owner(TAGGING, owner), self._list_tags()
+        stack, packed, tags = _find_stack(owner), pack_owner(TAGGING, owner), self.api.list_tags()
         if not packed or make_tag("stack", stack) not in tags:
             return
         wanted = write_words(stack, packed)
@@ -85,11 +85,8 @@ class DoOwnership(CloudOwnership):
         """Remove a stack's own tags: what says whose it is goes as the last thing of it."""
         self.fleets.groups.remove_tags(scope.of_stack)
 
-    def _list_tags(self) -> Sequence[str]:
-        return [str(one["name"]) for one in self.api.list("tags")]
-
     def _group_tags(self) -> Mapping[str, Mapping[str, str]]:
-        return group_words(self._list_tags())
+        return group_words(self.api.list_tags())
 
     def _list_ended(self) -> Ended:
         """A droplet before the key, the firewall and the tag that it has."""
@@ -131,7 +128,7 @@ class DoOwnership(CloudOwnership):
 
     def find_scopes(self) -> Sequence[Scope]:
         """Return whose the generations are that tags name; the tags go last."""
-        return [*list_scopes(self._list_tags())]
+        return [*list_scopes(self.api.list_tags())]
 
     def _find_stack_parts(self) -> Iterator[Part]:
         """Yield the ways to services of stacks that tags name, and the stacks' own tags."""

@@ -1,17 +1,14 @@
 """A load balancer's pool at DigitalOcean: the droplets with the live tag, which it follows late."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from immutable_servers.contract.front import Ask
 from immutable_servers.contract.values import Launch, Scope
 from immutable_servers.targets.cloud.balancer import make_nowhere
 from immutable_servers.targets.cloud.pool import Pace, PoolMove
-from immutable_servers.targets.digitalocean.api import Api
+from immutable_servers.targets.digitalocean.api import Api, Thing
 from immutable_servers.targets.digitalocean.names import ACTIVE, tag_live, unpack_record
-
-Thing = Mapping[str, Any]
 
 
 class TagPool:

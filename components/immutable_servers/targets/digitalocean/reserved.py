@@ -6,23 +6,21 @@ are open; nobody says how many requests fail meanwhile.
 https://docs.digitalocean.com/products/networking/reserved-ips/
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from immutable_servers.contract.values import Launch, Member, Scope
 from immutable_servers.errors import TrafficError
-from immutable_servers.targets.digitalocean.api import BUSY, Api
+from immutable_servers.targets.digitalocean.api import BUSY, Api, Thing
 from immutable_servers.targets.digitalocean.droplets import find_address
 from immutable_servers.targets.digitalocean.names import ACTIVE, tag_reserved, unpack_record
 
-Thing = Mapping[str, Any]
 ASSIGN_SECONDS = 300.0
 """How long an assignment may take."""
 
 
 def find_reserved(api: Api, scope: Scope) -> Thing | None:
     """Return a service's reserved address; None where it has none."""
-    tags, start = {str(one["name"]) for one in api.list("tags")}, tag_reserved(scope, "")
+    tags, start = api.list_tags(), tag_reserved(scope, "")
     if not any(tag.startswith(start) for tag in tags):
         return None  # who has none needs no right to list them
     found = api.list("reserved_ips")
