@@ -9,7 +9,7 @@ from harness.cloud_project import CallNames, CloudProject
 from harness.digitalocean.cloud import REGION, Cloud
 from harness.digitalocean.roles import find_refused
 from immutable_servers.contract.needs import PackerPlugin
-from immutable_servers.targets.digitalocean.images import render_description
+from immutable_servers.targets.cloud.images import render_description
 from immutable_servers.targets.digitalocean.names import PREFIX, name_image
 from immutable_servers.targets.digitalocean.needs import PLUGIN
 

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from immutable_servers.contract.values import BakeRequest, Say
 from immutable_servers.system.machine import find_machine
@@ -95,6 +95,33 @@ def is_dead(words: Mapping[str, str], target: str, image: str, version: str) -> 
     return baked == version or not is_held(target, image, baked)
 
 
+class BakeKey(NamedTuple):
+    """A key of one bake.
+
+    Attributes:
+        public: Its public half.
+        file: The file with the private one.
+        launch: Launch data that let it in, for a parent: that is sealed.
+    """
+
+    public: str
+    file: str
+    launch: str
+
+
+@contextmanager
+def start_key(request: BakeRequest) -> Iterator[BakeKey]:
+    """Yield a key of a bake, whose file lives as long."""
+    folder = runtime_dir(request.template)
+    try:
+        public = login_keys.make_key(folder, "bake")
+        launch = launch_data.describe_bake(request.version, public, request.deadline)
+        file = str(folder / login_keys.KEY)
+        yield BakeKey(public, file, launch_data.render_launch(launch))
+    finally:
+        shutil.rmtree(folder)
+
+
 @contextmanager
 def start_login(
     request: BakeRequest, render: Callable[[str], Mapping[str, str]]
@@ -111,10 +138,5 @@ def start_login(
     if request.parent is None:
         yield render("")
         return
-    folder = runtime_dir(request.template)
-    try:
-        public = login_keys.make_key(folder, "bake")
-        launch = launch_data.describe_bake(request.version, public, request.deadline)
-        yield {"login": str(folder / login_keys.KEY), **render(launch_data.render_launch(launch))}
-    finally:
-        shutil.rmtree(folder)
+    with start_key(request) as key:
+        yield {"login": key.file, **render(key.launch)}

@@ -17,6 +17,8 @@ from immutable_servers.targets.cloud.rivals import NamedImages, Rivals
 from immutable_servers.targets.cloud.tags import Tagging
 
 GIGABYTE = 1024**3
+FACTS = ("commit", "clean", "baked_at")
+"""What a description says beside digest, parents and marks."""
 MARKS, MANIFEST = "mark-", "manifest-"
 """How tags begin that hold marks, and the inputs of the version, compressed."""
 
@@ -29,13 +31,13 @@ class CloudImages(Images, NamedImages):
         api: What the cloud is asked through; its setting `volume` is a server's disk in the same
             unit, None is the image's size.
         made: Where a description has the time at which an image was made.
-        template: What the cloud calls that from which its groups launch servers.
+        template: What the cloud calls that from which its groups launch servers, if it has such.
     """
 
     target: ClassVar[str]
     api: CloudApi[Any]
     made: ClassVar[str]
-    template: ClassVar[str]
+    template: ClassVar[str] = ""
 
     def __init__(self, api: CloudApi[Any]) -> None:
         self.api = api.raising(ImageError)
@@ -115,9 +117,13 @@ class CloudImages(Images, NamedImages):
     def _find_users(self, artifact: Artifact) -> Iterable[str]:
         """Return the names or ids of servers that run an image."""
 
-    @abstractmethod
     def _find_templates(self, artifact: Artifact) -> Iterable[str]:
-        """Return the names of templates that launch an image."""
+        """Return the names of templates that launch an image.
+
+        Not abstract: a cloud that launches servers by no template has none.
+        """
+        del artifact
+        return ()
 
     def refuse_unfit(self, artifact: Artifact | None) -> None:
         """Refuse a disk that is smaller than an image, and a bake that could not do its work.
@@ -178,6 +184,25 @@ def change_marks(tagging: Tagging, tags: Mapping[str, str], key: str, value: str
     begin = f"{tagging.prefix}{MARKS}"
     others = {one: tags[one] for one in tags if not one.startswith(begin)}
     return {**others, **(tagging.pack(MARKS, kept) if kept else {})}
+
+
+def render_description(lineage: Mapping[str, Any], **words: Any) -> str:  # noqa: ANN401 - plain values
+    """Return an image's lineage as its description, after words of the cloud's own."""
+    keys = ("digest", "parents", *FACTS)
+    given = {key: lineage[key] for key in keys if lineage.get(key) is not None}
+    return json.dumps({**words, **given}, separators=(",", ":"))
+
+
+def make_artifact(
+    image: str,
+    version: str,
+    identity: str,
+    said: Mapping[str, Any],
+    **facts: Any,  # noqa: ANN401 - plain values
+) -> Artifact:
+    """Return an artifact by what its description says, and by further facts."""
+    facts = {**{key: said[key] for key in FACTS if key in said}, **facts}
+    return Artifact(image, version, identity, said["parents"], facts, str(said.get("digest", "")))
 
 
 def read_lineage(text: str | None) -> dict[str, Any]:

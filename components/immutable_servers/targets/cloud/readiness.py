@@ -1,6 +1,5 @@
 """What `doctor` does on each cloud alike: how it asks, and lines that are worded alike."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -74,9 +73,9 @@ class CloudReadiness(Readiness, Generic[A]):
         fewer = {"attempts": min(api.settings.attempts, ATTEMPTS)}
         self.api = type(api)(api.settings.model_copy(update=fewer))
 
-    @abstractmethod
     def start(self, demand: Demand) -> CloudAsked[A, Any]:
         """Return what the checks of one `doctor` share."""
+        return CloudAsked(self.api, demand)
 
     def list_checks(self, demand: Demand) -> Mapping[str, Check]:
         """Return all checks."""

@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.cloud.fields import Cidr, File, Port
 
-USUAL_SIZE = "medium"
-"""Of a bake's machine."""
-
 
 class CloudSettings(BaseModel):
     """Settings of stacks on a cloud; each cloud adds its own, and its own types of these.
@@ -22,6 +19,7 @@ class CloudSettings(BaseModel):
         usual_sizes: The cloud's words for `small`, `medium` and `large`, by architecture.
         own_size: What the cloud's own words for a size look like.
         size_example: What the cloud calls them, with one of them.
+        usual_bake: The size of a bake's machine that no setting names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +28,7 @@ class CloudSettings(BaseModel):
     usual_sizes: ClassVar[Mapping[str, Mapping[str, str]]]
     own_size: ClassVar[str]
     size_example: ClassVar[str]
+    usual_bake: ClassVar[str] = "medium"
 
     region: str = Field(description="Where servers, balancer and images are")
     architecture: Literal["x86_64", "arm64"] = Field("x86_64", description="Of servers and images")
@@ -100,7 +99,7 @@ class CloudSettings(BaseModel):
     @property
     def bake_type(self) -> str:
         """Return the size of a bake's machine, in the cloud's own word."""
-        return self.find_size(self.build_size or USUAL_SIZE)
+        return self.find_size(self.build_size or self.usual_bake)
 
     def find_size(self, word: str) -> str:
         """Return what a size means: the cloud's own word.

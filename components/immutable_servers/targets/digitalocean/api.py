@@ -147,6 +147,11 @@ class Api(CloudApi[DoSettings]):
         """Return the names of the account's tags."""
         return [str(one["name"]) for one in self.list("tags")]
 
+    def list_failed(self, droplet: int) -> Sequence[Thing]:
+        """Return the actions of a droplet that ended as errored."""
+        actions = self.list("droplet_actions", droplet_id=droplet)
+        return [one for one in actions if one["status"] == "errored"]
+
     def find_named(self, collection: str, name: str, *, lately: bool = False) -> Thing | None:
         """Return the first thing of a name; as it was some seconds ago at most, if that will do."""
         look = self.list_lately if lately else self.list

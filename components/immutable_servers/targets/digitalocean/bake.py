@@ -7,7 +7,6 @@ name is a tag, too, by which the firewall has the droplet from its first moment.
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +16,6 @@ from typing import Any
 from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import BakeRequest, Say
 from immutable_servers.errors import ImageError, ImmutableError
-from immutable_servers.system.places import runtime_dir
 from immutable_servers.targets.cloud import bakes
 from immutable_servers.targets.digitalocean.api import Api
 from immutable_servers.targets.digitalocean.faults import DoError, explain
@@ -25,7 +23,6 @@ from immutable_servers.targets.digitalocean.firewalls import SSH_PORT, Firewalls
 from immutable_servers.targets.digitalocean.names import name_image
 from immutable_servers.targets.digitalocean.upstream import find_locked
 from immutable_servers.targets.digitalocean.verifier import find_verifiers
-from immutable_servers.targets.shared import launch_data, login_keys
 
 KEYS = "ssh_keys"
 """A token may list them ten times a minute."""
@@ -137,24 +134,18 @@ def _start_login(request: BakeRequest, api: Api, name: str) -> Iterator[Mapping[
     Raises:
         ImageError: Another run has begun before.
     """
-    folder = runtime_dir(request.template)
-    try:
-        public = login_keys.make_key(folder, "bake")
-        body = {"name": name, "public_key": public}
+    with bakes.start_key(request) as own:
+        body = {"name": name, "public_key": own.public}
         key = api.call("ssh_keys.create", body=body)["ssh_key"]
         try:
             _refuse_second(request, api, key["id"])
-            _let_in(api, name)
-            launch = launch_data.describe_bake(request.version, public, request.deadline)
-            yield {
-                "login": str(folder / login_keys.KEY),
-                "ssh_key": str(key["id"]),
-                "user_data": launch_data.render_launch(launch) if request.parent else "",
-            }
+            # Without a firewall of the bake's own its droplet would be open to everybody.
+            sources = find_verifiers(api, "public", "ssh_config")
+            Firewalls(api).open(name, [name], sources, SSH_PORT)
+            launch = own.launch if request.parent else ""
+            yield {"login": own.file, "ssh_key": str(key["id"]), "user_data": launch}
         finally:
             remove_thing(api, KEYS, key)
-    finally:
-        shutil.rmtree(folder)
 
 
 def _refuse_second(request: BakeRequest, api: Api, key: int) -> None:
@@ -175,12 +166,6 @@ def _refuse_second(request: BakeRequest, api: Api, key: int) -> None:
                 todo="Run the same command again when that has ended; what a killed run has left"
                 " is removed once its time is over.",
             )
-
-
-def _let_in(api: Api, name: str) -> None:
-    """Let Packer in to the bake's droplet, and nobody else: without a firewall it is open."""
-    sources = find_verifiers(api, "public", "ssh_config")
-    Firewalls(api).open(name, [name], sources, SSH_PORT)
 
 
 class Watch:
@@ -209,13 +194,8 @@ class Watch:
 
     def _find_failed(self) -> Mapping[str, Any] | None:
         droplets = self.api.list("droplets", tag_name=self.name)
-        actions = (
-            action
-            for droplet in droplets
-            for action in self.api.list("droplet_actions", droplet_id=droplet["id"])
-        )
-        failed = (one for one in actions if (one["type"], one["status"]) == ("snapshot", "errored"))
-        return next(failed, None)
+        failed = (one for droplet in droplets for one in self.api.list_failed(droplet["id"]))
+        return next((one for one in failed if one["type"] == "snapshot"), None)
 
 
 def _finish(request: BakeRequest, api: Api, name: str, description: str) -> None:

@@ -87,8 +87,7 @@ class Droplets:
         said = []
         for one in self.find(scope):
             if one["status"] != ACTIVE:
-                actions = self.api.list("droplet_actions", droplet_id=one["id"])
-                failed = [act["type"] for act in actions if act["status"] == "errored"]
+                failed = [action["type"] for action in self.api.list_failed(one["id"])]
                 said += [f"{one['name']}: the action {kind} ended as errored" for kind in failed]
         return said
 

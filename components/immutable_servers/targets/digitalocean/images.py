@@ -12,7 +12,12 @@ from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import Artifact, BakeRequest, Say
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.cloud import bakes
-from immutable_servers.targets.cloud.images import CloudImages, read_lineage
+from immutable_servers.targets.cloud.images import (
+    CloudImages,
+    make_artifact,
+    read_lineage,
+    render_description,
+)
 from immutable_servers.targets.digitalocean.api import Api
 from immutable_servers.targets.digitalocean.bake import (
     BEGUN,
@@ -21,12 +26,10 @@ from immutable_servers.targets.digitalocean.bake import (
     remove_bakes,
     remove_thing,
 )
-from immutable_servers.targets.digitalocean.names import IMAGES
+from immutable_servers.targets.digitalocean.names import IMAGES, name_image
 from immutable_servers.targets.digitalocean.upstream import find_newest
 
 NAME = re.compile(rf"{IMAGES}/([^/]+)/([0-9a-f]{{12}})")
-LINEAGE = ("digest", "parents", "commit", "clean", "baked_at")
-"""What a description says beside marks; the last three are facts."""
 
 
 class DoImages(CloudImages):
@@ -37,7 +40,7 @@ class DoImages(CloudImages):
 
     target = "digitalocean"
     api: Api
-    key, made, tag, template = "name", "created_at", "name", "template"
+    key, made, tag = "name", "created_at", "name"
     taken = re.compile(BEGUN)
     half = "what a killed run left"
     stranger_todo = "See whose it is, and delete it in the account."
@@ -50,7 +53,7 @@ class DoImages(CloudImages):
         return next(iter(self._read_whole(self._find_here(image, version))), None)
 
     def _find_here(self, image: str, version: str) -> Sequence[Mapping[str, Any]]:
-        name, region = f"{IMAGES}/{image}/{version}", self.api.settings.region
+        name, region = name_image(image, version), self.api.settings.region
         return [one for one in self._find_all() if one["name"] == name and region in one["regions"]]
 
     def find_named(self, image: str, version: str) -> Sequence[Mapping[str, Any]]:
@@ -77,15 +80,6 @@ class DoImages(CloudImages):
         """Delete a snapshot, or a droplet."""
         remove_thing(self.api, "images" if "min_disk_size" in found else "droplets", found)
 
-    def refuse_unfit(self, artifact: Artifact | None) -> None:
-        """Refuse a bake on a size that the region lacks; disks are asked where sizes are known.
-
-        Raises:
-            ImmutableError: It lacks it.
-        """
-        if artifact is None:
-            self._check_bake()
-
     def _check_bake(self) -> None:
         """Refuse a size that the region does not have."""
         settings, size = self.api.settings, self.api.settings.bake_type
@@ -99,21 +93,15 @@ class DoImages(CloudImages):
 
     def _read(self, found: Mapping[str, Any]) -> Artifact:
         image, version = NAME.fullmatch(found["name"]).groups()  # type: ignore[union-attr]
-        said = read_lineage(found.get("description"))
-        facts = {
-            **{key: said[key] for key in LINEAGE[2:] if key in said},
-            "marks": said.get("marks") or {},
-            "gigabytes": int(found["min_disk_size"]),
-        }
-        digest = str(said.get("digest", ""))
-        return Artifact(image, version, str(found["id"]), said["parents"], facts, digest)
+        said, gigabytes = read_lineage(found.get("description")), int(found["min_disk_size"])
+        more = {"marks": said.get("marks") or {}, "gigabytes": gigabytes}
+        return make_artifact(image, version, str(found["id"]), said, **more)
 
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
         """Write a mark into the description; an empty value removes it."""
         self.api.asked.stop()
-        said = read_lineage(
-            (self.api.find("images", image_id=artifact.id) or {}).get("description")
-        )
+        found = self.api.find("images", image_id=artifact.id) or {}
+        said = read_lineage(found.get("description"))
         marks = {**(said.get("marks") or {}), key: value}
         said["marks"] = {one: marks[one] for one in marks if marks[one]}
         body = {"description": json.dumps(said, separators=(",", ":"))}
@@ -135,17 +123,6 @@ class DoImages(CloudImages):
             if str((one.get("image") or {}).get("id")) == artifact.id:
                 yield one["name"]
 
-    def _find_templates(self, artifact: Artifact) -> Sequence[str]:
-        """Return none: what makes droplets holds no template."""
-        del artifact
-        return ()
-
     def _delete(self, artifact: Artifact) -> None:
         """Delete the snapshot in all regions."""
         self.api.delete("images", image_id=int(artifact.id))
-
-
-def render_description(lineage: Mapping[str, Any]) -> str:
-    """Return an image's lineage as its description."""
-    given = {key: lineage[key] for key in LINEAGE if lineage.get(key) is not None}
-    return json.dumps(given, separators=(",", ":"))

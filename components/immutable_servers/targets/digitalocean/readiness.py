@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from immutable_servers.contract.readiness import Demand, Finding, Status
+from immutable_servers.contract.readiness import Finding, Status
 from immutable_servers.errors import ImmutableError
 from immutable_servers.targets.cloud.faults import find_denied
 from immutable_servers.targets.cloud.readiness import (
@@ -29,18 +29,18 @@ from immutable_servers.targets.digitalocean.upstream import AVAILABLE
 from immutable_servers.targets.digitalocean.verifier import check_route, find_verifier, find_vpc
 
 ROLES = ("preview", "bake", "deploy")
-READS: Mapping[str, str] = {
-    "certificate:read": "certificates",
-    "droplet:read": "droplets",
-    "firewall:read": "firewalls",
-    "image:read": "images",
-    "load_balancer:read": "load_balancers",
-    "reserved_ip:read": "reserved_ips",
-    "sizes:read": "sizes",
-    "tag:read": "tags",
-    "vpc:read": "vpcs",
-}
-"""Scopes of a preview that a list needs, and pydo's collection. Nothing tells a token's scopes."""
+READS = (
+    "certificates",
+    "droplets",
+    "firewalls",
+    "images",
+    "load_balancers",
+    "reserved_ips",
+    "sizes",
+    "tags",
+    "vpcs",
+)
+"""What a preview lists, as pydo's collections. Nothing tells a token's scopes."""
 WHERE = "under immutable-servers:digitalocean"
 VERIFIED = "verified"
 """The state of a certificate that can be used."""
@@ -57,11 +57,11 @@ def read_scopes(role: str) -> Sequence[str]:
 def check_scopes(asked: Asked, what: str) -> Iterator[Finding]:
     """Yield which scopes to read the token lacks; one to change things is seen when it is used."""
     missing = []
-    for scope, collection in READS.items():
+    for collection in READS:
         try:
             asked.api.list(collection)
         except ImmutableError as error:
-            if not find_denied(error):
+            if not (scope := find_denied(error)):
                 raise
             missing.append(scope)
     todo = f"Make a token with the scopes of {GUIDE}: nobody can add one to a token."
@@ -171,7 +171,3 @@ class DoReadiness(CloudReadiness[Api]):
             status: Status = "not ok" if account["status"] == "locked" else "note"
             said = f"{said}: the account is {account['status']}. {account['status_message']}"
             yield Finding("credentials", status, said, "See what DigitalOcean asks of the account.")
-
-    def start(self, demand: Demand) -> Asked:
-        """Return what the checks of one `doctor` share: each list is asked for once."""
-        return CloudAsked(self.api, demand)

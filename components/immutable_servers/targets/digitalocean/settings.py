@@ -14,8 +14,6 @@ UUID = r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"
 Vpc = Annotated[str, make_text(UUID, "must be a VPC's id, a UUID")]
 NAME = r"^[a-zA-Z0-9._-]*$"
 Certificate = Annotated[str, make_text(NAME, "must be a certificate's name, and no path")]
-SMALLEST = "s-1vcpu-1gb"
-"""A snapshot is launched on disks of its own size and larger, so a bake has a small one."""
 
 
 class DoSettings(CloudSettings):
@@ -27,6 +25,10 @@ class DoSettings(CloudSettings):
     }
     own_size = r"[a-z][a-z0-9_]*-[a-z0-9._-]+"
     size_example = "a droplet size such as s-1vcpu-2gb"
+    usual_bake = "s-1vcpu-1gb"
+    """A snapshot is launched on disks of its own size and larger, so a bake has a small one."""
+    volume: ClassVar[None] = None
+    """A droplet's disk is its size's, and is compared with a bake's where sizes are known."""
 
     region: Region = Field(description="Where servers, balancers and images are")
     architecture: Literal["x86_64"] = Field("x86_64", description="Droplets have no other")
@@ -48,7 +50,7 @@ class DoSettings(CloudSettings):
         "", description="How checks reach servers; by default public, without addresses private"
     )
     build_size: str = Field(
-        "", description=f"Size of a bake's droplet, of the smallest disk; by default {SMALLEST}"
+        "", description=f"Size of a bake's droplet, of the smallest disk; by default {usual_bake}"
     )
 
     def list_faults(self) -> Mapping[str, object]:
@@ -63,8 +65,3 @@ class DoSettings(CloudSettings):
                 len({self.region, *self.copies}) <= len(self.copies)
             ),
         }
-
-    @property
-    def bake_type(self) -> str:
-        """Return the size of a bake's droplet."""
-        return self.find_size(self.build_size or SMALLEST)

@@ -16,6 +16,7 @@ from immutable_servers.contract.readiness import Demand, Finding
 from immutable_servers.contract.values import Route
 from immutable_servers.errors import LaunchError
 from immutable_servers.targets.digitalocean import readiness
+from immutable_servers.targets.digitalocean.faults import name_scope
 from immutable_servers.targets.digitalocean.readiness import READS, ROLES, read_scopes
 
 OWN = "203.0.113.7/32"
@@ -107,7 +108,7 @@ def test_scopes_to_read_are_tried(world: World) -> None:
 def test_the_least_scopes_are_a_file() -> None:
     """A preview changes nothing, and what its questions need is among its scopes."""
     assert all(scope.endswith(":read") for scope in read_scopes("preview"))
-    assert {*READS} <= {*read_scopes("preview")}
+    assert {name_scope(f"{one}.list") for one in READS} <= {*read_scopes("preview")}
     for role in ROLES:
         assert [*read_scopes(role)] == sorted({*read_scopes(role)})
 

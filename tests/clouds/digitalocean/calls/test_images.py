@@ -28,13 +28,13 @@ from immutable_servers.contract.images import REVOKED
 from immutable_servers.contract.values import Artifact
 from immutable_servers.errors import ImageError, ImmutableError, SettingsError, SetupError
 from immutable_servers.targets.cloud import bakes
+from immutable_servers.targets.cloud.images import render_description
 from immutable_servers.targets.digitalocean.bake import (
     BEGUN,
     IDS,
     Watch,
     find_bakes,
 )
-from immutable_servers.targets.digitalocean.images import render_description
 from immutable_servers.targets.digitalocean.names import name_image
 from immutable_servers.targets.shared.bake_locks import hold_version
 
