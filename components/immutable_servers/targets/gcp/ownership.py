@@ -18,24 +18,19 @@ from immutable_servers.targets.cloud.tags import OWNER, SCOPE, pack_owner, unpac
 from immutable_servers.targets.gcp.access import GcpAccess, remove_in_zones
 from immutable_servers.targets.gcp.api import MISSING
 from immutable_servers.targets.gcp.bake import find_bakes
+from immutable_servers.targets.gcp.fronts import PROXIES
+from immutable_servers.targets.gcp.groups import GROUPS
 from immutable_servers.targets.gcp.names import LABELS, describe, last_part, make_name, read_words
 from immutable_servers.targets.shared.leftovers import STACK, Part, make_stack_kind
 
 OWNERS = f"{LABELS.prefix}{OWNER}"
 """How the labels begin that hold an owner."""
-PARTS = (
-    "regionInstanceGroupManagers",
-    "instanceTemplates",
-    "backendServices",
-    "healthChecks",
-    "firewalls",
-)
+PARTS = (GROUPS, "instanceTemplates", "backendServices", "healthChecks", "firewalls")
 """What a generation consists of: a killed run may have made any of them alone."""
 ACCOUNTS = "serviceAccounts"
 STACK_PARTS = (
     "globalForwardingRules",
-    "targetHttpProxies",
-    "targetHttpsProxies",
+    *PROXIES,
     "urlMaps",
     "backendServices",
     "sslCertificates",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from immutable_servers.contract.readiness import Finding
 from immutable_servers.targets.cloud.readiness import judge_room
+from immutable_servers.targets.gcp.groups import GROUPS
 from immutable_servers.targets.gcp.names import last_part, make_labels
 from immutable_servers.targets.gcp.readiness.asked import Asked
 
@@ -16,7 +17,7 @@ PARTS: Mapping[str, tuple[str, int]] = {
     "FIREWALLS": ("firewalls", 3),
     "HEALTH_CHECKS": ("healthChecks", 1),
     "INSTANCE_TEMPLATES": ("instanceTemplates", 1),
-    "REGIONAL_INSTANCE_GROUP_MANAGERS": ("regionInstanceGroupManagers", 1),
+    "REGIONAL_INSTANCE_GROUP_MANAGERS": (GROUPS, 1),
 }
 """Quotas of what a generation consists of, and how many it has at most."""
 WHERE = "under IAM & Admin, Quotas & System Limits"
@@ -50,7 +51,7 @@ def _count(asked: Asked) -> Sequence[Counter[str]]:
     labels = make_labels(asked.demand.scope).items()
     which = " AND ".join(f'(labels.{key} = "{value}")' for key, value in labels)
     there = asked.api.list("instances", "aggregatedList", filter=which)
-    counts = ours, first, most = Counter[str](), Counter[str](), Counter[str]()
+    ours, first, most = Counter[str](), Counter[str](), Counter[str]()
     machines = [(ours, last_part(one["machineType"]), 1) for one in there]
     for _, kind, some, all_ in asked.list_wanted():
         machines += [(first, kind, some), (most, kind, all_)]
@@ -63,8 +64,7 @@ def _count(asked: Asked) -> Sequence[Counter[str]]:
         counter["IN_USE_ADDRESSES"] += number * asked.settings.public_addresses
     keeps = [one.keep for one in asked.demand.services.values()]
     for metric, (collection, each) in PARTS.items():
-        parts = (2 * each * len(keeps), each * sum(2 + keep for keep in keeps))
-        numbers = (len(asked.find_ours(collection)), *parts)
-        for counter, number in zip(counts, numbers, strict=True):
-            counter[metric] = number
-    return counts
+        ours[metric] = len(asked.find_ours(collection))
+        first[metric] = 2 * each * len(keeps)
+        most[metric] = each * sum(2 + keep for keep in keeps)
+    return ours, first, most
