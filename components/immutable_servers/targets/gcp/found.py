@@ -15,10 +15,7 @@ from immutable_servers.targets.gcp.groups import Groups
 from immutable_servers.targets.gcp.names import last_part
 from immutable_servers.targets.gcp.url_maps import find_holder, find_matcher, read_weights
 
-PLACES: Mapping[str, str] = {
-    "globalAddresses": "global/addresses",
-    "globalForwardingRules": "global/forwardingRules",
-}
+CALLED = {"globalAddresses": "addresses", "globalForwardingRules": "forwardingRules"}
 """Kinds that ids call otherwise."""
 
 
@@ -27,10 +24,11 @@ class Found:
 
     def __init__(self, scope: Scope, groups: Groups) -> None:
         self.scope, self.instance_groups, self.api = scope.of_stack, groups, groups.api
+        self.region = f"regions/{self.api.settings.region}"
 
-    def make_id(self, kind: str, name: str) -> str:
+    def make_id(self, kind: str, name: str, place: str = "global") -> str:
         """Return a thing's id, as the provider makes it."""
-        return f"projects/{self.api.settings.project}/{PLACES.get(kind, f'global/{kind}')}/{name}"
+        return f"projects/{self.api.settings.project}/{place}/{CALLED.get(kind, kind)}/{name}"
 
     def find(self, kind: str, name: str, *, used: bool = False) -> str | None:
         """Return the id of a thing that is there, None without one.
@@ -57,21 +55,21 @@ class Found:
         """The forwarding rules of the stack's address by name."""
         return list_rules(self.api, self.scope)
 
-    def find_rule(self, front: Front, kind: str) -> str | None:
-        """Return the id of a front's forwarding rule, if it leads to a proxy of this kind."""
-        target = self.rules.get(front.rule, {}).get("target", "")
-        return self.make_id("globalForwardingRules", front.rule) if f"/{kind}/" in target else None
+    def find_rule(self, front: Front) -> str | None:
+        """Return the id of a front's forwarding rule, if it leads to a proxy of its kind."""
+        there = f"/{front.proxies}/" in self.rules.get(front.rule, {}).get("target", "")
+        return self.make_id("globalForwardingRules", front.rule) if there else None
 
     def leads(self, front: Front) -> str:
         """Return the name of the map to which a front's port leads now; empty when it is free."""
         rule = self.rules.get(front.rule)
         return last_part(rule["target"]) if rule else ""
 
-    def find_proxy(self, kind: str, name: str) -> str | None:
-        """Return the id of a proxy."""
-        ends = f"/{kind}/{name}"
+    def find_proxy(self, front: Front) -> str | None:
+        """Return the id of a front's proxy."""
+        ends = f"/{front.proxies}/{front.map}"
         used = any(rule["target"].endswith(ends) for rule in self.rules.values())
-        return self.find(kind, name, used=used)
+        return self.find(front.proxies, front.map, used=used)
 
     def misses(self, front: Front) -> bool:
         """Return whether a map is there and lacks a service's part."""
@@ -97,17 +95,14 @@ class Found:
 
     def find_group(self, name: str) -> str | None:
         """Return the id of a generation's instance group."""
-        settings = self.api.settings
-        where = f"projects/{settings.project}/regions/{settings.region}"
-        return f"{where}/instanceGroupManagers/{name}" if name in self.groups else None
+        there = name in self.groups
+        return self.make_id("instanceGroupManagers", name, self.region) if there else None
 
     def find_autoscaler(self, name: str) -> str | None:
         """Return the id of a generation's autoscaler, which its group names."""
         status = self.groups.get(name, {}).get("status", {})
-        is_there = last_part(status.get("autoscaler", "")) == name
-        settings = self.api.settings
-        where = f"projects/{settings.project}/regions/{settings.region}"
-        return f"{where}/autoscalers/{name}" if is_there else None
+        there = last_part(status.get("autoscaler", "")) == name
+        return self.make_id("autoscalers", name, self.region) if there else None
 
     def count_serving(self, service: str) -> int:
         """Return how many servers a service's group has that gets its traffic."""

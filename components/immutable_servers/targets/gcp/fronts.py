@@ -25,11 +25,13 @@ class Front:
     Attributes:
         scope: The service's, or the stack's own for a redirect to HTTPS.
         port: The route's, or the one that services by host name share.
+        secure: Its proxy speaks HTTPS; that of a redirect never does.
     """
 
     scope: Scope
     route: Route
     port: int
+    secure: bool = False
 
     @property
     def map(self) -> str:
@@ -37,6 +39,11 @@ class Front:
         if self.scope.service:
             return name_map(self.scope, self.route)
         return f"{make_name(self.scope)}-redirect"
+
+    @property
+    def proxies(self) -> str:
+        """The kind of its proxy."""
+        return PROXIES[self.secure]
 
     @property
     def host(self) -> str:
@@ -60,19 +67,14 @@ class Front:
         return (self.map, self.host) == (other.map, other.host)
 
 
-def name_proxies(front: Front, *, secure: bool) -> str:
-    """Return the kind of a front's proxy: a redirect speaks no HTTPS."""
-    return PROXIES[secure and bool(front.scope.service)]
-
-
-def free_port(api: Api, front: Front, *, secure: bool) -> None:
+def free_port(api: Api, front: Front) -> None:
     """Remove the rule of a front's port that leads to a proxy of the other kind.
 
     A rule keeps the kind of its target, and the port takes one rule.
     https://docs.cloud.google.com/compute/docs/reference/rest/v1/globalForwardingRules/setTarget
     """
     rule = list_rules(api, front.scope).get(front.rule)
-    if rule and f"/{name_proxies(front, secure=secure)}/" not in rule["target"]:
+    if rule and f"/{front.proxies}/" not in rule["target"]:
         api.delete("globalForwardingRules", front.rule)
 
 

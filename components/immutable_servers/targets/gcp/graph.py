@@ -15,9 +15,9 @@ from immutable_servers.errors import SettingsError
 from immutable_servers.targets.cloud.graph import CloudGraph, refuse_others
 from immutable_servers.targets.gcp.api import Api
 from immutable_servers.targets.gcp.found import Found
-from immutable_servers.targets.gcp.fronts import PROXIES, Front, name_proxies
+from immutable_servers.targets.gcp.fronts import Front
 from immutable_servers.targets.gcp.names import describe, make_labels, make_name
-from immutable_servers.targets.gcp.resources import GcpPointer
+from immutable_servers.targets.gcp.resources import GcpPointer, GcpPointerProvider
 from immutable_servers.targets.gcp.settings import GcpSettings
 from immutable_servers.targets.gcp.url_maps import find_holder
 from immutable_servers.targets.gcp.verifier import check_route
@@ -113,9 +113,10 @@ class BalancerGraph(CloudGraph):
         self.ownership.write_owner(self.owner)
 
     def _make_fronts(self, routes: Sequence[Route]) -> Iterator[Front]:
+        secure = bool(self.settings.certificate)
         for route in routes:
             scope = replace(self.scope, service=route.service)
-            yield Front(scope, route, route.port or self.settings.host_port)
+            yield Front(scope, route, route.port or self.settings.host_port, secure)
         if port := self.settings.redirect:
             yield Front(self.scope, Route("", port), port)
 
@@ -143,8 +144,7 @@ class BalancerGraph(CloudGraph):
         Raises:
             SettingsError: The port has a rule of the other kind, and servers are served by it.
         """
-        kind = name_proxies(front, secure=bool(self.settings.certificate))
-        if self.found.is_serving(old) and not self.found.find_rule(front, kind):
+        if self.found.is_serving(old) and not self.found.find_rule(front):
             raise SettingsError(
                 f"The port {front.port} is in use, and cannot change between HTTP and HTTPS",
                 facts=[
@@ -194,32 +194,27 @@ class BalancerGraph(CloudGraph):
         The engine deletes none of them, so that no name that somebody changed in the state takes
         away what serves; `GcpPointer` removes what a service has no longer.
         """
-        front, scope = fronts[0], self.scope
-        title = "redirect.http"
-        if service := front.scope.service:
-            title, scope = ("by.host", scope) if front.route.host else (service, front.scope)
-        url_map = self._declare_map(title, front, scope)
+        front = fronts[0]
+        title = "by.host" if front.route.host else front.scope.service or "redirect.http"
+        url_map = self._declare_map(title, front, self.scope if front.route.host else front.scope)
         pointers = [self._declare_pointer(one, url_map) for one in fronts]
-        kind = name_proxies(front, secure=bool(self.secure))
-        secure = self.secure if kind == PROXIES[1] else {}
+        secure = self.secure if front.secure else {}
         make = gcp.compute.TargetHttpsProxy if secure else gcp.compute.TargetHttpProxy
         proxy: pulumi.CustomResource = make(
             title,
             name=front.map,
             description=describe(self.scope),
             url_map=url_map.id,
-            opts=self.keep(self.found.find_proxy(kind, front.map), depends=pointers),
+            opts=self.keep(self.found.find_proxy(front), depends=pointers),
             **secure,
         )
-        # Of another protocol it is another rule, since it keeps the kind of its target.
-        rule = f"port.{front.port}.https" if secure else f"port.{front.port}"
-        way = self._declare_rule(rule, front, kind, proxy)
+        way = self._declare_rule(front, proxy)
         self.ways.update({one.scope.service: way for one in fronts})
 
-    def _declare_rule(
-        self, title: str, front: Front, kind: str, proxy: pulumi.CustomResource
-    ) -> gcp.compute.GlobalForwardingRule:
-        return gcp.compute.GlobalForwardingRule(
+    def _declare_rule(self, front: Front, proxy: pulumi.CustomResource) -> pulumi.CustomResource:
+        # Of another protocol it is another rule, since it keeps the kind of its target.
+        title = f"port.{front.port}.https" if front.secure else f"port.{front.port}"
+        rule: pulumi.CustomResource = gcp.compute.GlobalForwardingRule(
             title,
             name=front.rule,
             description=describe(self.scope),
@@ -231,8 +226,9 @@ class BalancerGraph(CloudGraph):
             target=proxy.id,
             # The provider imports no labels, and takes those of the program for a change then.
             # https://github.com/pulumi/pulumi-gcp/issues/3044
-            opts=self.keep(self.found.find_rule(front, kind), ignore=["labels"]),
+            opts=self.keep(self.found.find_rule(front), ignore=["labels"]),
         )
+        return rule
 
     def _declare_map(self, title: str, front: Front, scope: Scope) -> gcp.compute.URLMap:
         """Declare a URL map, which the provider makes and never changes."""
@@ -254,13 +250,14 @@ class BalancerGraph(CloudGraph):
     def _declare_pointer(self, front: Front, url_map: gcp.compute.URLMap) -> GcpPointer:
         inputs = {
             "settings": self.plain,
+            "port": front.port,
             "map": url_map.id,
             "gone": self.found.misses(front),
             "secure": bool(self.secure),
         }
         # What the chain uses is deleted after the pointer has removed the chain.
         used = ResourceOptions(depends_on=[self.address, *self.secured])
-        return GcpPointer(front, inputs, used)
+        return GcpPointer(GcpPointerProvider(), front.scope, front.route, inputs, used)
 
     def declare_base(self, scope: Scope) -> Sequence[pulumi.CustomResource]:
         """Declare a service's account, and the rule by which nobody reaches its servers.

@@ -8,7 +8,7 @@ before what they delete, so that the engine has forgotten that when it is their 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi import Input, ResourceOptions, dynamic
+from pulumi import dynamic
 
 from immutable_servers.contract.front import Front as Question
 from immutable_servers.contract.plain import restore_numbers
@@ -99,8 +99,8 @@ class GcpPointerProvider(PointerProvider):
         """Give the service its part of the URL map, where nobody is served before Traffic says."""
         if scope.service:  # a redirect needs no more than its map
             target.balancer.add_service(scope, route)
-        front = Front(scope, route, int(props["port"]))
-        free_port(target.balancer.api, front, secure=bool(props["secure"]))
+        secure = bool(props["secure"] and scope.service)
+        free_port(target.balancer.api, Front(scope, route, int(props["port"]), secure))
 
     def _end(self, props: Mapping[str, Any], target: GcpTarget, scope: Scope, route: Route) -> None:
         """Remove the route, and with the last map of a stack the service without servers."""
@@ -117,16 +117,7 @@ class GcpPointerProvider(PointerProvider):
 class GcpPointer(CloudPointer, module="immutable-servers", name="GcpPointer"):
     """The route of a service: its part of a URL map, before the proxy and the rule to the map.
 
-    Without a service it is the port whose requests are redirected to HTTPS.
+    Without a service it is the port whose requests are redirected to HTTPS. `gone` among the inputs
+    says that the program has found the service's part missing, and `secure` that the proxy speaks
+    HTTPS: with the other kind goes what led to it.
     """
-
-    def __init__(
-        self, front: Front, inputs: Mapping[str, Input[Any]], opts: ResourceOptions
-    ) -> None:
-        """Register with its port.
-
-        `gone` among the inputs says that the program has found the service's part missing, and
-        `secure` that the proxy speaks HTTPS: with the other kind goes what led to it.
-        """
-        own = {"port": front.port, **inputs}
-        super().__init__(GcpPointerProvider(), front.scope, front.route, own, opts)
