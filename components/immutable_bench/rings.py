@@ -7,6 +7,7 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from immutable_bench.application import (
@@ -49,6 +50,10 @@ CORE = ("simulation", "engine")
 LEAVING_NOTHING = (sys.executable, "-m", "immutable_bench.leave_nothing", sys.executable)
 MOST_WORKERS = 4
 """Most processes that run the tests of one ring in parallel."""
+MOST_AGAIN = 5
+"""So many failed tests of a ring of `STAGED` are run again: more are no accident."""
+STAGED = ("unit", "engine", "clouds", "local")
+"""Rings whose tests share the processor with processes, clouds and machines that they start."""
 WAITING = ("unit", "clouds")
 """Rings whose tests wait as much as they compute: two processes for each core."""
 
@@ -150,18 +155,40 @@ def _run_linter(
 
 
 def run_ring(root: Path, ring: str, more: Sequence[str], environment: Mapping[str, str]) -> Result:
-    """Run one folder of tests; a folder that is missing or collects nothing has failed."""
+    """Run one folder of tests; a folder that is missing or collects nothing has failed.
+
+    In a ring of `STAGED` what fails is run again, one by one on a machine that does nothing else: a
+    fault of the product fails again, and what passes then is named beside the sums.
+    """
     console.say(f"== tests/{ring}")
+    if not (root / "tests" / ring).is_dir():
+        return Result(f"tests/{ring}", 0, 1, 0, 0.0, "the folder is missing")
     began = time.monotonic()
-    report = places.reports_dir(root) / f"test-{ring}.xml"
+    result = _run_tests(root, ring, f"test-{ring}", more, environment)
+    if ring not in STAGED or result.note or not 0 < result.failed <= MOST_AGAIN:
+        return result
+    console.say(f"== tests/{ring}: what failed, again")
+    alone = [*more, "-n0", "--last-failed", "--last-failed-no-failures=none"]
+    again = _run_tests(root, ring, f"test-{ring}-again", alone, environment)
+    return replace(
+        again,
+        passed=result.passed + again.passed,
+        skipped=result.skipped,
+        seconds=time.monotonic() - began,
+        note=again.note or (f"{again.passed} passed when run again" if again.passed else ""),
+    )
+
+
+def _run_tests(
+    root: Path, ring: str, name: str, more: Sequence[str], environment: Mapping[str, str]
+) -> Result:
+    """Run a ring's tests, and return their sums from a report of this name."""
+    began, reports = time.monotonic(), places.reports_dir(root)
+    report = reports / f"{name}.xml"
     report.unlink(missing_ok=True)
     words = ["-m", "pytest", f"tests/{ring}", f"--junitxml={report}", *more]
-    code = 0
-    if (root / "tests" / ring).is_dir():
-        code = _run([*LEAVING_NOTHING, *words], root, environment)
-        note = "" if code in (0, 1) else f"pytest ended with {code}"
-    else:
-        code, note = 1, "the folder is missing"
+    code = _run([*LEAVING_NOTHING, *words], root, environment)
+    note = "" if code in (0, 1) else f"pytest ended with {code}"
     return read_report(ring, report, code, time.monotonic() - began, note)
 
 

@@ -41,6 +41,40 @@ def test_a_ring_that_runs_nothing_has_failed(tmp_path: Path) -> None:
     assert empty.note
 
 
+ONCE = """
+from pathlib import Path
+def test_passes(): pass
+def test_needs_a_second_look():
+    seen = Path(__file__).with_name("seen")
+    was_there = seen.exists()
+    seen.touch()
+    assert was_there
+"""
+
+
+def test_what_fails_beside_others_is_run_again_alone(tmp_path: Path) -> None:
+    """It counts by that second time, and the summary says so; in another ring it has failed."""
+    write_ring(tmp_path, "engine", ONCE)
+    beside = ["-q", "-n", "2", "--dist", "worksteal"]
+    result = rings.run_ring(tmp_path, "engine", beside, os.environ)
+    assert (result.passed, result.failed) == (2, 0)
+    assert result.note == "1 passed when run again"
+    write_ring(tmp_path, "program", ONCE)
+    result = rings.run_ring(tmp_path, "program", ["-q"], os.environ)
+    assert (result.passed, result.failed, result.note) == (1, 1, "")
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_a_fault_fails_again(tmp_path: Path, count: int) -> None:
+    """Two times are one failure; and where much fails there is no second time."""
+    tests = "".join(f"def test_{number}(): assert False\n" for number in range(count))
+    write_ring(tmp_path, "engine", f"{tests}def test_passes(): pass\n")
+    result = rings.run_ring(tmp_path, "engine", ["-q"], os.environ)
+    assert (result.passed, result.failed, result.note) == (1, count, "")
+    report = tmp_path / ".immutable/reports/test-engine-again.xml"
+    assert report.exists() == (count == 1)
+
+
 def test_fast_takes_the_core_of_the_engine_and_machines_are_not_shared() -> None:
     """`--fast` chooses the core of tests/engine and all of others; what boots runs alone."""
     assert rings.render_choice("engine", fast=True)[-1] == "core and not sample"
