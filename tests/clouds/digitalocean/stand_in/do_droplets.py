@@ -1,4 +1,4 @@
-"""Droplets, and what belongs to them: tags, keys, reserved addresses."""
+"""Droplets, and what belongs to them: tags, reserved addresses."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -171,21 +171,6 @@ class Tag(Constant):
         return str(made["name"])
 
 
-class SshKey(Kind):
-    """A public key of the account."""
-
-    urn_type = "digitalocean:index/sshKey:SshKey"
-    collection, root = "account/keys", "ssh_key"
-    computed = ("fingerprint",)
-    fields: ClassVar[Sequence[Field]] = (Field("name"), Field("publicKey"))
-    outputs: ClassVar[Sequence[Field]] = (Field("fingerprint"),)
-
-    def update(self, identity: str, olds: Values, news: Values) -> None:
-        """Rename it."""
-        del olds
-        self.wire.send("PUT", f"{self.collection}/{identity}", {"name": news["name"]})
-
-
 class ReservedIp(Kind):
     """An address that moves from one droplet to another."""
 
@@ -235,4 +220,4 @@ class ReservedIp(Kind):
         self.wire.act(actions, actions, **body)
 
 
-KINDS: Sequence[type[Kind]] = (Droplet, Tag, SshKey, ReservedIp)
+KINDS: Sequence[type[Kind]] = (Droplet, Tag, ReservedIp)

@@ -1,15 +1,13 @@
-"""Load balancers, firewalls, networks and certificates."""
+"""Load balancers and firewalls."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-import tenacity
 from do_fields import Field
-from do_kinds import Constant, Kind, Written, name_thing
-from do_wire import POLL_SECONDS, WAIT_SECONDS, ApiError, wait_for
+from do_kinds import Kind, Written, name_thing
+from do_wire import wait_for
 from shared_wire import Values
 
-IN_USE = (403, 409)
 ALL_PORTS = "0"
 
 RULE = (
@@ -162,79 +160,6 @@ def _read_ports(rule: Values) -> str:
     return "" if rule["protocol"] == "icmp" else "all"
 
 
-class Vpc(Kind):
-    """A private network."""
-
-    urn_type = "digitalocean:index/vpc:Vpc"
-    collection, root = "vpcs", "vpc"
-    computed = ("vpcUrn", "default", "createdAt", "ipRange")
-    fields: ClassVar[Sequence[Field]] = (
-        Field("name"),
-        Field("region"),
-        Field("description"),
-        Field("ipRange", computed=True),
-    )
-    outputs: ClassVar[Sequence[Field]] = (
-        Field("createdAt"),
-        Field("default"),
-        Field("vpcUrn", "urn"),
-    )
-
-    def update(self, identity: str, olds: Values, news: Values) -> None:
-        """Write its name and description; which network is the default stays."""
-        del olds
-        body = {
-            "name": news["name"],
-            "description": news.get("description", ""),
-            "default": bool(self.state.get("default", False)),
-        }
-        self.wire.send("PUT", f"{self.collection}/{identity}", body)
-
-    def delete(self, identity: str, inputs: Values) -> None:
-        """Delete it, again while members leave it."""
-        delete_once_free(super().delete, identity, inputs)
-
-
-class Certificate(Constant):
-    """A certificate; its id is its name, since a renewal changes the API's own."""
-
-    urn_type = "digitalocean:index/certificate:Certificate"
-    collection, root = "certificates", "certificate"
-    computed = ("uuid", "state", "notAfter", "sha1Fingerprint")
-    defaults: ClassVar[Values] = {"type": "custom"}
-    fields: ClassVar[Sequence[Field]] = (
-        Field("name"),
-        Field("type", default="custom"),
-        Field("domains", "dns_names", computed=True, unordered=True),
-        Field("privateKey", hidden=True, hashed=True),
-        Field("leafCertificate", hidden=True, hashed=True),
-        Field("certificateChain", hidden=True, hashed=True),
-    )
-    outputs: ClassVar[Sequence[Field]] = (
-        Field("uuid", "id"),
-        Field("state"),
-        Field("notAfter"),
-        Field("sha1Fingerprint"),
-    )
-
-    def describe(self, identity: str) -> Values | None:
-        """Return the one of this name."""
-        found = self.wire.find_all(self.collection)
-        return next((one for one in found if one["name"] == identity), None)
-
-    def create(self, inputs: Values) -> str:
-        """Create it, and wait until it is verified."""
-        super().create(inputs)
-        name = str(inputs["name"])
-        wait_for(lambda: self.describe(name) or {}, lambda one: one.get("state") == "verified")
-        return name
-
-    def delete(self, identity: str, inputs: Values) -> None:
-        """Delete it, again while a balancer uses it."""
-        if found := self.describe(identity):
-            delete_once_free(super().delete, str(found["id"]), inputs)
-
-
 def find_certificate(kind: Kind, name: str) -> Values:
     """Return a certificate by its name.
 
@@ -248,17 +173,4 @@ def find_certificate(kind: Kind, name: str) -> Values:
     raise LookupError(message)
 
 
-def delete_once_free(delete: Callable[[str, Values], None], identity: str, inputs: Values) -> None:
-    """Delete what the API refuses to delete while it is in use."""
-    attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(
-            lambda error: isinstance(error, ApiError) and error.code in IN_USE
-        ),
-        wait=tenacity.wait_fixed(POLL_SECONDS),
-        stop=tenacity.stop_after_delay(WAIT_SECONDS),
-        reraise=True,
-    )
-    attempts(delete, identity, inputs)
-
-
-KINDS: Sequence[type[Kind]] = (LoadBalancer, Firewall, Vpc, Certificate)
+KINDS: Sequence[type[Kind]] = (LoadBalancer, Firewall)
