@@ -340,7 +340,7 @@ def test_a_fleet_is_declared_after_the_balancer() -> None:
 def test_another_port_or_path_of_a_service_is_refused(changed: dict[str, Any]) -> None:
     """Its balancer asks all servers on one port and path: those that serve would be lost."""
     graph: Any = start({}, {}, OWNER)
-    graph.tag, there = SimpleNamespace(name="tag"), (LAUNCH["port"], LAUNCH["health"])
+    graph.answers_at, there = "tag", (LAUNCH["port"], LAUNCH["health"])
     graph.ways = {"web": SimpleNamespace(asked=there)}
     launch = Launch.from_plain({**LAUNCH, **changed})
     with pytest.raises(SettingsError, match="another port or health path"):

@@ -16,6 +16,7 @@ from immutable_servers.contract.access import LOGIN_WINDOW
 from immutable_servers.contract.front import HEADER
 from immutable_servers.contract.values import Launch, Route, Scope
 from immutable_servers.system.waiting import wait_until
+from immutable_servers.targets.cloud.tags import of_service
 from immutable_servers.targets.digitalocean import DoTarget, api
 from immutable_servers.targets.digitalocean.access import find_host_key
 from immutable_servers.targets.digitalocean.names import (
@@ -24,7 +25,6 @@ from immutable_servers.targets.digitalocean.names import (
     make_name,
     make_tag,
     name_server,
-    of_service,
     tag_count,
     tag_generation,
     tag_live,

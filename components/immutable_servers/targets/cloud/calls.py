@@ -73,7 +73,7 @@ class CloudApi(Generic[S]):
 
         return self.asked.find(question, look)
 
-    def wait(self, what: str, look: Callable[[], T]) -> T:
+    def wait(self, what: str, look: Callable[[], T | None]) -> T:
         """Wait until the cloud shows what it has accepted already; return the last look.
 
         Raises:

@@ -83,6 +83,14 @@ class CloudGraph(Graph):
             return str(role.find_address(route, scope))
         return self.answers_at.apply(lambda name: str(role.render_address(route, name)))
 
+    def write_owner_after(self, place: Output[Any]) -> None:
+        """Record the owner once its place is made: as the update began there was none yet."""
+        place.apply(lambda _: self._write_owner())
+
+    def _write_owner(self) -> None:
+        self.api.asked.stop()  # what was not there is now
+        self.ownership.write_owner(self.owner)
+
     def options(
         self,
         opts: ResourceOptions,

@@ -3,14 +3,22 @@
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from typing import ClassVar
 
 from immutable_servers.contract.fleets import Fleets
-from immutable_servers.contract.ownership import Kind, Leftover, Ownership
+from immutable_servers.contract.ownership import Kind, Leftover, Owner, Ownership
 from immutable_servers.contract.values import Scope
 from immutable_servers.errors import ImmutableError
 from immutable_servers.targets.cloud.access import CloudAccess
 from immutable_servers.targets.cloud.ends import Thing, make_ended_kind, make_kind
-from immutable_servers.targets.shared.leftovers import FLEET, make_fleet_kind
+from immutable_servers.targets.shared.leftovers import (
+    FLEET,
+    STACK,
+    Part,
+    make_fleet_kind,
+    make_stack_kind,
+)
 
 HALF = "half artifact"
 Ended = Mapping[str, tuple[Callable[[], Iterable[Thing]], Callable[[str], object]]]
@@ -59,3 +67,41 @@ class CloudOwnership(Ownership):
     @abstractmethod
     def _remove_half(self, name: str) -> None:
         """Remove such an image."""
+
+
+class NamedOwnership(CloudOwnership):
+    """Owners and leftovers where names say whose a thing is, and until when a bake may have it.
+
+    Attributes:
+        ended: Our words for what has an end, and the cloud's, in the order in which they can go.
+    """
+
+    ended: ClassVar[Mapping[str, str]]
+
+    @abstractmethod
+    def write_owner(self, owner: Owner) -> None:
+        """Write an owner to what its stack has once; without that there is no place."""
+
+    def _write_owner(self, owner: Owner) -> None:
+        self.write_owner(owner)
+
+    def _list_ended(self) -> Ended:
+        return {
+            kind: (partial(self._find, word), partial(self._remove, word))
+            for kind, word in self.ended.items()
+        }
+
+    @abstractmethod
+    def _find(self, word: str) -> Iterator[Thing]:
+        """Yield what has an end of a kind, by the cloud's word for it."""
+
+    @abstractmethod
+    def _remove(self, word: str, name: str) -> None:
+        """Remove what has a name, of a kind by the cloud's word for it."""
+
+    def _list_others(self) -> Mapping[str, Kind]:
+        return {STACK: make_stack_kind(self._find_stack_parts, self.find_scopes, self)}
+
+    @abstractmethod
+    def _find_stack_parts(self) -> Iterator[Part]:
+        """Yield what stacks have beside generations, in the order in which it can go."""

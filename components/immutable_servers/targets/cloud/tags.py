@@ -10,7 +10,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from immutable_servers.contract.ownership import Owner
@@ -32,6 +32,25 @@ def digest_scope(scope: Scope) -> str:
     """Return hexadecimal digits that no other scope has, also when joined names are alike."""
     whole = json.dumps([getattr(scope, word) for word in SCOPE])
     return hashlib.sha256(whole.encode()).hexdigest()[:8]
+
+
+def of_service(scope: Scope) -> Scope:
+    """Return the scope of a generation's service."""
+    return replace(scope, generation="")
+
+
+def name_things(scope: Scope, stack: str) -> str:
+    """Return the name of a generation's things, of a service's, or of what a stack has once.
+
+    Args:
+        scope: Whose they are.
+        stack: How the name of what a stack has once begins, such as `lb`.
+    """
+    if scope.service:
+        parts = [scope.service, scope.generation, digest_scope(scope)]
+        return "-".join(filter(None, parts))
+    parts = [stack, clean(scope.project, 9), clean(scope.stack, 10), digest_scope(scope)]
+    return "-".join(parts).lower()
 
 
 def clean(text: str, most: int) -> str:

@@ -169,9 +169,7 @@ class DoAccess(CloudAccess):
             found = self.api.find("droplets", droplet_id=droplet)
             return found if found and found["status"] == ACTIVE else None
 
-        found = self.api.wait(f"droplet {droplet}", look)
-        assert found  # noqa: S101 - the wait has raised
-        return found
+        return self.api.wait(f"droplet {droplet}", look)
 
 
 def make_host_key(folder: Path, scope: Scope) -> str:

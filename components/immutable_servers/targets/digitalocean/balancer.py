@@ -15,22 +15,18 @@ from immutable_servers.contract.values import ALL, Answers, Member, Route, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.cloud.balancer import PORTS, CloudBalancer, make_nowhere
 from immutable_servers.targets.cloud.pool import Pace, find_failure
+from immutable_servers.targets.cloud.tags import of_service
 from immutable_servers.targets.digitalocean.api import Api, Thing
+from immutable_servers.targets.digitalocean.droplets import list_active
 from immutable_servers.targets.digitalocean.names import (
     ACTIVE,
     find_generation,
     make_name,
-    of_service,
     tag_generation,
     tag_live,
 )
-from immutable_servers.targets.digitalocean.pool import TagPool, list_active, make_question
-from immutable_servers.targets.digitalocean.reserved import (
-    describe_member,
-    find_reserved,
-    lead,
-    list_holders,
-)
+from immutable_servers.targets.digitalocean.pool import TagPool
+from immutable_servers.targets.digitalocean.reserved import ReservedIp, find_reserved, list_holders
 
 
 class DoBalancer(CloudBalancer):
@@ -61,11 +57,16 @@ class DoBalancer(CloudBalancer):
         return f"http://{name or 'not-yet-there'}{end}"
 
     def _find_name(self, scope: Scope) -> str:
-        found = self._find_balancer(scope) or find_reserved(self.api, scope)
-        return str(found.get("ip") or "") if found else ""
+        pool = self._find_pool(scope)
+        return str(pool.found.get("ip") or "") if pool else ""
 
-    def _find_balancer(self, scope: Scope, *, lately: bool = False) -> Thing | None:
-        return self.api.find_named("load_balancers", make_name(of_service(scope)), lately=lately)
+    def _find_pool(self, scope: Scope, *, lately: bool = False) -> TagPool | ReservedIp | None:
+        """Return what leads to a service, for a move to a generation; who looks often shares it."""
+        name = make_name(of_service(scope))
+        if found := self.api.find_named("load_balancers", name, lately=lately):
+            return TagPool(self.api, scope, found)
+        found = find_reserved(self.api, scope)
+        return ReservedIp(self.api, scope, found) if found else None
 
     def _find_generation(self, scope: Scope, name: str) -> str:
         return find_generation(scope, [name])
@@ -95,14 +96,8 @@ class DoBalancer(CloudBalancer):
         self, scope: Scope, fleet: Sequence[Thing], *, lately: bool = True
     ) -> Mapping[str, Member]:
         """Say the same of droplets that were found; who looks often shares what others see."""
-        found = self._find_balancer(scope, lately=lately)
-        address = None if found else find_reserved(self.api, scope)
-        if address:
-            return {one["name"]: describe_member(scope, one, address) for one in fleet}
-        held, live = {*(found or {}).get("droplet_ids", ())}, tag_live(scope)
-        return {
-            one["name"]: _describe(one, found, held, is_live=live in one["tags"]) for one in fleet
-        }
+        pool = self._find_pool(scope, lately=lately)
+        return {one["name"]: _describe(one, pool) for one in fleet}
 
     def find_answers(self, scope: Scope) -> Mapping[str, Answers]:
         """Return nothing: no balancer counts by generation."""
@@ -125,44 +120,34 @@ class DoBalancer(CloudBalancer):
         new = self._list(tag_generation(scope)) if weights else []
         if weights and not list_active(new):
             self._refuse_without_server(scope)
-        found = self._find_balancer(scope)
-        address = None if found else find_reserved(self.api, scope)
-        if found:
-            TagPool(self.api, scope, found).move(self.pace, new)
-        elif address:
-            lead(self.api, scope, address, list_active(new))
-        else:
-            raise make_nowhere(scope.service)
+        self.keep(scope, new)
 
     def keep(self, scope: Scope, droplets: Sequence[Thing]) -> None:
-        """Have these droplets of a generation that serves be its pool.
+        """Have these droplets of a generation be those that its service's address leads to.
 
         Raises:
             TrafficError: There is no pool, it does not follow, or the address is answered badly.
         """
         self.api.asked.stop()
-        found = self._find_balancer(scope)
-        if found is None:
+        pool = self._find_pool(scope)
+        if pool is None:
             raise make_nowhere(scope.service)
-        TagPool(self.api, scope, found).move(self.pace, droplets)
+        pool.move(self.pace, droplets)
 
     def find_failure(self, scope: Scope) -> str:
-        """Return what a visitor of a service's address has now in place of an answer, if so."""
-        found = self._find_balancer(scope)
-        return find_failure(make_question(found)()) if found else ""
+        """Return what a visitor of a service's balancer has now in place of an answer, if so."""
+        pool = self._find_pool(scope)
+        return find_failure(pool.ask()) if isinstance(pool, TagPool) else ""
 
 
 def _of_route(scope: Scope, route: Route) -> Scope:
     return replace(scope.of_stack, service=route.service)
 
 
-def _describe(droplet: Thing, found: Thing | None, held: set[int], *, is_live: bool) -> Member:
+def _describe(droplet: Thing, pool: TagPool | ReservedIp | None) -> Member:
     """Return a droplet as a member of its service's pool, now or after a move."""
     if droplet["status"] != ACTIVE:
         return Member(up=False, detail=f"it is {droplet['status']}")
-    if found is None:
+    if pool is None:
         return Member(up=False, detail="its service has no load balancer")
-    if not is_live:
-        return Member(up=True, detail="it runs, and no pool has it yet")
-    is_held = droplet["id"] in held
-    return Member(is_held, "the pool has it" if is_held else "the pool does not have it yet")
+    return pool.describe(droplet)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
-from immutable_servers.contract.values import Fleet, Scope
+from immutable_servers.contract.front import Reply
+from immutable_servers.contract.values import Fleet, Launch, Scope
 from immutable_servers.targets.cloud import ends
 from immutable_servers.targets.cloud.tags import OWNER
 from immutable_servers.targets.digitalocean.api import Api, Thing
@@ -109,6 +110,11 @@ class Droplets:
             self.api.delete("tags", tag_id=tag)
 
 
+def list_active(droplets: Sequence[Thing]) -> Sequence[Thing]:
+    """Return those that run."""
+    return [one for one in droplets if one["status"] == ACTIVE]
+
+
 def find_number(droplet: Thing) -> int:
     """Return a droplet's number in its generation, which ends its name; 0 for a stranger."""
     last = str(droplet["name"]).rpartition("-")[2]
@@ -119,6 +125,16 @@ def find_address(droplet: Thing, kind: str) -> str:
     """Return the `public` or `private` address of a droplet; empty until it has one."""
     cards = droplet["networks"]["v4"]
     return next((str(one["ip_address"]) for one in cards if one["type"] == kind), "")
+
+
+def ask_server(address: str, launch: Launch) -> Reply:
+    """Ask a server itself for its health, at one of its addresses."""
+    # What most processes never do needs modules that take their time to be imported.
+    from immutable_servers.contract.asking import ask_every_node  # noqa: PLC0415
+
+    host = f"{address}:{launch.port}"
+    (reply,) = ask_every_node(f"http://{host}", host, launch.health)
+    return reply
 
 
 def _read(scope: Scope, droplets: Sequence[Thing], word: str) -> Iterator[str]:

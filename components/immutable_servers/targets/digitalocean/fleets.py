@@ -13,6 +13,7 @@ from immutable_servers.targets.digitalocean.balancer import DoBalancer
 from immutable_servers.targets.digitalocean.droplets import (
     PENDING,
     Droplets,
+    ask_server,
     find_address,
 )
 from immutable_servers.targets.digitalocean.firewalls import Firewalls
@@ -85,14 +86,10 @@ class DoFleets(CloudFleets):
         return self.api.find_named("firewalls", name_way(scope), lately=True) is not None
 
     def _ask(self, droplet: Thing, *, launch: Launch) -> Health:
-        # What most processes never do needs modules that take their time to be imported.
-        from immutable_servers.contract.asking import ask_every_node  # noqa: PLC0415
-
         name, address = droplet["name"], self.find_address(droplet)
         if droplet["status"] != ACTIVE or not address:
             return Health(name, ok=False, detail=f"it is {droplet['status']}")
-        host = f"{address}:{launch.port}"
-        (reply,) = ask_every_node(f"http://{host}", host, launch.health)
+        reply = ask_server(address, launch)
         return Health(name, ok=reply.status in ACCEPTED, detail=reply.fault or str(reply.status))
 
     def find_given_up(self, scope: Scope) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 from pulumi import Input, Output, ResourceOptions
 
-from immutable_servers.targets.cloud.generation import OPENING, CloudMaker
+from immutable_servers.targets.cloud.generation import CloudMaker
 from immutable_servers.targets.digitalocean import template
 from immutable_servers.targets.digitalocean.access import find_host_key
 from immutable_servers.targets.digitalocean.found import Found
@@ -53,24 +53,13 @@ class DoMaker(CloudMaker):
 
     def prepare(self) -> Sequence[pulumi.CustomResource]:
         """Declare that the service's firewall is there before a droplet is."""
-        end = self.graph.ends[self.scope.service]
-        inputs = {
-            "settings": self.graph.plain,
-            "scope": self.scope.to_plain(),
-            "way": self.wait_for_others(end.id),
-        }
-        before = ResourceOptions(depends_on=[end])
-        self.depends = [
-            DoGeneration(
-                DoGenerationProvider(), self.name, inputs, ResourceOptions.merge(self.opts, before)
-            )
-        ]
-        return self.depends_on
-
-    @property
-    def depends_on(self) -> Sequence[pulumi.CustomResource]:
-        """What droplets come after."""
-        return [one for one in self.depends if isinstance(one, pulumi.CustomResource)]
+        end = self.graph.declare_way(self.scope, self.launch, frozen=self.frozen)
+        way, scope = self.wait_for_others(end.id), self.scope.to_plain()
+        inputs = {"settings": self.graph.plain, "scope": scope, "way": way}
+        opts = ResourceOptions.merge(self.opts, ResourceOptions(depends_on=[end]))
+        own = DoGeneration(DoGenerationProvider(), self.name, inputs, opts)
+        self.depends = [own]
+        return [own]
 
     def _declare_servers(self) -> Mapping[str, Input[Any]]:
         arguments = self._describe_droplet()
@@ -95,7 +84,7 @@ class DoMaker(CloudMaker):
             **overrides,
             # Packer's id of a snapshot begins with the region of its bake.
             "image": artifact.apply(lambda found: str(found).rpartition(":")[2]),
-            "tags": said.apply(lambda found: _list_tags(self, *found)),
+            "tags": said.apply(lambda found: self._list_tags(*found)),
         }
 
     def _declare_droplet(
@@ -123,29 +112,21 @@ class DoMaker(CloudMaker):
         scope, launch = self.scope, self.launch
         if not self.is_open:
             return template.render_sealed(scope, launch, server)
-        opening = Output.all(*(self.spec.get(key) for key in OPENING))
-        # The host key in it is private.
-        return Output.secret(opening.apply(lambda words: _render_open(self, server, *words)))
+
+        def render(key: str | None, ends: int | None, people: str | None) -> str:
+            host_key = find_host_key(scope)
+            return template.render_open(scope, launch, server, key, ends, people, host_key)
+
+        return Output.secret(self.render_opening(render))  # the host key in it is private
+
+    def _list_tags(self, record: Mapping[str, Any], servers: int, end: int | None) -> list[str]:
+        window = [tag_window(self.scope, int(end))] if self.is_open and end else []
+        return [*list_tags(self.scope, record), tag_count(self.scope, servers), *window]
 
     @property
     def is_open(self) -> bool:
         """Whether the generation is not sealed yet: it is fresh, or a run was killed before."""
         return not self.frozen or self.found.is_open(self.scope)
-
-
-def _render_open(
-    maker: DoMaker, server: str, key: str | None, ends: int | None, people: str | None
-) -> str:
-    scope, launch = maker.scope, maker.launch
-    return template.render_open(scope, launch, server, key, ends, people, find_host_key(scope))
-
-
-def _list_tags(
-    maker: DoMaker, record: Mapping[str, Any], servers: int, end: int | None
-) -> list[str]:
-    scope = maker.scope
-    window = [tag_window(scope, int(end))] if maker.is_open and end else []
-    return [*list_tags(scope, record), tag_count(scope, servers), *window]
 
 
 class DoGraph(BalancerGraph):

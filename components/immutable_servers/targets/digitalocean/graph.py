@@ -7,8 +7,8 @@ https://docs.digitalocean.com/products/networking/load-balancers/details/limits/
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import pulumi
@@ -16,11 +16,11 @@ import pulumi_digitalocean as digitalocean
 from pulumi import Input, Output, ResourceOptions
 
 from immutable_servers.contract.values import Launch, Route, Scope
-from immutable_servers.errors import LaunchError, SettingsError
+from immutable_servers.errors import SettingsError
 from immutable_servers.resources.outputs import wait_for
 from immutable_servers.targets.cloud.balancer import PORTS
-from immutable_servers.targets.cloud.fields import Cidr
 from immutable_servers.targets.cloud.graph import CloudGraph
+from immutable_servers.targets.cloud.tags import of_service
 from immutable_servers.targets.digitalocean.api import Api
 from immutable_servers.targets.digitalocean.found import Found
 from immutable_servers.targets.digitalocean.launches import refuse_another_check
@@ -46,15 +46,13 @@ class Way:
 
     Attributes:
         asked: Port and path of its health check, which hold for all of its generations.
-        balancer: What takes requests: a load balancer, or the tag of a reserved address.
-        address: Its IP.
-        firewall: What lets those who may reach droplets, and nobody else.
+        address: The IP of its load balancer, or its reserved one.
+        end: What asks before the way goes; with it all of that is there.
     """
 
-    balancer: pulumi.CustomResource
-    address: Output[str]
-    firewall: digitalocean.Firewall
     asked: tuple[int, str]
+    address: Output[str]
+    end: DoEnd
 
 
 class BalancerGraph(CloudGraph):
@@ -63,15 +61,12 @@ class BalancerGraph(CloudGraph):
     Attributes:
         routes: Of each service, where it is to answer.
         ways: Of each service, what leads to it, once its first generation is declared.
-        ends: Of each service, what asks before that goes.
     """
 
     api: Api
     settings: DoSettings
     routes: Mapping[str, Route]
     ways: dict[str, Way]
-    ends: dict[str, DoEnd]
-    tag: digitalocean.Tag | None = None
 
     @cached_property
     def found(self) -> Found:
@@ -87,19 +82,15 @@ class BalancerGraph(CloudGraph):
         """
         del sizes
         self.routes, self.ways = {route.service: route for route in routes}, {}
-        self.ends = {}
         self.provider = digitalocean.Provider("digitalocean")
         name = make_tag("stack", self.scope.of_stack)
         found = self.found.find("tags", name)
         own = self.options(opts, found, depends=[self._declare_end("stack.end", self.scope, "")])
-        self.tag = digitalocean.Tag("balancer", name=name, opts=own)
-        if not found:  # as the update began there was no place for the owner yet
-            self.tag.id.apply(lambda _: self._write_owner())
-        return self.tag
-
-    def _write_owner(self) -> None:
-        self.api.asked.stop()  # what was not there is now
-        self.ownership.write_owner(self.owner)
+        tag = digitalocean.Tag("balancer", name=name, opts=own)
+        if not found:
+            self.write_owner_after(tag.id)
+        self.answers_at = tag.name
+        return tag
 
     def _declare_end(
         self, name: str, scope: Scope, way: Input[str], *before: pulumi.Resource
@@ -107,27 +98,22 @@ class BalancerGraph(CloudGraph):
         inputs = {"settings": self.plain, "scope": scope.to_plain(), "way": way}
         return DoEnd(DoEndProvider(), name, inputs, ResourceOptions(depends_on=[*before]))
 
-    def prepare_fleet(
-        self, name: str, scope: Scope, launch: Launch, *, frozen: bool, opts: ResourceOptions
-    ) -> Sequence[pulumi.CustomResource]:
-        """Declare the service's way before its first generation."""
-        if self.tag is None:
-            raise LaunchError("A fleet is declared after its balancer", facts=[name])
-        self.answers_at = self.tag.name
-        asked = (launch.port, launch.health)
-        if scope.service not in self.ways:
-            service = replace(scope, generation="")
-            way = self.ways[scope.service] = self._declare_way(service, *asked)
-            ready = Output.all(wait_for(way.firewall), way.balancer.id).apply(lambda one: one[1])
-            before = (way.firewall, way.balancer)
-            self.ends[scope.service] = self._declare_end(scope.service, service, ready, *before)
-        refuse_another_check(scope.service, asked, self.ways[scope.service].asked)
-        if self.routes[scope.service].reserved_ip and not frozen:
+    def declare_way(self, scope: Scope, launch: Launch, *, frozen: bool) -> DoEnd:
+        """Declare what leads to a service before its first generation; return its end.
+
+        Raises:
+            SettingsError: The service cannot have its route, or it is another generation's.
+        """
+        service, asked = scope.service, (launch.port, launch.health)
+        if service not in self.ways:
+            self.ways[service] = self._declare_way(of_service(scope), *asked)
+        refuse_another_check(service, asked, self.ways[service].asked)
+        if self.routes[service].reserved_ip and not frozen:
             pulumi.log.warn(
-                f"{scope.service}: when its reserved IP moves to the new server, open connections"
-                " end, and requests may fail for some seconds"
+                f"{service}: when its reserved IP moves to the new server, open connections end,"
+                " and requests may fail for some seconds"
             )
-        return super().prepare_fleet(name, scope, launch, frozen=frozen, opts=opts)
+        return self.ways[service].end
 
     def declare_address(self, route: Route, scope: Scope) -> Input[str]:
         """Return where a service answers: at its own balancer."""
@@ -138,21 +124,25 @@ class BalancerGraph(CloudGraph):
         return address
 
     def _declare_way(self, scope: Scope, port: int, path: str) -> Way:
-        all_of_it = self._declare_tag(f"{scope.service}.servers", tag_service(scope))
+        service = scope.service
+        servers = self._declare_tag(f"{service}.servers", tag_service(scope))
         balanced = self.found.find("load_balancers", make_name(scope))
         reserved = self.found.find_reserved(scope)
-        if self.routes[scope.service].reserved_ip:
-            refuse_another_way(scope.service, "a load balancer", balanced)
-            tag, address = self._declare_reserved(scope, reserved)
+        front: pulumi.CustomResource
+        sources: Mapping[str, Any]
+        if self.routes[service].reserved_ip:
+            refuse_another_way(service, "a load balancer", balanced)
+            front, address = self._declare_reserved(scope, reserved)
             sources = {"source_addresses": [*self.settings.allow_from]}
-            firewall = self._declare_firewall(scope, all_of_it, sources, port)
-            return Way(tag, address, firewall, (port, path))
-        refuse_another_way(scope.service, "a reserved IP", reserved)
-        live = self._declare_tag(f"{scope.service}.live", tag_live(scope))
-        balancer = self._declare_balancer(scope, live.name, port, path)
-        sources = {"source_load_balancer_uids": [balancer.id]}
-        firewall = self._declare_firewall(scope, all_of_it, sources, port)
-        return Way(balancer, balancer.ip, firewall, (port, path))
+        else:
+            refuse_another_way(service, "a reserved IP", reserved)
+            live = self._declare_tag(f"{service}.live", tag_live(scope))
+            front = balancer = self._declare_balancer(scope, live.name, port, path)
+            address, sources = balancer.ip, {"source_load_balancer_uids": [balancer.id]}
+        firewall = self._declare_firewall(scope, servers, sources, port)
+        ready = Output.all(wait_for(firewall), front.id).apply(lambda one: one[1])
+        end = self._declare_end(service, scope, ready, firewall, front)
+        return Way((port, path), address, end)
 
     def _declare_reserved(
         self, scope: Scope, found: str | None
@@ -171,15 +161,15 @@ class BalancerGraph(CloudGraph):
         opts = self.options(ResourceOptions(), found, ignore=["dropletId"])
         region = self.settings.region
         address = digitalocean.ReservedIp(scope.service, region=region, opts=opts).ip_address
-        own = self.options(
-            ResourceOptions(), found and self.found.find("tags", tag_reserved(scope, found))
-        )
-        name = address.apply(lambda ip: tag_reserved(scope, ip))
-        return digitalocean.Tag(f"{scope.service}.reserved", name=name, opts=own), address
+        known, name = tag_reserved(scope, found or ""), address.apply(partial(tag_reserved, scope))
+        return self._declare_tag(f"{scope.service}.reserved", known, name), address
 
-    def _declare_tag(self, title: str, name: str) -> digitalocean.Tag:
-        opts = self.options(ResourceOptions(), self.found.find("tags", name))
-        return digitalocean.Tag(title, name=name, opts=opts)
+    def _declare_tag(
+        self, title: str, known: str, name: Output[str] | None = None
+    ) -> digitalocean.Tag:
+        """Declare a tag, with the name by which it may be there where that is known before."""
+        opts = self.options(ResourceOptions(), self.found.find("tags", known))
+        return digitalocean.Tag(title, name=known if name is None else name, opts=opts)
 
     def _declare_balancer(
         self, scope: Scope, tag: Output[str], port: int, path: str
@@ -188,7 +178,7 @@ class BalancerGraph(CloudGraph):
         settings, name = self.settings, make_name(scope)
         own: dict[str, Any] = {"vpc_uuid": settings.vpc} if settings.vpc else {}
         if {*settings.allow_from} != {*EVERYWHERE}:
-            own["firewall"] = {"allows": [*map(render_source, settings.allow_from)]}
+            own["firewall"] = {"allows": [f"cidr:{one}" for one in settings.allow_from]}
         rules = self._render_rules(self.routes[scope.service], port)
         return digitalocean.LoadBalancer(
             scope.service,
@@ -252,11 +242,6 @@ class BalancerGraph(CloudGraph):
             ],
             opts=self.options(ResourceOptions(), self.found.find("firewalls", name)),
         )
-
-
-def render_source(cidr: Cidr) -> str:
-    """Return a range as a balancer's firewall takes it."""
-    return f"cidr:{cidr}"
 
 
 def refuse_another_way(service: str, kind: str, there: str | None) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from immutable_servers.contract.values import Launch, Scope
 from immutable_servers.errors import SettingsError
+from immutable_servers.targets.cloud.tags import of_service
 from immutable_servers.targets.digitalocean.api import Api
-from immutable_servers.targets.digitalocean.names import make_name, of_service, tag_service
+from immutable_servers.targets.digitalocean.names import make_name, tag_service
 from immutable_servers.targets.digitalocean.template import render_shape
 from immutable_servers.targets.digitalocean.verifier import find_vpc
 

@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-from immutable_servers.contract.values import Scope
+from immutable_servers.contract.values import Launch, Scope
 from immutable_servers.targets.cloud.ends import WINDOW
-from immutable_servers.targets.cloud.tags import Records, Tagging, clean, digest_scope
+from immutable_servers.targets.cloud.tags import Records, Tagging, name_things, of_service
 
 PREFIX = "immutable:"
 LONGEST = 255
@@ -32,15 +32,7 @@ IMAGES = "immutable-servers"
 
 def make_name(scope: Scope) -> str:
     """Return the name of a generation's things, of a service's, or of what the stack has once."""
-    if scope.service:
-        parts = [scope.service, scope.generation, digest_scope(scope)]
-        return "-".join(filter(None, parts))
-    return f"im-{clean(scope.project, 9)}-{clean(scope.stack, 10)}-{digest_scope(scope)}".lower()
-
-
-def of_service(scope: Scope) -> Scope:
-    """Return the scope of a generation's service."""
-    return replace(scope, generation="")
+    return name_things(scope, "im")
 
 
 def name_server(scope: Scope, number: int) -> str:
@@ -122,15 +114,6 @@ def read_words(scope: Scope, tags: Iterable[str]) -> dict[str, str]:
     return group_words(tags).get(make_name(scope), {})
 
 
-def pack_record(scope: Scope, record: Mapping[str, Any]) -> list[str]:
-    """Return the tags that hold a generation's record.
-
-    Raises:
-        LaunchError: It is too large.
-    """
-    return write_words(scope, RECORDS.render(record))
-
-
 def unpack_record(scope: Scope, tags: Iterable[str]) -> dict[str, Any]:
     """Return the record of a generation among the tags of one of its droplets.
 
@@ -140,14 +123,23 @@ def unpack_record(scope: Scope, tags: Iterable[str]) -> dict[str, Any]:
     return RECORDS.parse(read_words(scope, tags), make_name(scope))
 
 
+def unpack_launch(scope: Scope, tags: Iterable[str]) -> Launch:
+    """Return how a generation was launched, by the record among a droplet's tags.
+
+    Raises:
+        LedgerError: The record is missing or damaged.
+    """
+    return Launch.from_plain(unpack_record(scope, tags)["launch"])
+
+
 def list_tags(scope: Scope, record: Mapping[str, Any]) -> list[str]:
     """Return the tags that a generation's droplets are launched with: whose they are, the record.
 
     Raises:
         LaunchError: The record is too large.
     """
-    whose = list_whose(scope)
-    return [tag_service(scope), tag_generation(scope), *whose, *pack_record(scope, record)]
+    whose, packed = list_whose(scope), write_words(scope, RECORDS.render(record))
+    return [tag_service(scope), tag_generation(scope), *whose, *packed]
 
 
 def list_whose(scope: Scope, word: str = SCOPE) -> list[str]:

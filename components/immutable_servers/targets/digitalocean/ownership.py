@@ -8,13 +8,14 @@ nothing proves it, and nothing is deleted.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
-from immutable_servers.contract.ownership import Kind, Leftover, Owner
+from immutable_servers.contract.ownership import Leftover, Owner
 from immutable_servers.contract.values import Scope
 from immutable_servers.targets.cloud import bakes
 from immutable_servers.targets.cloud.balancer import refuse_leading
 from immutable_servers.targets.cloud.ends import Thing
-from immutable_servers.targets.cloud.ownership import CloudOwnership, Ended
+from immutable_servers.targets.cloud.ownership import NamedOwnership
 from immutable_servers.targets.cloud.tags import OWNER, pack_owner, unpack_owner
 from immutable_servers.targets.digitalocean.access import DoAccess
 from immutable_servers.targets.digitalocean.api import Api
@@ -33,23 +34,27 @@ from immutable_servers.targets.digitalocean.names import (
     write_words,
 )
 from immutable_servers.targets.digitalocean.reserved import find_reserved, list_holders
-from immutable_servers.targets.shared.leftovers import STACK, Part, make_stack_kind
+from immutable_servers.targets.shared.leftovers import Part
 
-ENDED: Mapping[str, str] = {
-    "droplet": "droplets",
-    "snapshot": "images",
-    "login rule": "firewalls",
-    "key": "ssh_keys",
-    "tag": "tags",
-}
-"""Our words for what has an end, and pydo's collections, in the order in which they can go."""
 WAYS: Mapping[str, str] = {"load_balancers": "lb_id", "firewalls": "firewall_id"}
 """What leads to a service, in the order in which it can go, and pydo's word for its id."""
+ANY = Scope("", "")
+"""The scope of all stacks."""
 
 
-class DoOwnership(CloudOwnership):
-    """Owners and leftovers, found by our tags and names."""
+class DoOwnership(NamedOwnership):
+    """Owners and leftovers, found by our tags and names.
 
+    A droplet goes before the key, the firewall and the tag that it has.
+    """
+
+    ended: ClassVar[Mapping[str, str]] = {
+        "droplet": "droplets",
+        "snapshot": "images",
+        "login rule": "firewalls",
+        "key": "ssh_keys",
+        "tag": "tags",
+    }
     access: DoAccess
     fleets: DoFleets
     api: Api
@@ -65,9 +70,6 @@ class DoOwnership(CloudOwnership):
         """Read the owner of each stack in the account."""
         found = {name: unpack_owner(TAGGING, words) for name, words in self._group_tags().items()}
         return [one for name, one in found.items() if one and make_name(_find_stack(one)) == name]
-
-    def _write_owner(self, owner: Owner) -> None:
-        self.write_owner(owner)
 
     def write_owner(self, owner: Owner) -> None:
         """Write an owner's tags beside the stack's own one; without that there is no place."""
@@ -88,35 +90,25 @@ class DoOwnership(CloudOwnership):
     def _group_tags(self) -> Mapping[str, Mapping[str, str]]:
         return group_words(self.api.list_tags())
 
-    def _list_ended(self) -> Ended:
-        """A droplet before the key, the firewall and the tag that it has."""
-        return {
-            kind: (partial(self._find, collection), partial(self._remove, collection))
-            for kind, collection in ENDED.items()
-        }
-
-    def _list_others(self) -> Mapping[str, Kind]:
-        return {STACK: make_stack_kind(self._find_stack_parts, self.find_scopes, self)}
-
-    def _find(self, collection: str) -> Iterator[Thing]:
+    def _find(self, word: str) -> Iterator[Thing]:
         """Yield what bakes have made, probes and ways to servers, of all stacks."""
-        for one in find_bakes(self.api, collection):
+        for one in find_bakes(self.api, word):
             yield Thing(one["name"], bakes.read_bake(one["name"]))
-        if collection == "droplets":
-            for one, words in self.access.find_probes(Scope("", "")):
+        if word == "droplets":
+            for one, words in self.access.find_probes(ANY):
                 yield Thing(one["name"], words)
-        if collection == "firewalls":
-            yield from self.access.find_ways(Scope("", ""))
+        if word == "firewalls":
+            yield from self.access.find_ways(ANY)
 
-    def _remove(self, collection: str, name: str) -> None:
+    def _remove(self, word: str, name: str) -> None:
         """Remove all that has the name of a bake's, or of a way, or a probe of this name."""
-        for one in find_bakes(self.api, collection):
+        for one in find_bakes(self.api, word):
             if one["name"] == name:
-                remove_thing(self.api, collection, one)
-        if collection == "droplets":
-            probes = [one for one, _ in self.access.find_probes(Scope("", ""))]
-            self.fleets.groups.remove([one for one in probes if one["name"] == name])
-        if collection == "firewalls" and not bakes.read_bake(name):
+                remove_thing(self.api, word, one)
+        if word == "droplets":
+            probes = [one for one, _ in self.access.find_probes(ANY) if one["name"] == name]
+            self.fleets.groups.remove(probes)
+        if word == "firewalls" and not bakes.read_bake(name):
             self.access.remove_way(name)
 
     def _find_halves(self) -> Iterator[Leftover]:
@@ -156,10 +148,8 @@ class DoOwnership(CloudOwnership):
         refuse_leading(scope.service, [f"droplet {name}" for name in sorted(names)])
         for kind, word in WAYS.items():
             for one in self.api.list(kind):
-                if one["name"] == make_name(scope) and tags & {
-                    one.get("tag"),
-                    *one.get("tags", ()),
-                }:
+                pointed = {one.get("tag"), *one.get("tags", ())}
+                if one["name"] == make_name(scope) and tags & pointed:
                     self.api.delete(kind, **{word: one["id"]})
         if address:
             self.api.delete("reserved_ips", reserved_ip=address["ip"])

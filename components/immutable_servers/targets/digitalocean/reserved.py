@@ -8,11 +8,11 @@ https://docs.digitalocean.com/products/networking/reserved-ips/
 
 from collections.abc import Sequence
 
-from immutable_servers.contract.values import Launch, Member, Scope
+from immutable_servers.contract.values import Member, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.targets.digitalocean.api import BUSY, Api, Thing
-from immutable_servers.targets.digitalocean.droplets import find_address
-from immutable_servers.targets.digitalocean.names import ACTIVE, tag_reserved, unpack_record
+from immutable_servers.targets.digitalocean.droplets import ask_server, find_address, list_active
+from immutable_servers.targets.digitalocean.names import tag_reserved, unpack_launch
 
 ASSIGN_SECONDS = 300.0
 """How long an assignment may take."""
@@ -33,58 +33,54 @@ def list_holders(address: Thing | None) -> Sequence[Thing]:
     return [holder] if holder else []
 
 
-def describe_member(scope: Scope, droplet: Thing, address: Thing) -> Member:
-    """Return a droplet as what its service's address leads to, now or after a move.
+class ReservedIp:
+    """The address of a service, which one droplet has, or none."""
 
-    The one that has the address is asked there: no balancer checks it.
-    """
-    if droplet["status"] != ACTIVE:
-        return Member(up=False, detail=f"it is {droplet['status']}")
-    if all(one["id"] != droplet["id"] for one in list_holders(address)):
-        return Member(up=True, detail="it runs, and has no reserved IP yet")
-    failure = _find_failure(scope, droplet, address["ip"])
-    return Member(up=not failure, detail=failure or f"it has {address['ip']}")
+    def __init__(self, api: Api, scope: Scope, found: Thing) -> None:
+        self.api, self.scope, self.found = api, scope, found
+        self.holder = next(iter(list_holders(found)), None)
 
+    def describe(self, droplet: Thing) -> Member:
+        """Return a droplet that runs as what the address leads to, now or after a move.
 
-def lead(api: Api, scope: Scope, address: Thing, droplets: Sequence[Thing]) -> None:
-    """Have an address lead to the first one of droplets, or to none, and wait until it does.
+        The one that has the address is asked there: no balancer checks it.
+        """
+        if not self.holder or self.holder["id"] != droplet["id"]:
+            return Member(up=True, detail="it runs, and has no reserved IP yet")
+        failure = self._find_failure(droplet, self.found["ip"])
+        return Member(up=not failure, detail=failure or f"it has {self.found['ip']}")
 
-    Args:
-        api: What is asked.
-        scope: The generation's.
-        address: Of its service.
-        droplets: The generation's that run; none is for nobody.
+    def move(self, _pace: object, new: Sequence[Thing]) -> None:
+        """Have the address lead to the first droplet that runs, or to none, and wait for that.
 
-    Raises:
-        TrafficError: The droplet answers badly, or DigitalOcean refuses or could not do it.
-        StoppedError: This process was asked to stop; an assignment that has begun goes on.
-    """
-    wanted = min(droplets, key=lambda one: int(one["id"]), default=None)
-    before = next(iter(list_holders(address)), None)
-    if (wanted and wanted["id"]) == (before and before["id"]):
-        return
-    failure = _find_failure(scope, wanted, find_address(wanted, "public")) if wanted else ""
-    if wanted and failure:  # nothing else checks it
-        raise TrafficError(
-            f"Traffic of {scope.service} stays: generation {scope.generation} answers badly",
-            facts=[f"{wanted['name']}: {failure}"],
-            todo="See what the application has logged, as DigitalOcean shows no consoles; then"
-            " run ./immutable up again.",
-        )
-    body = {"type": "assign", "droplet_id": wanted["id"]} if wanted else {"type": "unassign"}
-    said = api.call("reserved_ips_actions.post", reserved_ip=address["ip"], again=BUSY, body=body)
-    api.wait_action(said["action"]["id"], ASSIGN_SECONDS)
+        Args:
+            new: The scope's generation's; none is for nobody.
 
+        Raises:
+            TrafficError: The droplet answers badly, or DigitalOcean refuses or could not do it.
+            StoppedError: This process was asked to stop; an assignment that has begun goes on.
+        """
+        wanted = min(list_active(new), key=lambda one: int(one["id"]), default=None)
+        if (wanted and wanted["id"]) == (self.holder and self.holder["id"]):
+            return
+        failure = self._find_failure(wanted, find_address(wanted, "public")) if wanted else ""
+        if wanted and failure:  # nothing else checks it
+            service, generation = self.scope.service, self.scope.generation
+            raise TrafficError(
+                f"Traffic of {service} stays: generation {generation} answers badly",
+                facts=[f"{wanted['name']}: {failure}"],
+                todo="See what the application has logged, as DigitalOcean shows no consoles; then"
+                " run ./immutable up again.",
+            )
+        body = {"type": "assign", "droplet_id": wanted["id"]} if wanted else {"type": "unassign"}
+        which = {"reserved_ip": self.found["ip"], "body": body}
+        said = self.api.call("reserved_ips_actions.post", again=BUSY, **which)
+        self.api.wait_action(said["action"]["id"], ASSIGN_SECONDS)
 
-def _find_failure(scope: Scope, droplet: Thing, address: str) -> str:
-    """Return what a visitor of a droplet has at an address in place of an answer, if so.
+    def _find_failure(self, droplet: Thing, address: str) -> str:
+        """Return what a visitor of a droplet has at an address in place of an answer, if so.
 
-    Where `allow_from` keeps this machine away nobody knows.
-    """
-    # What most processes never do needs modules that take their time to be imported.
-    from immutable_servers.contract.asking import ask_every_node  # noqa: PLC0415
-
-    launch = Launch.from_plain(unpack_record(scope, droplet["tags"])["launch"])
-    host = f"{address}:{launch.port}"
-    (reply,) = ask_every_node(f"http://{host}", host, launch.health)
-    return "" if reply.silent else reply.failure
+        Where `allow_from` keeps this machine away nobody knows.
+        """
+        reply = ask_server(address, unpack_launch(self.scope, droplet["tags"]))
+        return "" if reply.silent else reply.failure

@@ -49,24 +49,15 @@ def render_open(
     """
     if not key or not ends:
         raise make_left_out("missing: the login key or its window")
-    data = _describe(scope, launch, server, key, int(ends), people or "")
+    header = launch.generation_header
+    data = describe_launch(
+        scope, launch.env, key, int(ends), inspection_key=people or "", server=server, header=header
+    )
     return render_launch({**data, **({"host_key": host_key} if host_key else {})})
 
 
 def render_sealed(scope: Scope, launch: Launch, server: str) -> str:
     """Return the launch data of a server that boots sealed."""
-    return seal_launch(render_launch(_describe(scope, launch, server, "", 0, "")))
-
-
-def _describe(
-    scope: Scope, launch: Launch, server: str, key: str, ends: int, people: str
-) -> dict[str, Any]:
-    return describe_launch(
-        scope,
-        launch.env,
-        key,
-        ends,
-        inspection_key=people,
-        server=server,
-        header=launch.generation_header,
-    )
+    header = launch.generation_header
+    data = describe_launch(scope, launch.env, "", 0, server=server, header=header)
+    return seal_launch(render_launch(data))
