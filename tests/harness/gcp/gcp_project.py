@@ -9,8 +9,8 @@ from harness.cloud_project import CallNames, CloudProject
 from harness.gcp.cloud import PROJECT, REGION, ZONES, Cloud
 from harness.gcp.roles import find_refused
 from immutable_servers.contract.needs import PackerPlugin
-from immutable_servers.targets.gcp.images import render_description
-from immutable_servers.targets.gcp.names import LABELS, name_image
+from immutable_servers.targets.cloud.images import render_description
+from immutable_servers.targets.gcp.names import LABELS, MARK, name_image
 from immutable_servers.targets.gcp.needs import PLUGIN
 
 SSH = "22"
@@ -70,7 +70,7 @@ class GcpProject(CloudProject[Cloud]):
         self._await(disks.insert(project=PROJECT, zone=ZONES[1], body=disk).execute(), ZONES[1])
         body = {
             "name": name,
-            "description": render_description(lineage),
+            "description": render_description(lineage, **{MARK: 1}),
             "labels": LABELS.write({key: lineage[key] for key in ("image", "version")}),
             "sourceDisk": f"projects/{PROJECT}/zones/{ZONES[1]}/disks/{name}",
             "sourceType": "RAW",

@@ -1,6 +1,5 @@
 """Finds, bakes and deletes images: their names hold image and version, descriptions the lineage."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,8 +10,10 @@ from immutable_servers.targets.cloud.bakes import IsDead
 from immutable_servers.targets.cloud.images import (
     CloudImages,
     change_marks,
+    make_artifact,
     pack_manifest,
     read_lineage,
+    render_description,
     unpack_manifest,
     unpack_marks,
 )
@@ -26,14 +27,13 @@ from immutable_servers.targets.gcp.verifier import check_login
 NAME = re.compile(r"im-(.+)-([0-9a-f]{12})")
 MOST_MANIFEST = 40
 """An image takes 64 labels; these hold the digests of some 50 files."""
-LINEAGE = ("digest", "parents", "commit", "clean", "baked_at")
-"""What a description says; the last three are facts."""
 
 
 class GcpImages(CloudImages):
     """Images of the project; an artifact's id is what Google and its provider take as it is.
 
-    Google makes an image with its labels, in one step: one is whole when it is READY.
+    Google makes an image with its labels, in one step: one is whole when it is READY. Its
+    description has room for some forty parents.
     """
 
     target = "gcp"
@@ -81,13 +81,12 @@ class GcpImages(CloudImages):
         image, version = NAME.fullmatch(found["name"]).groups()  # type: ignore[union-attr]
         said, labels = read_lineage(found.get("description")), found.get("labels", {})
         facts = {
-            **{key: said[key] for key in LINEAGE[2:] if key in said},
             "marks": unpack_marks(LABELS, labels),
             "manifest": unpack_manifest(LABELS, labels),
             "gigabytes": int(found["diskSizeGb"]),
         }
         place = f"projects/{self.api.settings.project}/global/images/{found['name']}"
-        return Artifact(image, version, place, said["parents"], facts, str(said.get("digest", "")))
+        return make_artifact(image, version, place, said, **facts)
 
     def mark(self, artifact: Artifact, key: str, value: str) -> None:
         """Write a mark among the labels; an empty value removes it. Others' labels stay."""
@@ -104,7 +103,7 @@ class GcpImages(CloudImages):
         remove_bakes(self.api, image, is_dead, say)
 
     def _run(self, request: BakeRequest, packer: Packer) -> None:
-        said, labels = render_description(request.lineage), render_labels(request)
+        said, labels = render_description(request.lineage, **{MARK: 1}), render_labels(request)
         bake_image(request, packer, self.api, said, labels)
 
     def _find_users(self, artifact: Artifact) -> Iterator[str]:
@@ -124,12 +123,6 @@ class GcpImages(CloudImages):
     def _delete(self, artifact: Artifact) -> None:
         """Delete the image."""
         self.api.delete("images", last_part(artifact.id))
-
-
-def render_description(lineage: Mapping[str, Any]) -> str:
-    """Return an image's lineage as its description, which has room for some forty parents."""
-    given = {key: lineage[key] for key in LINEAGE if lineage.get(key) is not None}
-    return json.dumps({MARK: 1, **given}, separators=(",", ":"))
 
 
 def render_labels(request: BakeRequest) -> dict[str, str]:

@@ -23,11 +23,11 @@ from harness.gcp.gcp_world import World
 from immutable_servers.contract.images import REVOKED
 from immutable_servers.errors import ImageError, ImmutableError, SettingsError, SetupError
 from immutable_servers.targets.cloud import bakes
-from immutable_servers.targets.cloud.images import MARKS
+from immutable_servers.targets.cloud.images import MARKS, render_description
 from immutable_servers.targets.gcp import verifier
 from immutable_servers.targets.gcp.bake import KINDS
-from immutable_servers.targets.gcp.images import render_description, render_labels
-from immutable_servers.targets.gcp.names import LABELS, name_image
+from immutable_servers.targets.gcp.images import render_labels
+from immutable_servers.targets.gcp.names import LABELS, MARK, name_image
 from immutable_servers.targets.shared.bake_locks import hold_version
 
 MANIFEST = {"image": "app", "lock": "{}"}
@@ -42,7 +42,8 @@ def make_image(
     request = make_request(
         Path(), image=lineage["image"], version=lineage["version"], manifest=manifest or {}
     )
-    words = {"labels": render_labels(request), "description": render_description(lineage)}
+    said = render_description(lineage, **{MARK: 1})
+    words = {"labels": render_labels(request), "description": said}
     return insert_image(world, name_image(lineage["image"], lineage["version"]), words)
 
 
