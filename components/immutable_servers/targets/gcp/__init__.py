@@ -75,10 +75,9 @@ class GcpTarget(CloudTarget):
     def describe_shape(self, launch: Launch) -> dict[str, Any]:
         """Return what the instance template gets from our code, and where servers stand."""
         settings = self.settings
-        zones = {"zones": sorted(settings.zones)} if settings.zones else {}
-        accounts = {"service_accounts": settings.service_accounts}
-        own = accounts if settings.service_accounts else {}
-        return {**template.render_shape(settings, launch), **zones, **own}
+        more = {"zones": sorted(settings.zones), "service_accounts": settings.service_accounts}
+        chosen = {key: value for key, value in more.items() if value}
+        return {**template.render_shape(settings, launch), **chosen}
 
     def refuse_launch(self, scope: Scope, launch: Launch) -> None:
         """Refuse disks and service accounts that are not there."""

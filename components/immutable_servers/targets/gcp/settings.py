@@ -14,8 +14,7 @@ from immutable_servers.targets.gcp.names import make_name, name_tag
 
 PROJECT = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$"
 Project = Annotated[str, make_text(PROJECT, "must be a project's id such as shop-123456")]
-REGION = r"^[a-z]+-[a-z]+\d+$"
-Region = Annotated[str, make_text(REGION, "must be a region such as europe-west3")]
+Region = Annotated[str, make_text(r"^[a-z]+-[a-z]+\d+$", "must be a region such as europe-west3")]
 ZONE = r"^[a-z]+-[a-z]+\d+-[a-z]$"
 Zone = Annotated[str, make_text(ZONE, "must be a zone such as europe-west3-a")]
 Account = Annotated[str, make_text(r"^[^@\s]+@[^@\s]+$", "must be a service account's address")]

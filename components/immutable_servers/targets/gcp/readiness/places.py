@@ -24,9 +24,8 @@ def check_types(asked: Asked, what: str) -> Iterator[Finding]:
     wanted, right, others = asked.settings.architecture.upper(), [], []
     for kind, found in asked.machines.items():
         right.append(f"{kind} in {', '.join(last_part(one['zone']) for one in found)}")
-        others += [
-            f"{kind} is {word}" for word in {one["architecture"] for one in found} - {wanted}
-        ]
+        words = {one["architecture"] for one in found} - {wanted}
+        others += [f"{kind} is {word}" for word in words]
     todo = f"Choose sizes of {wanted}, or correct architecture under immutable-servers:gcp."
     yield judge(what, ", ".join(others), todo, "; ".join(right))
 
@@ -89,9 +88,7 @@ def judge_certificates(
         f"The DNS of {', '.join(waiting)} has to say A {address}, and no other A or AAAA; Google"
         " looks again by itself, for some hours."
     )
-    if given_up := [one for one in waiting if states[one] in GIVEN_UP]:
-        todo += (
-            f" It has given up {', '.join(given_up)}: leave that out of certificate in one update."
-        )
+    if given_up := ", ".join(one for one in waiting if states[one] in GIVEN_UP):
+        todo += f" It has given up {given_up}: leave that out of certificate in one update."
     failed = any("FAILED" in states[one] for one in waiting)
     return Finding(what, "not ok" if failed else "note", said, todo)
