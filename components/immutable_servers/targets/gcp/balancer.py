@@ -15,6 +15,7 @@ from immutable_servers.contract.values import Answers, Member, Route, Say, Scope
 from immutable_servers.errors import TrafficError
 from immutable_servers.system.waiting import wait_until
 from immutable_servers.targets.cloud.balancer import CloudBalancer, make_nowhere, refuse_leading
+from immutable_servers.targets.cloud.tags import of_service
 from immutable_servers.targets.gcp import url_maps
 from immutable_servers.targets.gcp.answers import SETTLED, count_answers
 from immutable_servers.targets.gcp.api import MISSING, Api
@@ -231,7 +232,7 @@ class GcpBalancer(CloudBalancer):
 def name_map(scope: Scope, route: Route) -> str:
     """Return the name of the URL map that a route of a service is in."""
     if route.port:
-        return make_name(replace(scope, generation=""))
+        return make_name(of_service(scope))
     return f"{make_name(scope.of_stack)}-hosts"
 
 

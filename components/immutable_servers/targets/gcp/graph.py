@@ -13,6 +13,7 @@ from pulumi import ResourceOptions
 from immutable_servers.contract.values import Route, Scope
 from immutable_servers.errors import SettingsError
 from immutable_servers.targets.cloud.graph import CloudGraph, refuse_others
+from immutable_servers.targets.cloud.tags import of_service
 from immutable_servers.targets.gcp.api import Api
 from immutable_servers.targets.gcp.found import Found
 from immutable_servers.targets.gcp.fronts import Front
@@ -103,14 +104,10 @@ class BalancerGraph(CloudGraph):
         self.secure, self.secured = self._declare_certificates()
         for shared in dict.fromkeys(front.map for front in fronts):
             self._declare_way([front for front in fronts if front.map == shared])
-        if not found:  # as the update began there was no place for the owner yet
-            self.address.address.apply(lambda _: self._write_owner())
+        if not found:
+            self.write_owner_after(self.address.address)
         self.answers_at = self.address.address
         return self.address
-
-    def _write_owner(self) -> None:
-        self.api.asked.stop()  # what was not there is now
-        self.ownership.write_owner(self.owner)
 
     def _make_fronts(self, routes: Sequence[Route]) -> Iterator[Front]:
         secure = bool(self.settings.certificate)
@@ -264,7 +261,7 @@ class BalancerGraph(CloudGraph):
 
         All generations of the service share them.
         """
-        scope = replace(scope, generation="")
+        scope = of_service(scope)
         if scope.service in self.bases:
             return self.bases[scope.service]
         name, made = make_name(scope), []

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from immutable_servers.contract.values import Scope
-from immutable_servers.targets.cloud.tags import SCOPE, Tagging, clean, digest_scope
+from immutable_servers.targets.cloud.tags import SCOPE, Tagging, clean, name_things, of_service
 
 LABELS = Tagging("immutable-", longest=63, lower=True)
 """Labels take 64 for each thing, in lower case.
@@ -23,15 +23,12 @@ HEADER = "X-Immutable-Generation"
 
 def make_name(scope: Scope) -> str:
     """Return the name of a generation's resources, of a service's, or of the stack's balancer."""
-    if scope.service:
-        parts = [scope.service, scope.generation, digest_scope(scope)]
-        return "-".join(filter(None, parts))
-    return f"lb-{clean(scope.project, 9)}-{clean(scope.stack, 10)}-{digest_scope(scope)}".lower()
+    return name_things(scope, "lb")
 
 
 def name_tag(scope: Scope) -> str:
     """Return the network tag of a service's servers."""
-    return make_name(replace(scope, generation=""))
+    return make_name(of_service(scope))
 
 
 def find_generation(scope: Scope, name: str) -> str:

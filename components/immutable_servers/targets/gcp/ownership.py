@@ -7,13 +7,13 @@ it. Names and descriptions say whose a thing is where Google has no labels.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-from immutable_servers.contract.ownership import Kind, Leftover, Owner
+from immutable_servers.contract.ownership import Leftover, Owner
 from immutable_servers.contract.values import Scope
 from immutable_servers.targets.cloud import bakes
 from immutable_servers.targets.cloud.ends import Thing
-from immutable_servers.targets.cloud.ownership import HALF, CloudOwnership, Ended
+from immutable_servers.targets.cloud.ownership import HALF, NamedOwnership
 from immutable_servers.targets.cloud.tags import OWNER, SCOPE, pack_owner, unpack_owner
 from immutable_servers.targets.gcp.access import GcpAccess, remove_in_zones
 from immutable_servers.targets.gcp.api import MISSING
@@ -21,7 +21,7 @@ from immutable_servers.targets.gcp.bake import find_bakes
 from immutable_servers.targets.gcp.fronts import PROXIES
 from immutable_servers.targets.gcp.groups import GROUPS
 from immutable_servers.targets.gcp.names import LABELS, describe, last_part, make_name, read_words
-from immutable_servers.targets.shared.leftovers import STACK, Part, make_stack_kind
+from immutable_servers.targets.shared.leftovers import Part
 
 OWNERS = f"{LABELS.prefix}{OWNER}"
 """How the labels begin that hold an owner."""
@@ -43,13 +43,17 @@ STACK_PARTS = (
 last: it says which state is to be asked."""
 
 
-ENDED: Mapping[str, str] = {"instance": "instance", "disk": "disk", "login rule": "firewall"}
-"""Our words for what has an end, and Google's."""
+class GcpOwnership(NamedOwnership):
+    """Owners of stacks' addresses, and leftovers found by our labels and words.
 
+    An instance goes before its disk, which it holds.
+    """
 
-class GcpOwnership(CloudOwnership):
-    """Owners of stacks' addresses, and leftovers found by our labels and words."""
-
+    ended: ClassVar[Mapping[str, str]] = {
+        "instance": "instances",
+        "disk": "disks",
+        "login rule": "firewalls",
+    }
     access: GcpAccess
 
     def __init__(self, access: GcpAccess) -> None:
@@ -65,9 +69,6 @@ class GcpOwnership(CloudOwnership):
         labels = [one.get("labels", {}) for one in self.api.list("globalAddresses")]
         return [owner for owner in (unpack_owner(LABELS, one) for one in labels) if owner]
 
-    def _write_owner(self, owner: Owner) -> None:
-        self.write_owner(owner)
-
     def write_owner(self, owner: Owner) -> None:
         """Write an owner into the labels of its stack's address; without one there is no place."""
         name, packed = make_name(Scope(owner.project, owner.stack)), pack_owner(LABELS, owner)
@@ -78,31 +79,21 @@ class GcpOwnership(CloudOwnership):
             body = {"labels": {**others, **packed}, "labelFingerprint": found["labelFingerprint"]}
             self.api.call("globalAddresses", "setLabels", resource=name, body=body)
 
-    def _list_ended(self) -> Ended:
-        """An instance before its disk, which it holds."""
-        return {
-            kind: (partial(self._find, one), partial(self._remove, one))
-            for kind, one in ENDED.items()
-        }
-
-    def _list_others(self) -> Mapping[str, Kind]:
-        return {STACK: make_stack_kind(self._find_stack_parts, self.find_scopes, self)}
-
-    def _find(self, kind: str) -> Iterator[Thing]:
-        for one in find_bakes(self.api, f"{kind}s"):
+    def _find(self, word: str) -> Iterator[Thing]:
+        for one in find_bakes(self.api, word):
             yield Thing(one["name"], bakes.read_bake(one["name"]))
-        others = {"instance": self.access.find_probes, "firewall": self.access.find_ways}
-        if kind in others:
-            yield from others[kind](Scope("", ""))
+        others = {"instances": self.access.find_probes, "firewalls": self.access.find_ways}
+        if word in others:
+            yield from others[word](Scope("", ""))
 
-    def _remove(self, kind: str, name: str) -> None:
-        if kind in ("instance", "disk"):
-            remove_in_zones(self.api, f"{kind}s", name)
+    def _remove(self, word: str, name: str) -> None:
+        if word == "firewalls":
+            self.api.delete(word, name)
         else:
-            self.api.delete(f"{kind}s", name)
+            remove_in_zones(self.api, word, name)
 
     def _remove_half(self, name: str) -> None:
-        self._remove("image", name)
+        self.api.delete("images", name)
 
     def _find_halves(self) -> Iterator[Leftover]:
         """Yield images with a name of ours that Google could not make.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from immutable_servers.contract.values import ALL, Scope
+from immutable_servers.targets.cloud.tags import of_service
 from immutable_servers.targets.gcp.api import BUSY, MISSING, Api
 from immutable_servers.targets.gcp.groups import OF_GENERATIONS, Groups
 from immutable_servers.targets.gcp.names import is_of, last_part, make_name, read_words
@@ -86,7 +87,7 @@ class Autoscalers:
         if scope.service not in self.api.settings.scaling:
             return {}
         found = self.api.list(AUTOSCALERS, filter=f'name eq "{OF_GENERATIONS}"')
-        ours = [one for one in found if is_of(one, replace(scope, generation=""))]
+        ours = [one for one in found if is_of(one, of_service(scope))]
         return {read_words(one)["generation"]: one["autoscalingPolicy"]["mode"] for one in ours}
 
     def _set_modes(self, scope: Scope, modes: Mapping[str, str]) -> None:

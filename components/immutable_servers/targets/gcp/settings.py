@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from immutable_servers.contract.values import Scope
 from immutable_servers.targets.cloud.fields import make_text
 from immutable_servers.targets.cloud.settings import CloudSettings
+from immutable_servers.targets.cloud.tags import of_service
 from immutable_servers.targets.gcp.names import make_name, name_tag
 
 PROJECT = r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$"
@@ -119,7 +119,7 @@ class GcpSettings(CloudSettings):
         """Return the email of a service's account: one of the settings, or ours by its name."""
         domain, _, project = self.project.rpartition(":")
         place = ".".join(filter(None, (project, domain)))
-        name = make_name(replace(scope, generation=""))
+        name = make_name(of_service(scope))
         return self.service_accounts.get(scope.service, f"{name}@{place}.iam.gserviceaccount.com")
 
     def find_rule_target(self, scope: Scope) -> tuple[str, str]:
