@@ -39,7 +39,7 @@ class CloudBalancer(Balancer):
 
     @abstractmethod
     def _find_name(self, scope: Scope) -> str:
-        """Return the name or address of the stack's balancer, empty without one."""
+        """Return the name or address of a service's balancer, or of its stack's; empty without."""
 
     def find_weights(self, scope: Scope) -> Mapping[str, int]:
         """Ask the service's pointer; while its route changes it may have two.
@@ -70,11 +70,14 @@ class CloudBalancer(Balancer):
 
     def find_address(self, route: Route, scope: Scope) -> str:
         """Return a route's URL by the balancer's name, or by the host that leads there."""
-        return self.render_address(route, "" if route.host else self._find_name(scope))
+        return self.render_address(route, "" if route.host else self._find_way(route, scope))
 
     def find_front(self, route: Route, scope: Scope) -> str:
         """Return the URL by the balancer's own name."""
-        return self.render_address(replace(route, host=""), self._find_name(scope))
+        return self.render_address(replace(route, host=""), self._find_way(route, scope))
+
+    def _find_way(self, route: Route, scope: Scope) -> str:
+        return self._find_name(replace(scope.of_stack, service=route.service))
 
     def render_address(self, route: Route, name: str) -> str:
         """Return a route's URL by the balancer's name, which may not be known yet."""

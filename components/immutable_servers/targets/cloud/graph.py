@@ -78,10 +78,18 @@ class CloudGraph(Graph):
 
     def declare_address(self, route: Route, scope: Scope) -> Input[str]:
         """Return where a service answers: a first run makes the balancer's name."""
-        role = self.fleets.balancer
-        if route.host or self.answers_at is None:
+        role, place = self.fleets.balancer, self._find_place(route)
+        if route.host or place is None:
             return str(role.find_address(route, scope))
-        return self.answers_at.apply(lambda name: str(role.render_address(route, name)))
+        return place.apply(lambda name: str(role.render_address(route, name)))
+
+    def _find_place(self, route: Route) -> Output[str] | None:
+        """Return the name or address of a route's balancer; None until it is declared.
+
+        Not this one where each service has a balancer of its own.
+        """
+        del route
+        return self.answers_at
 
     def write_owner_after(self, place: Output[Any]) -> None:
         """Record the owner once its place is made: as the update began there was none yet."""

@@ -20,7 +20,7 @@ from immutable_servers.targets.digitalocean.names import (
     PROBING,
     list_whose,
     make_name,
-    tag_end,
+    make_tag,
     tag_window,
 )
 from immutable_servers.targets.digitalocean.needs import NEEDS
@@ -133,7 +133,7 @@ class DoAccess(CloudAccess):
         """Launch a droplet that has none of the service's tags; its firewall is there before."""
         del say
         scope, end = spec.scope, spec.window_ends
-        name, own = f"{make_name(scope)}-probe-{end}", tag_end(ends.PROBE, scope, end)
+        name, own = f"{make_name(scope)}-probe-{end}", make_tag(ends.PROBE, scope, str(end))
         tags = [own, *list_whose(scope, PROBING)]
         key = make_host_key(folder, scope)
         try:

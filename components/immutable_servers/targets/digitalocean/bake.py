@@ -48,9 +48,13 @@ UNSEEN = re.compile(r"become active: GET \S+/v2/droplets/\d+: 404")
 https://github.com/digitalocean/terraform-provider-digitalocean/issues/1486"""
 
 
-def find_bakes(api: Api, collection: str) -> Sequence[Mapping[str, Any]]:
-    """Return what bakes have made of a kind of `IDS`."""
-    return [one for one in api.list(collection) if bakes.read_bake(one["name"])]
+def find_bakes(
+    api: Api, collection: str, image: str = "", version: str = ""
+) -> Sequence[Mapping[str, Any]]:
+    """Return what bakes have made of a kind of `IDS`, all or those of one version."""
+    wanted = {bakes.BAKE: image, bakes.VERSION: version} if image else {}
+    found = [(one, bakes.read_bake(one["name"])) for one in api.list(collection)]
+    return [one for one, words in found if words and wanted.items() <= words.items()]
 
 
 def remove_thing(api: Api, collection: str, thing: Mapping[str, Any]) -> None:
@@ -156,10 +160,8 @@ def _refuse_second(request: BakeRequest, api: Api, key: int) -> None:
     """
     image, version = request.image, request.version
     is_dead = partial(bakes.is_dead, target=api.settings.target, image=image, version=version)
-    for one in find_bakes(api, KEYS):
-        words = bakes.read_bake(one["name"])
-        is_same = (words[bakes.BAKE], words[bakes.VERSION]) == (image, version)
-        if is_same and one["id"] < key and not is_dead(words):
+    for one in find_bakes(api, KEYS, image, version):
+        if one["id"] < key and not is_dead(bakes.read_bake(one["name"])):
             raise ImageError(
                 f"Another run bakes image {image} {version}",
                 facts=[f"{one['name']}, a key of the account, {BEGUN}"],
@@ -204,11 +206,7 @@ def _finish(request: BakeRequest, api: Api, name: str, description: str) -> None
     Raises:
         ImmutableError: A copy failed, or did not come to its end in time.
     """
-
-    def look() -> Sequence[Mapping[str, Any]]:
-        return [one for one in find_bakes(api, "images") if one["name"] == name]
-
-    snapshot = api.wait("the snapshot of the bake", look)[0]
+    snapshot = api.wait("the snapshot of the bake", partial(api.find_named, "images", name))
     which, most = snapshot["id"], BASE_SECONDS + GIGABYTE_SECONDS * snapshot["min_disk_size"]
     actions = []
     for region in api.settings.copies:

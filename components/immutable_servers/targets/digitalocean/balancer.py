@@ -41,14 +41,6 @@ class DoBalancer(CloudBalancer):
         super().__init__(api.settings.protocol, api.settings.host_port)
         self.api = api.raising(TrafficError)
 
-    def find_address(self, route: Route, scope: Scope) -> str:
-        """Return a route's URL by its service's balancer, or by the host that leads there."""
-        return super().find_address(route, _of_route(scope, route))
-
-    def find_front(self, route: Route, scope: Scope) -> str:
-        """Return the URL by the address of the service's balancer."""
-        return super().find_front(route, _of_route(scope, route))
-
     def render_address(self, route: Route, name: str) -> str:
         """Return a route's URL; a server that is reached without a balancer speaks HTTP."""
         if not route.reserved_ip:
@@ -138,10 +130,6 @@ class DoBalancer(CloudBalancer):
         """Return what a visitor of a service's balancer has now in place of an answer, if so."""
         pool = self._find_pool(scope)
         return find_failure(pool.ask()) if isinstance(pool, TagPool) else ""
-
-
-def _of_route(scope: Scope, route: Route) -> Scope:
-    return replace(scope.of_stack, service=route.service)
 
 
 def _describe(droplet: Thing, pool: TagPool | ReservedIp | None) -> Member:

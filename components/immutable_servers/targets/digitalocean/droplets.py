@@ -51,10 +51,6 @@ class Droplets:
         tag, found = tag_generation(scope), self.find_all(scope, lately=lately)
         return [one for one in found if tag in one["tags"]]
 
-    def find_last(self, scope: Scope) -> Sequence[Thing]:
-        """Return what has a generation's own tag, also where somebody took its service's off."""
-        return self.api.list("droplets", tag_name=tag_generation(scope))
-
     def find_fleets(self, scope: Scope, *, lately: bool = False) -> Iterator[Fleet]:
         """Yield the fleets of a service.
 

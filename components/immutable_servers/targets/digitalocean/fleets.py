@@ -17,7 +17,13 @@ from immutable_servers.targets.digitalocean.droplets import (
     find_address,
 )
 from immutable_servers.targets.digitalocean.firewalls import Firewalls
-from immutable_servers.targets.digitalocean.names import ACTIVE, make_name, tag_leaving, tag_live
+from immutable_servers.targets.digitalocean.names import (
+    ACTIVE,
+    make_name,
+    tag_generation,
+    tag_leaving,
+    tag_live,
+)
 from immutable_servers.targets.shared.health import ACCEPTED
 
 AT_ONCE = 20
@@ -98,8 +104,8 @@ class DoFleets(CloudFleets):
         One that is missing may only not be listed yet.
         """
         found = self.groups.find(scope, lately=True)
-        states = {one["name"]: str(one["status"]) for one in found}
-        return {name: f"it is {said}" for name, said in states.items() if said not in PENDING}
+        ended = [one for one in found if one["status"] not in PENDING]
+        return {one["name"]: f"it is {one['status']}" for one in ended}
 
     def find_console(self, instance: Thing) -> str:
         """Return nothing: DigitalOcean's API shows no console."""
@@ -151,8 +157,8 @@ class DoFleets(CloudFleets):
     def _delete(self, scope: Scope) -> None:
         """Delete a generation's droplets, then what only they needed."""
         groups = Droplets(self.api.raising(RetirementError))
-        droplets = groups.find_last(scope)
-        if droplets:
+        # By the generation's own tag: somebody may have taken its service's off.
+        if droplets := groups.api.list("droplets", tag_name=tag_generation(scope)):
             groups.api.tag_droplets(tag_leaving(scope), [one["id"] for one in droplets])
             groups.remove(droplets)
         Firewalls(groups.api).remove(name_way(scope))

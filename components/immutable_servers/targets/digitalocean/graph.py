@@ -115,13 +115,9 @@ class BalancerGraph(CloudGraph):
             )
         return self.ways[service].end
 
-    def declare_address(self, route: Route, scope: Scope) -> Input[str]:
-        """Return where a service answers: at its own balancer."""
-        role, way = self.fleets.balancer, self.ways.get(route.service)
-        if route.host or way is None:
-            return str(role.find_address(route, scope))
-        address: Output[str] = way.address.apply(lambda ip: str(role.render_address(route, ip)))
-        return address
+    def _find_place(self, route: Route) -> Output[str] | None:
+        way = self.ways.get(route.service)
+        return way.address if way else None
 
     def _declare_way(self, scope: Scope, port: int, path: str) -> Way:
         service = scope.service

@@ -6,6 +6,7 @@ A snapshot gets its name with its description, as the last step of a bake: what 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from immutable_servers.contract.images import Packer
@@ -58,10 +59,8 @@ class DoImages(CloudImages):
 
     def find_named(self, image: str, version: str) -> Sequence[Mapping[str, Any]]:
         """Return what the region has of a version, and all droplets and snapshots of its bakes."""
-        wanted = {bakes.BAKE: image, bakes.VERSION: version}
-        made = [one for kind in ("images", "droplets") for one in find_bakes(self.api, kind)]
-        ours = [one for one in made if wanted.items() <= bakes.read_bake(one["name"]).items()]
-        return [*self._find_here(image, version), *ours]
+        made = (find_bakes(self.api, kind, image, version) for kind in ("images", "droplets"))
+        return [*self._find_here(image, version), *chain(*made)]
 
     def is_whole(self, found: Mapping[str, Any]) -> bool:
         """Return whether it has its name."""

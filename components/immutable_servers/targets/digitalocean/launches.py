@@ -85,13 +85,11 @@ def refuse_another_check(service: str, wanted: tuple[int, str], there: tuple[int
     Raises:
         SettingsError: They differ.
     """
+    (port, path), (new_port, new_path) = there, wanted
     if wanted != there:
         raise SettingsError(
             f"The servers of {service} cannot have another port or health path",
-            facts=[
-                f"{port}{path}: {whose}"
-                for (port, path), whose in ((there, "the generation now"), (wanted, "wanted"))
-            ],
+            facts=[f"{port}{path}: the generation now", f"{new_port}{new_path}: wanted"],
             todo="DigitalOcean's load balancer asks all servers of a service on one port and one"
             " path: keep them, or declare a service with another name beside this one.",
         )

@@ -77,17 +77,12 @@ def tag_leaving(scope: Scope) -> str:
 
 def tag_window(scope: Scope, end: int) -> str:
     """Return the tag of a generation's open login window, which says when it closes."""
-    return tag_end(WINDOW, scope, end)
+    return make_tag(WINDOW, scope, str(end))
 
 
 def tag_count(scope: Scope, servers: int) -> str:
     """Return the tag that says how many droplets a generation should have."""
     return make_tag(COUNT, scope, str(servers))
-
-
-def tag_end(word: str, scope: Scope, end: int) -> str:
-    """Return the tag of what has to end, by a word of `cloud.ends`: seconds since the epoch."""
-    return make_tag(word, scope, str(end))
 
 
 def write_words(scope: Scope, words: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
-from immutable_servers.contract.ownership import Leftover, Owner
+from immutable_servers.contract.ownership import Owner
 from immutable_servers.contract.values import Scope
 from immutable_servers.targets.cloud import bakes
 from immutable_servers.targets.cloud.balancer import refuse_leading
@@ -45,7 +45,8 @@ ANY = Scope("", "")
 class DoOwnership(NamedOwnership):
     """Owners and leftovers, found by our tags and names.
 
-    A droplet goes before the key, the firewall and the tag that it has.
+    A snapshot has its bake's name until it is whole, and so its end. A droplet goes before the key,
+    the firewall and the tag that it has.
     """
 
     ended: ClassVar[Mapping[str, str]] = {
@@ -110,13 +111,6 @@ class DoOwnership(NamedOwnership):
             self.fleets.groups.remove(probes)
         if word == "firewalls" and not bakes.read_bake(name):
             self.access.remove_way(name)
-
-    def _find_halves(self) -> Iterator[Leftover]:
-        """Yield nothing: a snapshot has its bake's name until it is whole, and so its end."""
-        yield from ()
-
-    def _remove_half(self, name: str) -> None:
-        self._remove("images", name)
 
     def find_scopes(self) -> Sequence[Scope]:
         """Return whose the generations are that tags name; the tags go last."""

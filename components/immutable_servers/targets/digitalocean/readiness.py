@@ -137,10 +137,8 @@ def look(api: Api, entry: Mapping[str, Any]) -> tuple[Status, str]:
     """Judge the image that an entry of the lock names."""
     found = api.find("images", image_id=entry["image"])
     state = found.get("status", AVAILABLE) if found else "gone"
-    return (
-        "ok" if state == AVAILABLE else "not ok",
-        f"{entry['slug']} ({entry['image']}) is {state}",
-    )
+    status: Status = "ok" if state == AVAILABLE else "not ok"
+    return status, f"{entry['slug']} ({entry['image']}) is {state}"
 
 
 class DoReadiness(CloudReadiness[Api]):

@@ -25,8 +25,8 @@ from immutable_servers.targets.digitalocean.names import (
     PROBING,
     list_whose,
     make_name,
+    make_tag,
     name_server,
-    tag_end,
     tag_service,
 )
 from immutable_servers.targets.shared import ssh
@@ -283,7 +283,7 @@ def test_a_probe_of_a_killed_run_is_removed_before_the_next(world: World, target
 def make_probe(world: World, target: DoTarget, scope: Scope, end: int) -> None:
     """Make what a killed run leaves of a probe."""
     name = f"{make_name(scope)}-probe-1"
-    tags = [tag_end(ends.PROBE, scope, end), *list_whose(scope, PROBING)]
+    tags = [make_tag(ends.PROBE, scope, str(end)), *list_whose(scope, PROBING)]
     target.fleets.firewalls.open(name, tags, ["127.0.0.1/32"], 22)
     body = {"name": name, "region": "fra1", "size": "s-1vcpu-1gb", "image": DEBIAN, "tags": tags}
     world.call("POST", "droplets", body)

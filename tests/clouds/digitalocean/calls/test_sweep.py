@@ -20,7 +20,6 @@ from immutable_servers.targets.digitalocean.names import (
     list_whose,
     make_name,
     make_tag,
-    tag_end,
     tag_live,
     tag_reserved,
     tag_service,
@@ -87,7 +86,7 @@ def test_what_a_killed_bake_left_goes_and_all_else_stays(world: World) -> None:
 
 def make_probe(world: World, scope: Scope, end: int) -> str:
     """Make the droplet that a verification probes with, and its firewall."""
-    name, own = f"{make_name(scope)}-probe-{end}", tag_end(ends.PROBE, scope, end)
+    name, own = f"{make_name(scope)}-probe-{end}", make_tag(ends.PROBE, scope, str(end))
     tags = [own, tag_window(scope, end), *list_whose(scope, PROBING)]
     make_firewall(world, name, *tags)
     make_droplet(world, name, *tags)
