@@ -14,6 +14,7 @@ from immutable_servers.contract.images import Packer
 from immutable_servers.contract.values import BakeRequest, Say
 from immutable_servers.errors import ImageError
 from immutable_servers.targets.cloud import bakes
+from immutable_servers.targets.cloud.images import pack_manifest, render_description
 from immutable_servers.targets.gcp.api import Api
 from immutable_servers.targets.gcp.faults import GoogleError, explain
 from immutable_servers.targets.gcp.names import LABELS, MARK, last_part, name_image
@@ -35,6 +36,8 @@ ANSWERED = "googleapi: Error "
 """How any other refusal begins."""
 PRINTED = "googlecompute.gcp: "
 """Before what Packer's plugin says."""
+MOST_MANIFEST = 40
+"""An image takes 64 labels; these hold the digests of some 50 files."""
 LEAST_SECONDS = 30
 """https://docs.cloud.google.com/compute/docs/instances/limit-vm-runtime#restrictions"""
 
@@ -57,9 +60,7 @@ def remove_bakes(api: Api, image: str, is_dead: bakes.IsDead, say: Say) -> None:
     bakes.remove_dead(found, remove, image, is_dead, say)
 
 
-def bake_image(
-    request: BakeRequest, packer: Packer, api: Api, description: str, labels: Mapping[str, str]
-) -> None:
+def bake_image(request: BakeRequest, packer: Packer, api: Api) -> None:
     """Bake in the first zone that has room, into an image that has all its labels from the start.
 
     Packer removes instance and disk at the end, and the cloud itself ends its instance at the
@@ -69,12 +70,7 @@ def bake_image(
         ImmutableError: The lock's image cannot be used, Packer failed, or Google refused.
     """
     name = bakes.name_bake(request)
-    about = {
-        **_find_start(request, api),
-        **render_variables(request, api, name),
-        "image_description": description,
-        "image_labels": json.dumps(labels),
-    }
+    about = {**_find_start(request, api), **render_variables(request, api, name)}
     with bakes.start_login(request, render_login) as login, let_in(api, name):
         for zone in (zones := find_bake_zones(api)):
             try:
@@ -119,7 +115,15 @@ def render_variables(request: BakeRequest, api: Api, name: str) -> dict[str, str
         "image_name": name_image(request.image, request.version),
         "image_family": f"im-{request.image}",
         "image_architecture": settings.architecture.upper(),
+        "image_description": render_description(request.lineage, **{MARK: 1}),
+        "image_labels": json.dumps(render_labels(request)),
     }
+
+
+def render_labels(request: BakeRequest) -> dict[str, str]:
+    """Return an image's labels."""
+    words = {"image": request.image, "version": request.version}
+    return {**LABELS.write(words), **pack_manifest(LABELS, request.manifest, MOST_MANIFEST)}
 
 
 def render_login(launch: str) -> dict[str, str]:

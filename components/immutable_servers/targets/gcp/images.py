@@ -11,22 +11,18 @@ from immutable_servers.targets.cloud.images import (
     CloudImages,
     change_marks,
     make_artifact,
-    pack_manifest,
     read_lineage,
-    render_description,
     unpack_manifest,
     unpack_marks,
 )
 from immutable_servers.targets.gcp.api import Api
 from immutable_servers.targets.gcp.bake import bake_image, find_bake_zones, remove_bakes
-from immutable_servers.targets.gcp.names import LABELS, MARK, last_part, name_image
+from immutable_servers.targets.gcp.names import LABELS, last_part, name_image
 from immutable_servers.targets.gcp.network import refuse_cut_off
 from immutable_servers.targets.gcp.upstream import find_newest
 from immutable_servers.targets.gcp.verifier import check_login
 
 NAME = re.compile(r"im-(.+)-([0-9a-f]{12})")
-MOST_MANIFEST = 40
-"""An image takes 64 labels; these hold the digests of some 50 files."""
 
 
 class GcpImages(CloudImages):
@@ -103,8 +99,7 @@ class GcpImages(CloudImages):
         remove_bakes(self.api, image, is_dead, say)
 
     def _run(self, request: BakeRequest, packer: Packer) -> None:
-        said, labels = render_description(request.lineage, **{MARK: 1}), render_labels(request)
-        bake_image(request, packer, self.api, said, labels)
+        bake_image(request, packer, self.api)
 
     def _find_users(self, artifact: Artifact) -> Iterator[str]:
         """Yield the names of instances with disks of an image."""
@@ -123,9 +118,3 @@ class GcpImages(CloudImages):
     def _delete(self, artifact: Artifact) -> None:
         """Delete the image."""
         self.api.delete("images", last_part(artifact.id))
-
-
-def render_labels(request: BakeRequest) -> dict[str, str]:
-    """Return an image's labels."""
-    words = {"image": request.image, "version": request.version}
-    return {**LABELS.write(words), **pack_manifest(LABELS, request.manifest, MOST_MANIFEST)}

@@ -25,8 +25,7 @@ from immutable_servers.errors import ImageError, ImmutableError, SettingsError, 
 from immutable_servers.targets.cloud import bakes
 from immutable_servers.targets.cloud.images import MARKS, render_description
 from immutable_servers.targets.gcp import verifier
-from immutable_servers.targets.gcp.bake import KINDS
-from immutable_servers.targets.gcp.images import render_labels
+from immutable_servers.targets.gcp.bake import KINDS, render_labels
 from immutable_servers.targets.gcp.names import LABELS, MARK, name_image
 from immutable_servers.targets.shared.bake_locks import hold_version
 
