@@ -57,12 +57,10 @@ class GcpMaker(CloudMaker):
         self.title = make_name(self.scope)
         self.named = {"name": self.title, "description": describe(self.scope)}
         self.limits = self.settings.scaling.get(self.scope.service)
-        inputs = {
-            "settings": self.graph.plain,
-            "scope": self.scope.to_plain(),
-            "way": self.wait_for_others(self.graph.ways[self.scope.service].id),
-            **({"scaled": True} if self.limits else {}),
-        }
+        way = self.wait_for_others(self.graph.ways[self.scope.service].id)
+        inputs = {"settings": self.graph.plain, "scope": self.scope.to_plain(), "way": way}
+        if self.limits:
+            inputs["scaled"] = True
         before = ResourceOptions(depends_on=[*self.graph.declare_base(self.scope)])
         opts = ResourceOptions.merge(self.opts, before)
         self.depends = [GcpGeneration(GcpGenerationProvider(), self.name, inputs, opts)]
