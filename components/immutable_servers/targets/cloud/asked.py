@@ -4,6 +4,9 @@ A run looks at a stack within seconds, and each part of it asks on its own: for 
 each generation. What is asked the same way is asked once, until something is changed.
 """
 
+import math
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -48,3 +51,26 @@ class Asked:
         if question not in answers:
             answers[question] = [*ask()]
         return [*answers[question]]
+
+
+class Lately:
+    """Answers that waits share, which look at the same things at the same time."""
+
+    def __init__(self) -> None:
+        self._answers: dict[Question, tuple[float, Sequence[Any]]] = {}
+        self._asking = threading.Lock()
+
+    def find(
+        self, question: Question, ask: Callable[[], Sequence[Any]], seconds: float
+    ) -> Sequence[Any]:
+        """Return an answer that is some seconds old at most; one thread asks at a time."""
+        with self._asking:
+            at, found = self._answers.get(question, (-math.inf, ()))
+            if time.monotonic() - at > seconds:
+                found = ask()
+                self._answers[question] = (time.monotonic(), found)
+        return found
+
+    def forget(self) -> None:
+        """Forget all answers."""
+        self._answers.clear()

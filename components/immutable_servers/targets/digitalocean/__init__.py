@@ -34,6 +34,7 @@ class DoTarget(CloudTarget):
     has_reserved_ips = True
     needs = NEEDS
     most_launch_data = template.MOST_USER_DATA
+    records = RECORDS
     packer_source = Path(__file__).with_name("source.pkr.hcl")
     api: Api
     access: DoAccess
@@ -62,11 +63,6 @@ class DoTarget(CloudTarget):
     def resolve_size(self, size: str) -> dict[str, Any]:
         """Return the droplet size."""
         return {"size": self.settings.find_size(size)}
-
-    def check_env(self, env: Mapping[str, str]) -> None:
-        """Refuse what does not fit into user data, or into the tags with a generation's record."""
-        super().check_env(env)
-        RECORDS.check_env(env)
 
     def describe_shape(self, launch: Launch) -> dict[str, Any]:
         """Return what a droplet gets from our code."""

@@ -4,15 +4,13 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from immutable_servers.contract.values import FleetSpec, Launch, Say, Scope
 from immutable_servers.system.keys import find_or_make_key_pair
 from immutable_servers.system.places import data_dir
 from immutable_servers.targets.cloud import ends
 from immutable_servers.targets.cloud.access import CloudAccess
-from immutable_servers.targets.cloud.ends import Thing
-from immutable_servers.targets.digitalocean.api import Api
+from immutable_servers.targets.digitalocean.api import Api, Thing
 from immutable_servers.targets.digitalocean.firewalls import SSH_PORT, read_ours
 from immutable_servers.targets.digitalocean.fleets import DoFleets, name_way
 from immutable_servers.targets.digitalocean.names import (
@@ -64,11 +62,11 @@ class DoAccess(CloudAccess):
             (self._folder(scope) / name).unlink(missing_ok=True)
         super().delete_key(scope)
 
-    def _find_host(self, scope: Scope, instance: Mapping[str, Any]) -> Host:
+    def _find_host(self, scope: Scope, instance: Thing) -> Host:
         key, address = read_host_key(scope), self.fleets.find_address(instance)
         return Host(instance["name"], address, key=key if address else "")
 
-    def find_ways(self, scope: Scope) -> Sequence[Thing]:
+    def find_ways(self, scope: Scope) -> Sequence[ends.Thing]:
         """Return the firewalls of windows that are the scope's; an empty one is any's."""
         return self.fleets.firewalls.find_ways(scope)
 
@@ -92,16 +90,16 @@ class DoAccess(CloudAccess):
 
         Theirs is the service's port alone, and nobody but a balancer may ask it before and after.
         """
-        is_sealed = self.settings.reach != "ssh_config" and not self._find_window_end(scope)
+        if self.settings.reach == "ssh_config" or self._find_window_end(scope):
+            yield
+            return
         end = int(time.time() + 2 * self.settings.boot_deadline)
         try:
-            if is_sealed:
-                self._open(scope, end)
+            self._open(scope, end)
             yield
         finally:
-            if is_sealed:
-                self.remove_way(name_way(scope))
-                self.api.delete("tags", tag_id=tag_window(scope, end))
+            self.remove_way(name_way(scope))
+            self.api.delete("tags", tag_id=tag_window(scope, end))
 
     def _end_late(self, scope: Scope, checked: Collection[str], say: Say) -> None:
         found = self.fleets.find_instances(scope)
@@ -117,7 +115,7 @@ class DoAccess(CloudAccess):
         if end:
             self.api.delete("tags", tag_id=tag_window(scope, end))
 
-    def find_probes(self, scope: Scope) -> Sequence[tuple[Mapping[str, Any], Mapping[str, str]]]:
+    def find_probes(self, scope: Scope) -> Sequence[tuple[Thing, Mapping[str, str]]]:
         """Return probes that are the scope's with our words of them; an empty scope is any's."""
         droplets = self.api.list("droplets")
         found = [(one, read_ours(one["tags"], scope, PROBING)) for one in droplets]
@@ -138,8 +136,7 @@ class DoAccess(CloudAccess):
         key = make_host_key(folder, scope)
         try:
             self.fleets.firewalls.open(name, tags, find_verifiers(self.api), SSH_PORT)
-            droplet = self._create(spec, name, tags, (folder / HOST_KEY).read_text("ascii"))
-            found = self._wait_until_active(droplet)
+            found = self._launch(spec, name, tags, (folder / HOST_KEY).read_text("ascii"))
             yield Host(name, self.fleets.find_address(found), key=key)
         finally:
             self.fleets.groups.remove(self.api.list("droplets", tag_name=own))
@@ -147,7 +144,8 @@ class DoAccess(CloudAccess):
             for tag in [own] if self.find_probes(scope) else tags:
                 self.api.delete("tags", tag_id=tag)
 
-    def _create(self, spec: FleetSpec, name: str, tags: Sequence[str], host_key: str) -> int:
+    def _launch(self, spec: FleetSpec, name: str, tags: Sequence[str], host_key: str) -> Thing:
+        """Launch a probe's droplet; return it once it runs: a look may not show a new one yet."""
         shape = render_shape(self.settings, spec.launch)
         opened = render_open(
             spec.scope, spec.launch, name, spec.public_key, spec.window_ends, "", host_key
@@ -160,12 +158,9 @@ class DoAccess(CloudAccess):
             "tags": [*tags],
             "user_data": opened,
         }
-        return int(self.api.call("droplets.create", body=body)["droplet"]["id"])
+        droplet = self.api.call("droplets.create", body=body)["droplet"]["id"]
 
-    def _wait_until_active(self, droplet: int) -> Mapping[str, Any]:
-        """Wait until a droplet runs; a list and a look may not show a new one yet."""
-
-        def look() -> Mapping[str, Any] | None:
+        def look() -> Thing | None:
             found = self.api.find("droplets", droplet_id=droplet)
             return found if found and found["status"] == ACTIVE else None
 

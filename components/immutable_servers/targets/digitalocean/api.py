@@ -1,7 +1,6 @@
 """Asks DigitalOcean through pydo: one place for calls, pages, refusals and actions."""
 
 import json
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -10,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from immutable_servers.errors import ImmutableError, LaunchError
 from immutable_servers.system.waiting import run_until_stopped, wait_until
+from immutable_servers.targets.cloud.asked import Lately
 from immutable_servers.targets.cloud.calls import CloudApi, ask_again
 from immutable_servers.targets.digitalocean.clients import find_client
 from immutable_servers.targets.digitalocean.faults import DoError, explain
@@ -46,8 +46,7 @@ class Api(CloudApi[DoSettings]):
 
     def __init__(self, settings: DoSettings, kind: type[ImmutableError] = LaunchError) -> None:
         super().__init__(settings, kind)
-        self._lately: dict[str, tuple[float, Sequence[Any]]] = {}
-        self._looking = threading.Lock()
+        self._lately = Lately()
 
     def call(
         self,
@@ -77,7 +76,11 @@ class Api(CloudApi[DoSettings]):
         try:
             return ask_again(operation, ask, DoError, DoError.is_one_of, missing, again)
         except (DoError, AzureError, OSError) as error:
-            raise explain(error, operation, self.settings.region, self.kind) from error
+            raise self.explain(error, operation) from error
+
+    def explain(self, error: Exception, action: str) -> ImmutableError:
+        """Return our error for a refusal of a call, or of what an action's name says."""
+        return explain(error, action, self.settings.region, self.kind)
 
     def _send(self, operation: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Make one call; one that DigitalOcean slows down is made again with pauses.
@@ -126,7 +129,7 @@ class Api(CloudApi[DoSettings]):
     def look_anew(self) -> None:
         """Forget all answers: somebody else has changed something."""
         self.asked.stop()
-        self._lately.clear()
+        self._lately.forget()
 
     def list_lately(self, collection: str, **words: Any) -> Sequence[Any]:  # noqa: ANN401 - the method's own
         """Return what all pages list, as it was some seconds ago at most: for waits.
@@ -135,13 +138,8 @@ class Api(CloudApi[DoSettings]):
         """
         if self.asked.is_on:
             return self.list(collection, **words)
-        question = repr((collection, sorted(words.items())))
-        with self._looking:
-            at, found = self._lately.get(question, (0.0, ()))
-            if not at or time.monotonic() - at > LATELY:
-                found = self.list(collection, **words)
-                self._lately[question] = (time.monotonic(), found)
-        return found
+        question = (collection, repr(sorted(words.items())))
+        return self._lately.find(question, partial(self.list, collection, **words), LATELY)
 
     def list_tags(self) -> Sequence[str]:
         """Return the names of the account's tags."""
@@ -193,8 +191,7 @@ class Api(CloudApi[DoSettings]):
             what = f"DigitalOcean did not end action {action} in time"
             raise self.kind(what, facts=[said], todo="Run the same command again.")
         if found["status"] != "completed":
-            name = f"action {action}"
-            raise explain(DoError("errored", said), name, self.settings.region, self.kind)
+            raise self.explain(DoError("errored", said), f"action {action}")
         return found
 
     def tag_droplets(self, tag: str, droplets: Iterable[int]) -> None:

@@ -18,7 +18,7 @@ from immutable_servers.contract.values import BakeRequest, Say
 from immutable_servers.errors import ImageError, ImmutableError
 from immutable_servers.targets.cloud import bakes
 from immutable_servers.targets.digitalocean.api import Api
-from immutable_servers.targets.digitalocean.faults import DoError, explain
+from immutable_servers.targets.digitalocean.faults import DoError
 from immutable_servers.targets.digitalocean.firewalls import SSH_PORT, Firewalls
 from immutable_servers.targets.digitalocean.names import name_image
 from immutable_servers.targets.digitalocean.upstream import find_locked
@@ -26,14 +26,14 @@ from immutable_servers.targets.digitalocean.verifier import find_verifiers
 
 KEYS = "ssh_keys"
 """A token may list them ten times a minute."""
-IDS: Mapping[str, tuple[str, str]] = {
-    "droplets": ("droplet_id", "id"),
-    "images": ("image_id", "id"),
-    "firewalls": ("firewall_id", "id"),
-    KEYS: ("ssh_key_identifier", "id"),
-    "tags": ("tag_id", "name"),
+IDS: Mapping[str, str] = {
+    "droplets": "droplet_id",
+    "images": "image_id",
+    "firewalls": "firewall_id",
+    KEYS: "ssh_key_identifier",
+    "tags": "tag_id",
 }
-"""What a bake makes, in the order in which it goes: what the API calls an id, and where it is."""
+"""What a bake makes, in the order in which it goes, and what the API calls the id of each."""
 BEGUN = "has begun to bake it"
 LOOK_SECONDS = 10.0
 """How often the actions of a bake's droplet are looked at: a token has 250 calls a minute."""
@@ -58,9 +58,8 @@ def find_bakes(
 
 
 def remove_thing(api: Api, collection: str, thing: Mapping[str, Any]) -> None:
-    """Delete what a bake has made; what is gone is no error."""
-    argument, key = IDS[collection]
-    api.delete(collection, **{argument: thing[key]})
+    """Delete what a bake has made; what is gone is no error, and a tag's id is its name."""
+    api.delete(collection, **{IDS[collection]: thing.get("id", thing["name"])})
 
 
 def remove_bakes(
@@ -191,8 +190,7 @@ class Watch:
             failed = self._find_failed()
         if failed:
             refusal = DoError("errored", f"snapshot of {failed['resource_id']} is errored")
-            where = self.api.settings.region
-            raise explain(refusal, f"action {failed['id']}", where, ImageError)
+            raise self.api.explain(refusal, f"action {failed['id']}")
 
     def _find_failed(self) -> Mapping[str, Any] | None:
         droplets = self.api.list("droplets", tag_name=self.name)
@@ -229,5 +227,4 @@ def _judge(error: ImageError, request: BakeRequest, api: Api) -> None:
         if found := REFUSED.search(line):
             code, said = found.groups()
             refusal = DoError(CODES.get(code, code), f"{said} (log: {request.log})")
-            what = f"the bake of {request.image}"
-            raise explain(refusal, what, api.settings.region, ImageError) from error
+            raise api.explain(refusal, f"the bake of {request.image}") from error

@@ -23,10 +23,7 @@ def find_client() -> Any:  # noqa: ANN401 - pydo's
         SetupError: The SDK or the token is not here, or the token would be sent in the clear.
     """
     try:
-        from azure.core.pipeline.policies import (  # noqa: PLC0415 - stacks on others do without
-            RetryPolicy,
-            SansIOHTTPPolicy,
-        )
+        from azure.core.pipeline import policies  # noqa: PLC0415 - stacks on others do without
         from pydo import Client  # noqa: PLC0415
     except ImportError as error:
         raise make_without_sdk("digitalocean", error) from error
@@ -44,13 +41,13 @@ def find_client() -> Any:  # noqa: ANN401 - pydo's
             todo=f"Set {URL} to an https address, or unset it.",
         )
 
-    class Token(SansIOHTTPPolicy):  # type: ignore[misc]
+    class Token(policies.SansIOHTTPPolicy):  # type: ignore[misc]
         """Sends the token; azure's own policy refuses plain http, on loopback too."""
 
         def on_request(self, request: Any) -> None:  # noqa: ANN401 - azure's
             request.http_request.headers["Authorization"] = f"Bearer {token}"
 
-    class Again(RetryPolicy):  # type: ignore[misc]
+    class Again(policies.RetryPolicy):  # type: ignore[misc]
         """Makes a change again only when it was slowed down: a lost answer may have made it."""
 
         def is_retry(self, settings: Any, response: Any) -> Any:  # noqa: ANN401 - azure's

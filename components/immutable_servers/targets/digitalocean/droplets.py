@@ -63,7 +63,7 @@ class Droplets:
 
     def find_window_end(self, scope: Scope) -> int:
         """Return when a fleet's login window ends, in seconds since the epoch; 0 once sealed."""
-        return max(map(int, _read(scope, self.find(scope), ends.WINDOW)), default=0)
+        return max(_read_numbers(scope, self.find(scope), ends.WINDOW), default=0)
 
     def set_count(self, scope: Scope, servers: int) -> None:
         """Write how many droplets a generation should have; safe to repeat.
@@ -76,16 +76,15 @@ class Droplets:
         lack = [one["id"] for one in droplets if wanted not in one["tags"]]
         if lack:
             self.api.tag_droplets(wanted, lack)
-        for other in {*_read(scope, droplets, COUNT)} - {str(servers)}:
-            self.api.delete("tags", tag_id=tag_count(scope, int(other)))
+        for other in {*_read_numbers(scope, droplets, COUNT)} - {servers}:
+            self.api.delete("tags", tag_id=tag_count(scope, other))
 
     def explain_launches(self, scope: Scope) -> Sequence[str]:
         """Return what DigitalOcean could not do with droplets that do not run, by their actions."""
         said = []
-        for one in self.find(scope):
-            if one["status"] != ACTIVE:
-                failed = [action["type"] for action in self.api.list_failed(one["id"])]
-                said += [f"{one['name']}: the action {kind} ended as errored" for kind in failed]
+        for one in (one for one in self.find(scope) if one["status"] != ACTIVE):
+            failed = [action["type"] for action in self.api.list_failed(one["id"])]
+            said += [f"{one['name']}: the action {kind} ended as errored" for kind in failed]
         return said
 
     def remove(self, droplets: Sequence[Thing]) -> None:
@@ -133,19 +132,18 @@ def ask_server(address: str, launch: Launch) -> Reply:
     return reply
 
 
-def _read(scope: Scope, droplets: Sequence[Thing], word: str) -> Iterator[str]:
-    """Yield what the tags of droplets say by a word that ends in a number."""
+def _read_numbers(scope: Scope, droplets: Sequence[Thing], word: str) -> Iterator[int]:
+    """Yield the numbers that tags of droplets say by a word."""
     for one in droplets:
         for tag in one["tags"]:
             value = read_words(scope, [tag]).get(f"{PREFIX}{word}", "")
             if value.isdigit():
-                yield value
+                yield int(value)
 
 
 def _read_fleet(scope: Scope, droplets: Sequence[Thing]) -> Fleet:
     states = {one["name"]: str(one["status"]) for one in droplets}
-    counts = map(int, _read(scope, droplets, COUNT))
-    wanted = min(counts, default=len(droplets))
+    wanted = min(_read_numbers(scope, droplets, COUNT), default=len(droplets))
     running = sum(state == ACTIVE for state in states.values())
     return Fleet(
         generation=scope.generation,

@@ -46,10 +46,8 @@ class Firewalls:
 
         Tags that are not there yet are made: a droplet that comes with one is never without it.
         """
-        rules = [
-            {"protocol": "tcp", "ports": str(port), "sources": {"addresses": [*sources]}}
-            for port in ports
-        ]
+        who = {"addresses": [*sources]}
+        rules = [{"protocol": "tcp", "ports": str(port), "sources": who} for port in ports]
         body = {"name": name, "tags": [*tags], "inbound_rules": rules, "outbound_rules": OUTWARD}
         found = self.api.find_named("firewalls", name)
         if found is None:

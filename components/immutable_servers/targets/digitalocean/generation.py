@@ -97,15 +97,10 @@ class DoMaker(CloudMaker):
         name = name_server(self.scope, number)
         found = self.found.find_droplet(self.scope, name)
         arguments = {"name": name, **alike, "user_data": self._render_user_data(name)}
-        opts = self.graph.options(
-            self.opts,
-            found,
-            ignore=["*", *LISTS] if found else None,
-            depends=[*self.depends, *before],
-            retain=True,
-        )
-        waiting = ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create=ACTIVE_WITHIN))
-        opts = ResourceOptions.merge(opts, waiting)
+        waiting = pulumi.CustomTimeouts(create=ACTIVE_WITHIN)
+        opts = ResourceOptions.merge(self.opts, ResourceOptions(custom_timeouts=waiting))
+        ignore, depends = ["*", *LISTS] if found else None, [*self.depends, *before]
+        opts = self.graph.options(opts, found, ignore=ignore, depends=depends, retain=True)
         return digitalocean.Droplet(name, opts=opts, **arguments)
 
     def _render_user_data(self, server: str) -> Input[str]:

@@ -172,14 +172,14 @@ class BalancerGraph(CloudGraph):
     ) -> digitalocean.LoadBalancer:
         """Declare a balancer whose arguments say everything, since each update writes them all."""
         settings, name = self.settings, make_name(scope)
-        own: dict[str, Any] = {"vpc_uuid": settings.vpc} if settings.vpc else {}
-        if {*settings.allow_from} != {*EVERYWHERE}:
-            own["firewall"] = {"allows": [f"cidr:{one}" for one in settings.allow_from]}
+        limits = {"allows": [f"cidr:{one}" for one in settings.allow_from]}
         rules = self._render_rules(self.routes[scope.service], port)
         return digitalocean.LoadBalancer(
             scope.service,
             name=name,
             region=settings.region,
+            vpc_uuid=settings.vpc or None,
+            firewall=limits if {*settings.allow_from} != {*EVERYWHERE} else None,
             size_unit=settings.nodes,
             droplet_tag=tag,
             forwarding_rules=rules,
@@ -197,28 +197,21 @@ class BalancerGraph(CloudGraph):
             # A cookie would keep clients on servers that have left.
             sticky_sessions={"type": "none"},
             enable_proxy_protocol=False,
-            **own,
             opts=self.options(ResourceOptions(), self.found.find("load_balancers", name)),
         )
 
     def _render_rules(self, route: Route, port: int) -> list[dict[str, Any]]:
         """Return what a balancer takes; it redirects to the usual port of HTTPS alone."""
-        settings, target = self.settings, {"target_protocol": "http", "target_port": port}
-        entry, certificate = route.port or settings.host_port, settings.certificate
-        if not certificate:
-            return [{"entry_protocol": "http", "entry_port": entry, **target}]
-        secure = {"entry_protocol": "https", "certificate_name": certificate}
-        rules = [{**secure, "entry_port": entry, **target}]
+        settings, entry = self.settings, route.port or self.settings.host_port
+        plain = {"entry_protocol": "http", "target_protocol": "http", "target_port": port}
+        secure = {**plain, "entry_protocol": "https", "certificate_name": settings.certificate}
+        rules = [{**(secure if settings.certificate else plain), "entry_port": entry}]
         if settings.redirect and entry == PORTS["https"]:
-            rules.append({"entry_protocol": "http", "entry_port": settings.redirect, **target})
+            rules.append({**plain, "entry_port": settings.redirect})
         return rules
 
     def _declare_firewall(
-        self,
-        scope: Scope,
-        tag: digitalocean.Tag,
-        sources: Mapping[str, Any],
-        port: int,
+        self, scope: Scope, tag: digitalocean.Tag, sources: Mapping[str, Any], port: int
     ) -> digitalocean.Firewall:
         """Declare that these sources reach the service's droplets, and nobody else.
 

@@ -16,10 +16,8 @@ from immutable_servers.targets.cloud.ends import WINDOW
 from immutable_servers.targets.cloud.tags import Records, Tagging, name_things, of_service
 
 PREFIX = "immutable:"
-LONGEST = 255
-"""Characters of a tag."""
 TAGGING = Tagging(PREFIX, longest=180, lower=True)
-"""A value leaves room for its word and for the name of its scope."""
+"""A tag has 255 characters: a value leaves room for its word and for the name of its scope."""
 RECORDS = Records(TAGGING, most=20)
 """Nothing says how many tags a droplet takes."""
 SCOPE, PROBING = "scope-", "probing-"
