@@ -34,6 +34,8 @@ OLD, NEW = (replace(WEB, generation=f"{number}" * 8) for number in (1, 2))
 TO_OLD, TO_NEW = {OLD.generation: 100}, {NEW.generation: 100}
 SHOWN_SECONDS = 30.0
 """How long what was brought about may take to be seen."""
+NEVER = 1e6
+"""Seconds, of which even a small part is longer than any test."""
 WANTED = 30_000
 
 
@@ -186,12 +188,14 @@ def test_a_stop_amid_a_move_leaves_all_serving(
     balancer = serve_old(world)
     stop = threading.Event()
     monkeypatch.setattr(stopping, "STOP", stop)
-    world.cloud.set_manners(follow=4.0)
+    world.cloud.set_manners(follow=NEVER)
     threading.Timer(1.0, stop.set).start()
     with pytest.raises(StoppedError):
         balancer.set_traffic(WEB, TO_NEW)
     stop.clear()
     assert balancer.find_weights(WEB) == {OLD.generation: 50, NEW.generation: 50}
+    world.cloud.set_manners(follow=0.0)
+    world.tag(tag_live(WEB), list_new(world)[0]["id"], verb="DELETE")  # a change, which it follows
     balancer.set_traffic(WEB, TO_NEW)
     see("the new ones serve", lambda: {visit(world) for _ in range(8)} == {NEW.generation})
 
