@@ -1,8 +1,12 @@
 """Turns dataclasses into plain values, which JSON and Pulumi can hold, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, Self
+
+_LEAVES = frozenset({str, bool, type(None)})
+"""Types of most values, which have one form: they are told apart first, by their exact type."""
 
 
 class PlainForm:
@@ -14,18 +18,33 @@ class PlainForm:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fields as plain values."""
-        names = (item.name for item in fields(self))  # type: ignore[arg-type]
+        names = _find_readers(type(self))  # type: ignore[arg-type] # a class is hashable
         return {name: _make_plain(getattr(self, name)) for name in names}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Make the object from what `to_plain` returned; keys it does not know are left out."""
-        kinds = {item.name: item.type for item in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{key: _restore(kinds[key], plain[key]) for key in kinds if key in plain})
+        readers = _find_readers(cls)  # type: ignore[arg-type] # a class is hashable
+        return cls(**{key: read(plain[key]) for key, read in readers.items() if key in plain})
+
+
+@cache
+def _find_readers(cls: type[PlainForm]) -> Mapping[str, Callable[[Any], Any]]:
+    """Return what reads each field's plain form; found once, as a run makes hundreds of objects."""
+    kinds = {item.name: item.type for item in fields(cls)}  # type: ignore[arg-type]
+    return {name: _find_reader(kind) for name, kind in kinds.items()}
+
+
+def _find_reader(kind: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - an annotation
+    if isinstance(kind, type) and issubclass(kind, PlainForm):
+        return kind.from_plain
+    return restore_numbers
 
 
 def _make_plain(value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
     """Return a copy; `dataclasses.asdict` takes three times as long, and a run makes hundreds."""
+    if type(value) in _LEAVES:
+        return value
     if isinstance(value, PlainForm):
         return value.to_plain()  # its own form, also inside of another one's
     if isinstance(value, dict):
@@ -35,17 +54,13 @@ def _make_plain(value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
     return value
 
 
-def _restore(kind: Any, value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
-    if isinstance(kind, type) and issubclass(kind, PlainForm):
-        return kind.from_plain(value)
-    return restore_numbers(value)
-
-
 def restore_numbers(value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
     """Return the value with whole floats as ints, at every depth.
 
     The engine keeps every number as a 64-bit float (protobuf's Struct), so 2 comes back as 2.0.
     """
+    if type(value) in _LEAVES:
+        return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, dict):

@@ -53,8 +53,9 @@ def compute_versions(
             architecture=architecture,
             parent_version=parent.version if parent else None,
         )
-        digest = compute_image_digest(inputs, parent.digest if parent else "")
-        versions[image] = ImageVersion(compute_version(inputs), inputs, digest)
+        own = digest_inputs(inputs.to_plain())  # once for both: there may be many files
+        digest = join_digests(own, parent.digest if parent else "")
+        versions[image] = ImageVersion(shorten(own), inputs, digest)
     return versions
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from typing import Any, Self, get_origin
 
 from immutable_servers.contract.location import Location
@@ -95,10 +96,9 @@ class Record(PlainForm):
             record = cls.from_plain({**plain, "state": State(plain["state"])})
         except (KeyError, TypeError, ValueError) as error:
             raise unreadable(where, f"{type(error).__name__}: {error}") from error
-        for item in fields(cls):
-            kind: Any = get_origin(item.type) or item.type
-            if not isinstance(getattr(record, item.name), kind):
-                raise unreadable(where, f"{item.name} is not of type {kind.__name__}")
+        for name, kind in _find_kinds().items():
+            if not isinstance(getattr(record, name), kind):
+                raise unreadable(where, f"{name} is not of type {kind.__name__}")
         return record
 
     def is_same_make(
@@ -110,6 +110,12 @@ class Record(PlainForm):
         """
         made = self.version, self.digest or digest, dict(self.launch), self.shape
         return made == (version, digest or self.digest, dict(launch), shape)
+
+
+@cache
+def _find_kinds() -> Mapping[str, Any]:
+    """Return what each field of a record must be an instance of, by the field's name."""
+    return {item.name: get_origin(item.type) or item.type for item in fields(Record)}
 
 
 @dataclass(frozen=True)
