@@ -7,11 +7,11 @@ others that were under way are done: chance says which.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What stands for a value that is not known; see `stand_in/pulumi/runtime.py`."""
@@ -25,8 +25,7 @@ class ProviderDied(BaseException):
     """The process of a provider was killed: its step failed."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A resource of the state."""
 
     urn: str
@@ -213,12 +212,12 @@ class Run:
     def _create(self, made: Entry, operation: str = "create") -> Entry:
         with self._step(operation, made):
             done = made.provider.create(without_unknown(made.inputs))
-        return replace(made, id=done.id, outputs=as_kept(done.outs))
+        return made._replace(id=done.id, outputs=as_kept(done.outs))
 
     def _update(self, made: Entry, old: Entry) -> Entry:
         with self._step("update", made):
             done = made.provider.update(old.id, dict(old.outputs), without_unknown(made.inputs))
-        return replace(made, outputs=as_kept(done.outs))
+        return made._replace(outputs=as_kept(done.outs))
 
     def _replace(self, made: Entry, old: Entry, *, first: bool) -> Entry:
         if old.protect:
@@ -314,14 +313,17 @@ class _Step:
 
 def without_unknown(value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
     """Return values as a program or a provider's create gets them: the unknown are left out."""
-    if isinstance(value, Mapping):
-        return {key: without_unknown(item) for key, item in value.items() if item != UNKNOWN}
-    return value
+    if not isinstance(value, dict):
+        return value
+    known = {key: item for key, item in value.items() if item != UNKNOWN}
+    return {k: without_unknown(v) if isinstance(v, dict) else v for k, v in known.items()}
 
 
 def as_kept(value: Any) -> Any:  # noqa: ANN401 - plain values of any shape
     """Return a copy of plain values as the engine keeps them: every number is a float."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | Mapping):
         return {key: as_kept(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [as_kept(item) for item in value]

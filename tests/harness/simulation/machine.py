@@ -39,7 +39,9 @@ from immutable_servers.resources import progress  # noqa: E402
 from immutable_servers.resources.declared import Declared  # noqa: E402
 from immutable_servers.settings import Settings, load_settings  # noqa: E402
 from immutable_servers.system import stopping  # noqa: E402
-from immutable_servers.targets import place  # noqa: E402
+from immutable_servers.system.machine import find_machine  # noqa: E402
+from immutable_servers.targets import place, placed  # noqa: E402
+from immutable_servers.targets.place import Place  # noqa: E402
 from immutable_servers.traffic import resource as traffic  # noqa: E402
 from immutable_servers.verification import candidate  # noqa: E402
 from immutable_servers.verification.report import Failure, Report, ServerResult  # noqa: E402
@@ -82,6 +84,10 @@ class World(instant_world.World):
         """Let happen what is due."""
         now().meet(moment)
 
+    def path(self, *parts: str) -> Any:  # noqa: ANN401 - as the base
+        """Make no folder: it exists with what is in it."""
+        return self.folder.joinpath(*parts)
+
     def read_sources(self, archive: Any) -> str:  # noqa: ANN401 - a `MemoryPath`
         """Return what stands in place of the archive."""
         text: str = archive.read_text()
@@ -96,6 +102,11 @@ class World(instant_world.World):
 @cache
 def _read_spec(text: str) -> FleetSpec:
     return FleetSpec.from_plain(json.loads(text))
+
+
+@cache
+def _read_place(text: str) -> Place:
+    return place.read_place({"place": text})
 
 
 class _Never:
@@ -216,6 +227,8 @@ ANSWERS: Mapping[ModuleType, Mapping[str, Any]] = {
         "read_settings": lambda _root: _parse(json.dumps(now().render_settings())),
         "read_last_output": lambda: without_unknown(now().state.outputs.get("ledger")),
         "read_request": lambda: now().request,
+        "refuse_unfit_places": lambda _root: None,
+        "make_private_places": lambda _root: None,
         "remove_left_stagings": lambda _root: None,
         "find_unfetched": lambda _root, _inputs: [],
         "make_owner": _make_owner,
@@ -238,8 +251,14 @@ ANSWERS: Mapping[ModuleType, Mapping[str, Any]] = {
         "is_committed": lambda _root, _inputs: False,
     },
     candidate: {"run_checks": _run_checks, "run_before_traffic": _run_before_traffic},
+    placed: {"read_place": lambda inputs: _read_place(inputs["place"])},
     place: {"load_target": lambda _name, settings: instant_target.InstantTarget(settings)},
-    instant_target: {"World": lambda _folder: World(), "time": Clock()},
+    instant_target: {
+        "World": lambda _folder: World(),
+        "Path": str,
+        "find_machine": cache(find_machine),
+        "time": Clock(),
+    },
     stopping: {"STOP": _Never()},
     secrets: {"token_hex": lambda _bytes: f"{now().chance.getrandbits(32):08x}"},
     progress: {"print": lambda *_words, **_how: None},

@@ -55,7 +55,7 @@ class MemoryPath:
 
     def exists(self) -> bool:
         """Return whether it is a file, or a folder with something in it."""
-        return self.path in self.files or any(True for _ in self._below())
+        return self.path in self.files or bool(self._list_below())
 
     def is_file(self) -> bool:
         """Return whether it is a file."""
@@ -120,23 +120,25 @@ class MemoryPath:
     def iterdir(self) -> Iterator["MemoryPath"]:
         """Yield what is in a folder."""
         start = len(self.path) + 1
-        names = dict.fromkeys(path[start:].partition("/")[0] for path in self._below())
+        names = dict.fromkeys(path[start:].partition("/")[0] for path in self._list_below())
         return (self / name for name in names)
 
     def glob(self, pattern: str) -> Iterator["MemoryPath"]:
         """Yield what is below and matches; `*` stands for any text without a slash."""
         start, whole = len(self.path) + 1, _compile(pattern)
         depth = pattern.count("/") + 1
-        found = dict.fromkeys("/".join(p[start:].split("/")[:depth]) for p in self._below())
+        below = self._list_below(pattern.partition("*")[0])
+        found = dict.fromkeys("/".join(path[start:].split("/", depth)[:depth]) for path in below)
         return (self / path for path in found if whole(path))
 
     def rglob(self, _pattern: str) -> Iterator["MemoryPath"]:
         """Yield every file below."""
-        return (MemoryPath(self.files, path) for path in list(self._below()))
+        return (MemoryPath(self.files, path) for path in self._list_below())
 
-    def _below(self) -> Iterator[str]:
-        start = f"{self.path}/"
-        return (path for path in list(self.files) if path.startswith(start))
+    def _list_below(self, beginning: str = "") -> list[str]:
+        """Return the paths of all files below that go on like this."""
+        start = f"{self.path}/{beginning}"
+        return [path for path in self.files if path.startswith(start)]
 
 
 class _Appender(io.StringIO):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -79,6 +80,10 @@ class SimulatedProject(Project):
             watch=self.watch.copy(),
             chance=copy(self.chance),
         )
+
+    @property
+    def world(self) -> Path:
+        return MemoryPath(self.files, "/world")  # type: ignore[return-value]
 
     def write_settings(self) -> None:
         """Do nothing: the settings are read from here."""

@@ -12,6 +12,8 @@ from pulumi import runtime
 
 FAILED = object()
 """The value of an Output of what failed: nobody gets to see it."""
+PLAIN = frozenset({str, float, bool, type(None)})
+"""Types of most values, which the engine keeps as they are."""
 
 
 class Input:
@@ -75,23 +77,25 @@ def resolve(value: Any) -> tuple[Any, set["Resource"]]:
 
     `FAILED` when one of them failed. Numbers become what the engine keeps: 64-bit floats.
     """
-    resources: set[Resource] = set()
-    failed = False
-
-    def walk(item: Any) -> Any:
-        nonlocal failed
-        if isinstance(item, Output):
-            resources.update(item._resources)
-            failed = failed or item._value is FAILED
-            return runtime.UNKNOWN if not item._known else walk(item._value)
-        if isinstance(item, Mapping):
-            return {str(key): walk(one) for key, one in item.items()}
-        if isinstance(item, list | tuple):
-            return [walk(one) for one in item]
-        return float(item) if type(item) is int else item
-
-    found = walk(value)
+    outputs: list[Output] = []
+    found = _resolve(value, outputs)
+    resources = {resource for output in outputs for resource in output._resources}
+    failed = any(output._value is FAILED for output in outputs)
     return (FAILED if failed else found), resources
+
+
+def _resolve(value: Any, outputs: list[Output]) -> Any:
+    """Return a value without Outputs at any depth; add these to `outputs`."""
+    if type(value) in PLAIN:
+        return value
+    if isinstance(value, Output):
+        outputs.append(value)
+        return _resolve(value._value, outputs) if value._known else runtime.UNKNOWN
+    if isinstance(value, list | tuple):
+        return [_resolve(item, outputs) for item in value]
+    if isinstance(value, dict | Mapping):
+        return {str(key): _resolve(item, outputs) for key, item in value.items()}
+    return float(value) if type(value) is int else value
 
 
 @dataclass
@@ -131,15 +135,13 @@ class Resource:
         goal = runtime.Goal(self.urn, name, provider, {} if failed else inputs, urns, parent, opts)
         done = None if failed else runtime.get_monitor().register(goal)
         self.failed = done is None
-        for key, value in {key: done and done.outputs.get(key) for key in props}.items():
-            setattr(self, key, self._make_output(done, value))
-        self.id = self._make_output(done, done and done.id)
-
-    def _make_output(self, done: runtime.Done | None, value: Any) -> Output:
-        """Return an output; a run that leaves a resource out does not know any of a new one."""
-        if done is None:
-            return Output({self}, FAILED, True)
-        return Output({self}, value, done.id is not None)
+        # A run that leaves a resource out does not know any output of a new one.
+        known = done is None or done.id is not None
+        itself = {self}
+        for key in props:
+            value = done.outputs.get(key) if done else FAILED
+            setattr(self, key, Output(itself, value, known))
+        self.id = Output(itself, done.id if done else FAILED, known)
 
 
 class CustomResource(Resource):

@@ -1,16 +1,14 @@
 """What the simulated engine is told of each registration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 PROJECT, STACK = "immutable-servers", "dev"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """Stands for a value that is not known: the id of a resource that a run leaves out."""
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(NamedTuple):
     """A resource as the program wants it; `provider` is None for a component."""
 
     urn: str
