@@ -157,8 +157,8 @@ def _run_linter(
 def run_ring(root: Path, ring: str, more: Sequence[str], environment: Mapping[str, str]) -> Result:
     """Run one folder of tests; a folder that is missing or collects nothing has failed.
 
-    In a ring of `STAGED` what fails is run again, one by one on a machine that does nothing else: a
-    fault of the product fails again, and what passes then is named beside the sums.
+    In a ring of `STAGED` what fails is run again, one by one when no other test runs: a fault of
+    the product fails again, and what passes then is counted beside the sums.
     """
     console.say(f"== tests/{ring}")
     if not (root / "tests" / ring).is_dir():
