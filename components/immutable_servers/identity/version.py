@@ -14,6 +14,7 @@ class ImageVersion:
     """An image's version, what it was computed from, and the digest that nobody else can have.
 
     Attributes:
+        version: 12 hex digits over the inputs.
         digest: SHA-256 in hex over the inputs and the parent's digest.
     """
 
@@ -22,14 +23,15 @@ class ImageVersion:
     digest: str
 
 
-def compute_version(inputs: ImageInputs) -> str:
-    """Return 12 hex digits over an image's declared inputs."""
-    return shorten(digest_inputs(inputs.to_plain()))
+def make_version(inputs: ImageInputs, parent: str = "") -> ImageVersion:
+    """Return version and digest of an image's inputs, which may be many: they are read once.
 
-
-def compute_image_digest(inputs: ImageInputs, parent: str) -> str:
-    """Return the digest of an image; `parent` is its parent's, empty without one."""
-    return join_digests(digest_inputs(inputs.to_plain()), parent)
+    Args:
+        inputs: What the image declares.
+        parent: Its parent's digest, empty without one.
+    """
+    own = digest_inputs(inputs.to_plain())
+    return ImageVersion(shorten(own), inputs, join_digests(own, parent))
 
 
 def compute_versions(
@@ -53,9 +55,7 @@ def compute_versions(
             architecture=architecture,
             parent_version=parent.version if parent else None,
         )
-        own = digest_inputs(inputs.to_plain())  # once for both: there may be many files
-        digest = join_digests(own, parent.digest if parent else "")
-        versions[image] = ImageVersion(shorten(own), inputs, digest)
+        versions[image] = make_version(inputs, parent.digest if parent else "")
     return versions
 
 

@@ -11,7 +11,7 @@ from immutable_servers.contract.images import list_chain
 from immutable_servers.contract.target import Target
 from immutable_servers.contract.values import Artifact, BakeRequest, Say
 from immutable_servers.errors import ImageError
-from immutable_servers.identity import compute_image_digest, compute_version
+from immutable_servers.identity import make_version
 from immutable_servers.identity.commits import is_committed
 from immutable_servers.identity.inputs import ImageInputs
 from immutable_servers.images.archive import ARCHIVE
@@ -124,14 +124,13 @@ def _find_parent(order: Order, target: Target) -> Artifact | None:
 def _stage(root: Path, order: Order, target: Target, folder: Path) -> ImageInputs:
     """Copy the inputs, and refuse them when they, or the parent, are not what was planned."""
     staged = stage_image(root, order.settings, order.image, target, order.parent, folder)
-    version = compute_version(staged)
-    digest = compute_image_digest(staged, order.parent.digest if order.parent else "")
-    if (version, digest) != (order.version, order.digest):
+    made = make_version(staged, order.parent.digest if order.parent else "")
+    if (made.version, made.digest) != (order.version, order.digest):
         raise ImageError(
             f"The inputs of image {order.image} changed while the run was under way",
             facts=[
                 f"Planned: version {order.version}, digest {order.digest}",
-                f"The checkout now: version {version}, digest {digest}",
+                f"The checkout now: version {made.version}, digest {made.digest}",
             ],
             todo="Run the command again when nobody is editing the files.",
         )

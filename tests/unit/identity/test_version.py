@@ -11,9 +11,9 @@ from immutable_servers.contract.values import Artifact
 from immutable_servers.errors import ImageError, SettingsError
 from immutable_servers.identity import (
     ImageInputs,
-    compute_version,
     compute_versions,
     explain_change,
+    make_version,
 )
 from immutable_servers.identity.upstream_lock import read_lock, write_lock
 from immutable_servers.images.staging import stage_image
@@ -172,7 +172,9 @@ def test_variables_count_and_secrets_do_not(root: Path) -> None:
 def test_inputs_come_back(root: Path) -> None:
     """Inputs that were kept with an image give its version again."""
     for found in compute_versions(root, make_settings(), "x86_64").values():
-        assert compute_version(ImageInputs.from_plain(found.inputs.to_plain())) == found.version
+        assert (
+            make_version(ImageInputs.from_plain(found.inputs.to_plain())).version == found.version
+        )
 
 
 def test_says_what_changed(root: Path) -> None:
@@ -247,5 +249,6 @@ def test_copy_of_a_changed_checkout_has_another_version(root: Path, tmp_path: Pa
     planned = compute_versions(root, make_settings(), "x86_64")["base"]
     (root / "packer/base/setup.sh").write_text("#!/bin/sh\n")
     staged = stage(root, "base", tmp_path / "staged")
-    assert compute_version(staged) != planned.version
-    assert compute_version(replace(staged, template=planned.inputs.template)) == planned.version
+    assert make_version(staged).version != planned.version
+    mended = replace(staged, template=planned.inputs.template)
+    assert make_version(mended).version == planned.version

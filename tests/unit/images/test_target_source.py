@@ -14,7 +14,7 @@ import pytest
 from harness.checkout import ROOT
 from immutable_servers.contract.needs import Needs
 from immutable_servers.errors import ImageError
-from immutable_servers.identity import ImageInputs, compute_version, read_image_inputs
+from immutable_servers.identity import ImageInputs, make_version, read_image_inputs
 from immutable_servers.images.bake import check_image
 from immutable_servers.images.order import Order
 from immutable_servers.images.staging import stage_image
@@ -148,18 +148,18 @@ def test_an_image_that_brings_its_source_is_staged_alone(tmp_path: Path, toy: To
     staged = tmp_path / "staged" / "template"
     assert sorted(file.name for file in staged.iterdir()) == ["local.pkr.hcl", "provision.sh"]
     assert all((folder / file.name).read_bytes() == file.read_bytes() for file in staged.iterdir())
-    assert compute_version(inputs) == WHOLE_VERSION
+    assert make_version(inputs).version == WHOLE_VERSION
 
 
 def test_the_source_of_the_target_counts_in_no_version(tmp_path: Path, toy: ToyTarget) -> None:
     """An upgraded program bakes no image again: what a target brings is no input of a version."""
     write_image(tmp_path, BUILD)
-    versions = {compute_version(stage(tmp_path, ToyTarget(None), tmp_path / "without"))}
+    versions = {make_version(stage(tmp_path, ToyTarget(None), tmp_path / "without")).version}
     for text in (TARGET_SOURCE, f"# upgraded\n{TARGET_SOURCE}"):
         assert toy.packer_source
         toy.packer_source.write_text(text)
         destination = tmp_path / f"staged-{len(text)}"
-        versions.add(compute_version(stage(tmp_path, toy, destination)))
+        versions.add(make_version(stage(tmp_path, toy, destination)).version)
         assert (destination / "template" / TARGET_FILE).read_text() == text
     in_checkout = read_image_inputs(
         tmp_path,
@@ -169,7 +169,7 @@ def test_the_source_of_the_target_counts_in_no_version(tmp_path: Path, toy: ToyT
         architecture="x86_64",
         parent_version=None,
     )
-    assert versions | {compute_version(in_checkout)} == {BUILD_VERSION}
+    assert versions | {make_version(in_checkout).version} == {BUILD_VERSION}
 
 
 @pytest.mark.parametrize(
