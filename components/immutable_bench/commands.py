@@ -20,7 +20,7 @@ def run_tests(
     fast: Annotated[
         bool,
         typer.Option(
-            "--fast", help="No machines, no clouds, of tests/engine the core: a minute or two."
+            "--fast", help="No machines, no clouds, of tests/engine the core: some five minutes."
         ),
     ] = False,
     product: Annotated[
